@@ -1,0 +1,254 @@
+"""The configuration: read once from the environment, checked as a whole, then frozen."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+ROOT = Path(__file__).resolve().parent
+
+# Recall: regions. They share nothing: a key, an id and a recording belong to one.
+RECALL_REGIONS = {
+    "us-east-1": "https://us-east-1.recall.ai",
+    "us-west-2": "https://us-west-2.recall.ai",
+    "eu-central-1": "https://eu-central-1.recall.ai",
+    "ap-northeast-1": "https://ap-northeast-1.recall.ai",
+}
+RECORD_STREAMS = ("all", "first", "host")
+LOG_FORMATS = ("console", "json")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+# What each PaaS sets on its machines, whose disks are wiped at every deploy.
+_PAAS_MARKERS = {
+    "DYNO": "Heroku",
+    "RENDER": "Render",
+    "FLY_APP_NAME": "Fly.io",
+    "RAILWAY_ENVIRONMENT": "Railway",
+    "K_SERVICE": "Cloud Run",
+}
+
+T = TypeVar("T")
+
+
+class ConfigError(Exception):
+    """The environment does not make a configuration. The message names everything wrong at once,
+    and never a value that could be a secret."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        lines = "\n".join(f"  - {problem}" for problem in problems)
+        super().__init__(
+            f"The configuration is not complete:\n{lines}\n"
+            "Set these in the environment or in .env (see .env.example), then start again."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything an operator can set. Secrets stay out of its `repr`."""
+
+    zoom_secret_tokens: tuple[str, ...] = field(repr=False)  # first is current, others retiring
+    zoom_client_id: str
+    zoom_client_secret: str = field(repr=False)
+    recall_api_key: str = field(repr=False)
+    recall_base_url: str  # without a closing slash
+    recording_config: Mapping[str, Any]  # sent to Recall as `recording_config`
+    database_url: URL  # its own repr hides the password
+    record_streams: str  # one of RECORD_STREAMS
+    connect_window_seconds: float  # from Zoom's event to the last try
+    connect_threads: int  # connects in flight per process
+    dispatcher: bool  # False: this web process only receives
+    recall_timeout_seconds: float  # to connect, and again for each read
+    signature_tolerance_seconds: int  # how far a delivery's clock may be from ours, both ways
+    max_body_bytes: int
+    log_format: str
+    log_level: str
+    port: int
+    web_concurrency: int  # web processes
+    paas: str | None  # the platform this runs on, where its disk does not last
+
+    @property
+    def lease_seconds(self) -> float:
+        """How long a claimed row belongs to its process: longer than a call to Recall can take
+        (time to connect, then to answer)."""
+        return 2 * self.recall_timeout_seconds + 5
+
+    @classmethod
+    def load(cls, dotenv: Path = ROOT / ".env") -> Config:
+        """Read the process environment, and beneath it the `.env` file beside the program.
+
+        Raises:
+            ConfigError: something is missing or malformed.
+        """
+        return cls.from_environ({**dotenv_values(dotenv), **os.environ})
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str | None]) -> Config:
+        """Make a configuration from variables.
+
+        Raises:
+            ConfigError: something is missing or malformed; it names all of it.
+        """
+        read = _Reader(environ)
+        region = read.choice("RECALL_REGION", "us-east-1", tuple(RECALL_REGIONS))
+        config = cls(
+            zoom_secret_tokens=read.required("ZOOM_SECRET_TOKEN", _tokens) or (),
+            zoom_client_id=read.required("ZOOM_CLIENT_ID", str) or "",
+            zoom_client_secret=read.required("ZOOM_CLIENT_SECRET", str) or "",
+            recall_api_key=read.required("RECALL_API_KEY", _api_key) or "",
+            recall_base_url=read.optional("RECALL_BASE_URL", RECALL_REGIONS[region], _base_url),
+            recording_config=read.optional(
+                "RECORDING_CONFIG", {"video_mixed_mp4": {}}, _json_object
+            ),
+            database_url=read.optional("DATABASE_URL", _default_database(), _database_url),
+            record_streams=read.choice("RECORD_STREAMS", "all", RECORD_STREAMS),
+            connect_window_seconds=read.number("CONNECT_WINDOW_SECONDS", 60.0, 1, 3600),
+            connect_threads=int(read.number("CONNECT_THREADS", 32, 1, 512, whole=True)),
+            dispatcher=read.choice("DISPATCHER", "on", ("on", "off")) == "on",
+            recall_timeout_seconds=read.number("RECALL_TIMEOUT_SECONDS", 10.0, 0.1, 120),
+            signature_tolerance_seconds=int(
+                read.number("SIGNATURE_TOLERANCE_SECONDS", 300, 1, 86400, whole=True)
+            ),
+            max_body_bytes=int(
+                read.number("MAX_BODY_BYTES", 262144, 1024, 16 * 1024**2, whole=True)
+            ),
+            log_format=read.choice("LOG_FORMAT", "console", LOG_FORMATS),
+            log_level=read.choice("LOG_LEVEL", "INFO", LOG_LEVELS, fold=str.upper),
+            port=int(read.number("PORT", 8000, 1, 65535, whole=True)),
+            web_concurrency=int(read.number("WEB_CONCURRENCY", 2, 1, 256, whole=True)),
+            paas=next((name for mark, name in _PAAS_MARKERS.items() if environ.get(mark)), None),
+        )
+        if read.problems:
+            raise ConfigError(read.problems)
+        return config
+
+
+class _Reader:
+    """Reads variables one by one and keeps what is wrong with each, so that all is said at once.
+    An empty variable counts as one that is not set: PaaS forms leave such."""
+
+    def __init__(self, environ: Mapping[str, str | None]) -> None:
+        self._environ = environ
+        self.problems: list[str] = []
+
+    def required(self, name: str, parse: Callable[[str], T]) -> T | None:
+        text = self._text(name)
+        if not text:
+            self.problems.append(f"{name} is not set.")
+            return None
+        return self._parse(name, text, parse)
+
+    def optional(self, name: str, default: T, parse: Callable[[str], T]) -> T:
+        text = self._text(name)
+        value = self._parse(name, text, parse) if text else None
+        return default if value is None else value
+
+    def choice(
+        self,
+        name: str,
+        default: str,
+        choices: tuple[str, ...],
+        fold: Callable[[str], str] = str.lower,
+    ) -> str:
+        value = fold(self._text(name)) or default
+        if value in choices:
+            return value
+        self.problems.append(f"{name} must be one of {', '.join(choices)}.")
+        return default
+
+    def number(
+        self, name: str, default: float, low: float, high: float, *, whole: bool = False
+    ) -> float:
+        text = self._text(name)
+        if not text:
+            return default
+        kind = "a whole number" if whole else "a number"
+        try:
+            value = float(int(text) if whole else float(text))
+        except ValueError:
+            value = float("nan")
+        if low <= value <= high:
+            return value
+        self.problems.append(f"{name} must be {kind} from {low:g} to {high:g}.")
+        return default
+
+    def _text(self, name: str) -> str:
+        return (self._environ.get(name) or "").strip()
+
+    def _parse(self, name: str, text: str, parse: Callable[[str], T]) -> T | None:
+        try:
+            return parse(text)
+        except ValueError as error:
+            self.problems.append(f"{name} {error}.")
+            return None
+
+
+def _tokens(text: str) -> tuple[str, ...]:
+    tokens = tuple(token for token in (part.strip() for part in text.split(",")) if token)
+    if not tokens:
+        raise ValueError("holds no token, only commas")
+    return tokens
+
+
+def _api_key(text: str) -> str:
+    if not re.fullmatch(r"[\x21-\x7e]+", text):
+        raise ValueError("holds a character that no HTTP header can carry; paste the key again")
+    return text
+
+
+def _base_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host, parts = None, urlsplit("")
+    if parts.scheme not in ("http", "https") or not host:
+        raise ValueError("must be a URL such as https://us-east-1.recall.ai")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("must hold no user, password, query or fragment")
+    return text.rstrip("/")
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise ValueError('must be a JSON object such as {"video_mixed_mp4": {}}')
+    metadata = value.get("metadata", {})
+    if not isinstance(metadata, dict):
+        raise ValueError("must hold an object under `metadata`, if anything")
+    return value
+
+
+def _default_database() -> URL:
+    # Where Flask's app.instance_path lies for an app in this folder.
+    return URL.create("sqlite", database=str(ROOT / "instance" / "rtms.sqlite3"))
+
+
+def _database_url(text: str) -> URL:
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        url = None
+    if url is not None and url.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
+        return url.set(drivername="postgresql+psycopg")  # a PaaS says postgres://
+    if url is not None and url.drivername == "sqlite":
+        if not url.database or url.database == ":memory:" or "mode" in url.query:
+            raise ValueError(
+                "must name an SQLite file (sqlite:////absolute/path.sqlite3): "
+                "processes share it, and what is acknowledged must be on disk"
+            )
+        return url
+    raise ValueError("must be sqlite:///path, postgres://... or postgresql://...")
