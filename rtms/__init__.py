@@ -1,0 +1,1 @@
+"""Zoom Realtime Media Streams, connected through Recall.ai's Meeting Direct Connect."""

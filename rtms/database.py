@@ -1,0 +1,202 @@
+"""The database on both engines: connections, transactions, and whether it is fit to use."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.orm import Session
+
+from models import SCHEMA_REVISION
+
+# Seconds. Zoom wants its answer within three; a database that takes longer is as good as away.
+_PATIENCE = 2
+_POOL = {"pool_size": 10, "max_overflow": 5, "pool_timeout": _PATIENCE}
+_TRIES = 3
+
+T = TypeVar("T")
+AnyRow: TypeAlias = sa.Row[*tuple[Any, ...]]
+
+
+class DatabaseUnavailable(Exception):
+    """The database did not do what was asked and may do it later. The message is its own word,
+    without the statement and its values."""
+
+
+class Database:
+    """One process's way to the database. Make it after a fork, never before."""
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        self.is_sqlite = url.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            self.engine = _sqlite_engine(url)
+            self._write_lock: AbstractContextManager[Any] = _WriteLock(sqlite_path(url))
+        else:
+            self.engine = sa.create_engine(
+                url, hide_parameters=True, connect_args={"connect_timeout": _PATIENCE}, **_POOL
+            )
+            self._write_lock = nullcontext()
+        self._writer = self.engine.execution_options(begin="BEGIN IMMEDIATE")
+
+    def write(self, job: Callable[[Connection], T]) -> T:
+        """Run `job` in one transaction; when this returns, it is committed and on disk.
+
+        The job may run more than once: where another process wrote the same thing first, and a
+        constraint said so, it decides again on what is there now.
+
+        Raises:
+            DatabaseUnavailable: it was not committed, as far as anyone can tell.
+        """
+        for last in (*[False] * (_TRIES - 1), True):
+            try:
+                with self._write_lock, self._writer.begin() as connection:
+                    return job(connection)
+            except (exc.DBAPIError, exc.TimeoutError, OSError) as error:
+                if last or not _worth_repeating(error):
+                    raise DatabaseUnavailable(_in_words(error)) from error
+        raise AssertionError("unreachable")
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction for reading; it waits for no writer.
+
+        Raises:
+            DatabaseUnavailable: the database does not answer.
+        """
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+        except (exc.DBAPIError, exc.TimeoutError) as error:
+            raise DatabaseUnavailable(_in_words(error)) from error
+
+    def session(self) -> Session:
+        """An ORM session, for people and their commands."""
+        return Session(self.engine)
+
+    def serialize_on(self, connection: Connection, *names: str) -> None:
+        """Let this transaction be the only one about these names until it ends. On SQLite every
+        writer is alone already; PostgreSQL has locks for it, taken in one order by everybody."""
+        if self.is_sqlite:
+            return
+        for name in sorted(names):
+            key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+
+    def revision(self) -> str | None:
+        """The schema revision the database is at; None before the first migration.
+
+        Raises:
+            DatabaseUnavailable: the database does not answer.
+        """
+        with self.read() as connection:
+            if not sa.inspect(connection).has_table("alembic_version"):
+                return None
+            found = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+            return None if found is None else str(found)
+
+    def unfit(self) -> str | None:
+        """Why the server cannot work with this database now, in words; None when it can."""
+        try:
+            revision = self.revision()
+        except DatabaseUnavailable as error:
+            return f"The database does not answer: {error}"
+        if revision == SCHEMA_REVISION:
+            return None
+        if revision is None:
+            return "The database is not migrated yet: run `flask --app app db upgrade`."
+        return (
+            f"The database is at schema revision {revision} and this version needs "
+            f"{SCHEMA_REVISION}: run `flask --app app db upgrade` with the newest version."
+        )
+
+    def dispose(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def insert_into(connection: Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT that can say what to do on a conflict, which each engine's dialect has."""
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table)
+    return postgresql.insert(table)
+
+
+def sqlite_path(url: URL) -> Path:
+    """The file of an SQLite URL."""
+    return Path(url.database or "").absolute()
+
+
+class _WriteLock:
+    """Lets one thread of one process at a time write to an SQLite file. SQLite's own way, to look
+    again after a while, starves the unlucky; here threads and processes queue."""
+
+    def __init__(self, database: Path) -> None:
+        self._path = f"{database}.lock"
+        self._threads = threading.Lock()
+        self._file: int | None = None
+
+    def __enter__(self) -> None:
+        if not self._threads.acquire(timeout=_PATIENCE):
+            raise TimeoutError("another thread has been writing to the database for too long")
+        try:
+            if self._file is None:
+                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+        except BaseException:
+            self._threads.release()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        assert self._file is not None
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+        self._threads.release()
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    sqlite_path(url).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(
+        url, hide_parameters=True, connect_args={"timeout": _PATIENCE}, **_POOL
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # transactions begin below, not inside the driver
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")  # committed means on disk
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A writer takes the lock at once: what it reads stays true until it commits.
+        connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+
+    return engine
+
+
+def _worth_repeating(error: Exception) -> bool:
+    """Another process wrote the same thing first, a connection had died in the pool, or PostgreSQL
+    chose one of two transactions that waited for each other."""
+    if isinstance(error, exc.IntegrityError):
+        return True
+    if not isinstance(error, exc.DBAPIError):
+        return False
+    return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in (
+        "40001",  # serialization failure
+        "40P01",  # deadlock detected
+    )
+
+
+def _in_words(error: Exception) -> str:
+    origin = error.orig if isinstance(error, exc.DBAPIError) else error
+    return " ".join(str(origin).split()) or type(origin).__name__
