@@ -1,0 +1,265 @@
+"""Zoom's events: from a decoded body to a typed value, whichever of the two shapes it came in.
+
+One rule for every field: what we need to act on must be there and sound, or the event is
+rejected; what we only show is dropped when it is not. The raw record keeps all of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from models import Product
+
+_MAX_ID = 255  # characters; Zoom's own ids have 24 to 36
+_MAX_SERVER_URLS = 4096  # characters
+_MAX_EVENT_TS = 253_402_300_799_999  # milliseconds: the last moment of the year 9999
+
+
+class MalformedEvent(Exception):
+    """An RTMS event lacks what we need to act on it. The message says which field, and how it
+    should look."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """A stream waits to be connected."""
+
+    product: Product
+    rtms_stream_id: str
+    meeting_uuid: str  # a webinar's UUID or a session's id stands here too
+    server_urls: str  # several are separated by commas
+    event_ts: int  # milliseconds since epoch, Zoom's clock
+    meeting_id: str | None
+    operator_id: str | None
+    is_original_host: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stopped:
+    """A stream is over."""
+
+    rtms_stream_id: str
+    event_ts: int
+    stop_reason: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interrupted:
+    """A stream's signalling connection broke; Zoom waits for it to come back."""
+
+    rtms_stream_id: str
+    event_ts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConcurrencyNearLimit:
+    """The account's streams approach the most that Zoom allows at once."""
+
+    number: int | None
+    limit: int | None
+    percentage: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConcurrencyLimited:
+    """Zoom started no stream for this meeting: the account has as many as it may."""
+
+    number: int | None
+    operator_id: str | None
+    meeting_uuid: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unknown:
+    """An event that means nothing to us. It is accepted and recorded."""
+
+
+Meaning = Started | Stopped | Interrupted | ConcurrencyNearLimit | ConcurrencyLimited | Unknown
+
+
+def parse(body: dict[str, Any]) -> Meaning:
+    """Say what a decoded, verified body means (Zoom: RTMS events).
+
+    Raises:
+        MalformedEvent: an RTMS event lacks something that is needed to act on it.
+    """
+    name: str = body["event"]
+    product, _, verb = name.partition(".")
+    if name in _CONCURRENCY:
+        return _CONCURRENCY[name](_Fields(body))
+    if product in _UUID_FIELDS and verb in _STREAM_EVENTS:
+        return _STREAM_EVENTS[verb](_Fields(body), Product(product))
+    return Unknown()
+
+
+def dedupe_key(body: dict[str, Any], meaning: Meaning | None) -> str:
+    """What two deliveries of one event have in common. An app's several subscriptions carry the
+    same event, and a redelivery repeats it to the letter."""
+    if isinstance(meaning, Started | Stopped | Interrupted):
+        return f"{body['event']}:{meaning.rtms_stream_id}:{meaning.event_ts}"
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+class _Fields:
+    """An event's fields. Zoom's OpenAPI puts them straight under `payload`, some of its guides one
+    level down under `payload.object`."""
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        self._name: str = body["event"]
+        payload = body.get("payload")
+        if not isinstance(payload, dict):
+            raise MalformedEvent(f"{self._name} has no `payload` object.")
+        nested = payload.get("object")
+        self._fields = {**payload, **nested} if isinstance(nested, dict) else payload
+        self._event_ts = body.get("event_ts")
+
+    def event_ts(self) -> int:
+        value = self._event_ts
+        if type(value) is int and 0 < value <= _MAX_EVENT_TS:
+            return value
+        raise MalformedEvent(
+            f"{self._name} has no sound `event_ts`: it must be milliseconds since 1970."
+        )
+
+    def required_text(self, *names: str, longest: int = _MAX_ID) -> str:
+        for name in names:
+            value = self._fields.get(name)
+            if isinstance(value, str) and 0 < len(value) <= longest and value.isprintable():
+                return value
+        raise MalformedEvent(
+            f"{self._name} has no sound `{names[0]}`: it must be a printable string "
+            f"of 1 to {longest} characters."
+        )
+
+    def text(self, name: str) -> str | None:
+        value = self._fields.get(name)
+        if type(value) is int:
+            value = str(value)
+        sound = isinstance(value, str) and 0 < len(value) <= _MAX_ID and value.isprintable()
+        return value if sound else None
+
+    def integer(self, name: str) -> int | None:
+        value = self._fields.get(name)
+        return value if type(value) is int and abs(value) < 2**31 else None
+
+    def boolean(self, name: str) -> bool | None:
+        value = self._fields.get(name)
+        return value if isinstance(value, bool) else None
+
+    def object(self, name: str) -> dict[str, Any]:
+        value = self._fields.get(name)
+        return value if isinstance(value, dict) else {}
+
+
+# Where each product keeps what stands in the place of a meeting's UUID. Some webinar deliveries
+# name it `meeting_uuid`.
+_UUID_FIELDS: dict[str, tuple[str, ...]] = {
+    Product.MEETING: ("meeting_uuid",),
+    Product.WEBINAR: ("webinar_uuid", "meeting_uuid"),
+    Product.SESSION: ("session_id",),
+}
+
+
+def _started(fields: _Fields, product: Product) -> Started:
+    return Started(
+        product=product,
+        rtms_stream_id=fields.required_text("rtms_stream_id"),
+        meeting_uuid=fields.required_text(*_UUID_FIELDS[product]),
+        server_urls=fields.required_text("server_urls", longest=_MAX_SERVER_URLS),
+        event_ts=fields.event_ts(),
+        meeting_id=fields.text("meeting_id"),
+        operator_id=fields.text("operator_id"),
+        is_original_host=fields.boolean("is_original_host"),
+    )
+
+
+def _stopped(fields: _Fields, product: Product) -> Stopped:
+    return Stopped(
+        rtms_stream_id=fields.required_text("rtms_stream_id"),
+        event_ts=fields.event_ts(),
+        stop_reason=fields.integer("stop_reason"),
+    )
+
+
+def _interrupted(fields: _Fields, product: Product) -> Interrupted:
+    return Interrupted(
+        rtms_stream_id=fields.required_text("rtms_stream_id"), event_ts=fields.event_ts()
+    )
+
+
+def _near_limit(fields: _Fields) -> ConcurrencyNearLimit:
+    return ConcurrencyNearLimit(
+        number=fields.integer("concurrency_number"),
+        limit=fields.integer("concurrency_limit"),
+        percentage=fields.integer("percentage"),
+    )
+
+
+def _limited(fields: _Fields) -> ConcurrencyLimited:
+    named = (value for value in fields.object("id_field").values() if isinstance(value, str))
+    return ConcurrencyLimited(
+        number=fields.integer("concurrency_number"),
+        operator_id=fields.text("operator_id"),
+        meeting_uuid=next((value for value in named if value.isprintable()), None),
+    )
+
+
+_STREAM_EVENTS: dict[str, Callable[[_Fields, Product], Meaning]] = {
+    "rtms_started": _started,
+    "rtms_stopped": _stopped,
+    "rtms_interrupted": _interrupted,
+}
+_CONCURRENCY: dict[str, Callable[[_Fields], Meaning]] = {
+    "rtms.concurrency_near_limit": _near_limit,
+    "rtms.concurrency_limited": _limited,
+}
+
+
+# Zoom: RTMS events, `stop_reason`; 12 and up from Zoom's RTMS SDK.
+STOP_REASONS = {
+    1: "the host stopped it",
+    2: "the app's user stopped it",
+    3: "the app's user left",
+    4: "the app's user was ejected",
+    5: "the host disabled the app",
+    6: "the meeting ended",
+    7: "the stream was cancelled",
+    8: "the stream was revoked",
+    9: "all apps were disabled",
+    10: "Zoom had an internal exception",
+    11: "the connection timed out: nobody connected, or not in time",
+    12: "the instance connection was interrupted",
+    13: "the signalling connection was interrupted",
+    14: "the data connection was interrupted",
+    15: "the signalling connection closed abnormally",
+    16: "the data connection closed abnormally",
+    17: "an exit signal",
+    18: "authentication failure: Zoom refused the join signature, so ZOOM_CLIENT_ID or "
+    "ZOOM_CLIENT_SECRET is wrong, often the development app's in place of the production app's",
+    19: "reconnection was awaited in vain",
+    20: "the receiver asked to close",
+    21: "the customer disconnected",
+    22: "the agent disconnected",
+    23: "an admin disabled the app",
+    24: "the keep-alive timed out",
+    25: "it was stopped through the API",
+    26: "streaming is not supported",
+}
+# Zoom: failover and reconnection. The others are somebody's decision.
+_FAULTS = frozenset({*range(10, 20), 24})
+
+
+def stop_in_words(stop_reason: int | None) -> str:
+    """Zoom's stop reason for people. The set is open: an unknown number is named as it is."""
+    if stop_reason is None:
+        return "Zoom gave no reason"
+    return STOP_REASONS.get(stop_reason, f"Zoom's reason {stop_reason}, unknown to this version")
+
+
+def is_fault(stop_reason: int | None) -> bool:
+    """Whether a stream stopped because something broke, not because somebody decided it."""
+    return stop_reason in _FAULTS
