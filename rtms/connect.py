@@ -1,0 +1,205 @@
+"""Connecting streams: what the dispatcher does with a pending row."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.engine import Connection
+
+from config import Config
+from models import CONNECTS, State
+from rtms import clock, leases
+from rtms.database import AnyRow, Database, DatabaseUnavailable
+from rtms.leases import Leased
+from rtms.recall import Created, CreateOutcome, Recall
+from rtms.retry import Decision, decide
+from rtms.zoom import join_signature
+
+_DATABASE_PAUSE = 0.5  # seconds
+
+log = structlog.get_logger()
+
+
+class ConnectLane:
+    """Pending rows, and how they are connected."""
+
+    name = "connect"
+
+    def __init__(self, database: Database, recall: Recall, config: Config) -> None:
+        self._database = database
+        self._recall = recall
+        self._config = config
+        self.threads = config.connect_threads
+
+    def next_due(self) -> datetime | None:
+        with self._database.read() as connection:
+            return leases.next_due(connection)
+
+    def lease(self, limit: int) -> Sequence[Leased]:
+        owner = leases.new_owner()
+
+        def job(connection: Connection) -> tuple[list[AnyRow], list[Leased]]:
+            now = clock.now()
+            over = [*leases.expire(connection, now=now), *leases.abandon(connection, now=now)]
+            opens_at = leases.gate(connection)
+            if opens_at and opens_at > now:
+                return over, []
+            return over, leases.claim(
+                connection,
+                limit=limit,
+                owner=owner,
+                now=now,
+                seconds=self._config.lease_seconds,
+            )
+
+        over, leased = self._database.write(job)
+        for row in over:
+            log.error(
+                "not connected",
+                row=row.id,
+                stream=row.rtms_stream_id,
+                state=row.state,
+                reason=row.reason,
+                error=row.last_error,
+            )
+        return leased
+
+    def hand_back(self, jobs: Sequence[Leased]) -> None:
+        self._database.write(lambda connection: leases.hand_back(connection, jobs, now=clock.now()))
+        for job in jobs:
+            log.warning("handed back in flight", row=job.id, stream=job.rtms_stream_id)
+
+    def work(self, job: Leased) -> None:
+        outcome = self._recall.create_direct_connect(
+            zoom_rtms={
+                "meeting_uuid": job.meeting_uuid,
+                "rtms_stream_id": job.rtms_stream_id,
+                "server_urls": job.server_urls,
+                "signature": join_signature(
+                    self._config.zoom_client_id,
+                    self._config.zoom_client_secret,
+                    meeting_uuid=job.meeting_uuid,
+                    rtms_stream_id=job.rtms_stream_id,
+                ),
+            },
+            recording_config=self._config.recording_config,
+            # So that a connection whose answer was lost can still be matched with its row.
+            metadata={
+                "rtms_stream_id": job.rtms_stream_id,
+                "meeting_direct_connect_id": str(job.id),
+            },
+            idempotency_key=job.idempotency_key,
+        )
+        while True:
+            try:
+                return self._settle(job, outcome)
+            except DatabaseUnavailable as error:
+                said = getattr(outcome, "recall_id", None)
+                where = log.bind(row=job.id, stream=job.rtms_stream_id, recall_id=said)
+                if clock.now() >= job.leased_until:
+                    where.error(
+                        "the outcome could not be written down; the same request will be repeated "
+                        "under its key",
+                        error=str(error),
+                    )
+                    return None
+                where.warning("the database is away; trying to write again", error=str(error))
+                time.sleep(_DATABASE_PAUSE)
+
+    def _settle(self, job: Leased, outcome: CreateOutcome) -> None:
+        """Write down what came of a try, if the row is still ours."""
+
+        def write(connection: Connection) -> tuple[AnyRow, Decision] | None:
+            row = connection.execute(
+                sa.select(
+                    CONNECTS.c.state,
+                    CONNECTS.c.attempts,
+                    CONNECTS.c.connect_by,
+                    CONNECTS.c.stopped_at,
+                    CONNECTS.c.received_at,
+                )
+                .where(CONNECTS.c.id == job.id, CONNECTS.c.lease_owner == job.lease_owner)
+                .with_for_update()
+            ).one_or_none()
+            if row is None:
+                return None
+            now = clock.now()
+            decision = decide(
+                outcome,
+                attempts=row.attempts,
+                now=now,
+                connect_by=row.connect_by,
+                stopped=row.stopped_at is not None,
+                jitter=random.random(),  # noqa: S311 - spreads load, guards nothing
+            )
+            change = _change(outcome, decision, row.attempts, now)
+            if row.state != State.PENDING:  # a newer connection took its place meanwhile
+                change = {k: v for k, v in change.items() if k not in ("state", "reason", "due_at")}
+            connection.execute(CONNECTS.update().where(CONNECTS.c.id == job.id).values(change))
+            if decision.gate_until:
+                leases.close_gate(connection, until=decision.gate_until)
+            return row, decision
+
+        where = log.bind(row=job.id, stream=job.rtms_stream_id)
+        written = self._database.write(write)
+        if written is None:
+            where.warning("the lease was lost; the row's new owner repeats the request")
+        else:
+            _tell(where, outcome, *written)
+
+
+def _change(
+    outcome: CreateOutcome, decision: Decision, attempts: int, now: datetime
+) -> dict[str, Any]:
+    change: dict[str, Any] = {
+        "state": decision.state,
+        "reason": decision.reason,
+        "due_at": decision.due_at,
+        "attempts": attempts + decision.is_try,
+        "last_error": decision.error,
+        "lease_owner": None,
+        "leased_until": None,
+    }
+    if decision.new_key:
+        change |= {"idempotency_key": str(uuid.uuid4()), "key_used_at": None}
+    if isinstance(outcome, Created):
+        change |= {
+            "recall_id": outcome.recall_id,
+            "status": outcome.status,
+            "sub_code": outcome.sub_code,
+            "connected_at": now,
+        }
+    return change
+
+
+def _tell(where: Any, outcome: CreateOutcome, row: AnyRow, decision: Decision) -> None:
+    after = round((clock.now() - row.received_at).total_seconds(), 3)
+    tries = row.attempts + decision.is_try
+    if isinstance(outcome, Created):
+        where.info(
+            "connected",
+            recall_id=outcome.recall_id,
+            status=outcome.status,
+            seconds=after,
+            tries=tries,
+        )
+    elif decision.state == State.PENDING:
+        where.warning(
+            "not connected yet", tries=tries, next_try=decision.due_at, error=decision.error
+        )
+    elif row.state == State.PENDING:
+        tell = where.info if decision.state == State.SKIPPED else where.error
+        tell(
+            "not connected",
+            state=decision.state,
+            reason=decision.reason,
+            tries=tries,
+            error=decision.error,
+        )

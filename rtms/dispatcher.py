@@ -1,0 +1,182 @@
+"""Leases due rows to threads: who does the work, when, and how it ends when the process must.
+
+It knows nothing of what the work is. A lane does: it leases rows from the table, does what one
+of them wants, and says when the next will want something.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+from queue import SimpleQueue
+from typing import Generic, Protocol, TypeVar
+
+import structlog
+
+from rtms import clock
+from rtms.database import DatabaseUnavailable
+
+# Seconds. Rows that other processes left behind are found by looking; fresh ones are handed over.
+POLL_SECONDS = 0.5
+_AFTER_AN_ERROR = 1.0
+_AFTER_NOTHING = 0.02  # what was due went to another process
+
+log = structlog.get_logger()
+
+J_contra = TypeVar("J_contra", contravariant=True)
+J = TypeVar("J")
+
+
+class Lane(Protocol[J]):
+    """A kind of work on rows of the table."""
+
+    name: str
+    threads: int
+
+    def next_due(self) -> datetime | None:
+        """When a row will next want something, as far as the table tells; None: not in sight."""
+
+    def lease(self, limit: int) -> Sequence[J]:
+        """Make at most `limit` due rows this process's own, for a while."""
+
+    def work(self, job: J) -> None:
+        """Do what a leased row wants and write down what came of it."""
+
+    def hand_back(self, jobs: Sequence[J]) -> None:
+        """Let the leases of these run out now: nobody here will finish them."""
+
+
+class Dispatcher(Generic[J]):
+    """Runs one lane in threads of this process. Start it after a fork, never before."""
+
+    def __init__(self, lane: Lane[J]) -> None:
+        self._lane = lane
+        self._jobs: SimpleQueue[J | None] = SimpleQueue()
+        self._in_flight: dict[int, J] = {}
+        self._changed = threading.Condition()
+        self._workers: list[threading.Thread] = []
+        self._leaser = threading.Thread(
+            target=self._lease_for_ever, name=f"{lane.name}-leaser", daemon=True
+        )
+        self._woken = False
+        self._draining = False
+
+    def start(self) -> None:
+        """Begin to lease and to work."""
+        self._leaser.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether due rows are being taken."""
+        return self._leaser.is_alive() and not self._draining
+
+    def wake(self) -> None:
+        """Say that a row became due; it is leased at once if a thread is free."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify_all()
+
+    def begin_drain(self) -> None:
+        """Lease nothing more. Only sets a flag, so a signal handler may call it."""
+        self._draining = True
+
+    def drain(self, timeout: float) -> bool:
+        """Lease nothing more, and wait for the work in flight.
+
+        Args:
+            timeout: seconds to wait; after them what is still in flight is handed back.
+
+        Returns:
+            Whether all of it finished.
+        """
+        self._draining = True
+        with self._changed:
+            self._changed.notify_all()
+            finished = self._changed.wait_for(
+                lambda: not self._in_flight and not self._leaser.is_alive(), timeout
+            )
+            left = list(self._in_flight.values())
+        for _ in self._workers:
+            self._jobs.put(None)
+        if left:
+            try:
+                self._lane.hand_back(left)
+            except DatabaseUnavailable as error:
+                log.warning("could not hand leases back; they run out by themselves", error=error)
+        return finished
+
+    def _lease_for_ever(self) -> None:
+        pause = 0.0
+        while not self._draining:
+            try:
+                pause = self._lease_when_due(pause)
+            except DatabaseUnavailable as error:
+                log.error(
+                    "the database is away; looking again", lane=self._lane.name, error=str(error)
+                )
+                pause = _AFTER_AN_ERROR
+            except Exception:
+                log.exception("could not lease rows; trying again", lane=self._lane.name)
+                pause = _AFTER_AN_ERROR
+        with self._changed:
+            self._changed.notify_all()
+
+    def _lease_when_due(self, pause: float) -> float:
+        """Wait, then lease what is due and hand it to threads.
+
+        Returns:
+            The seconds to wait next time, if nobody wakes us.
+        """
+        woken, free = self._wait(pause)
+        if self._draining or not free:
+            return POLL_SECONDS  # a thread that gets free wakes us
+        if not woken and self._seconds_to_due() > 0:
+            return self._seconds_to_due()
+        jobs = self._lane.lease(free)
+        for job in jobs:
+            self._hand_over(job)
+        if jobs:
+            return 0.0
+        return max(self._seconds_to_due(), _AFTER_NOTHING)
+
+    def _seconds_to_due(self) -> float:
+        """Seconds until a row wants something, at most until it is time to look again."""
+        due = self._lane.next_due()
+        if due is None:
+            return POLL_SECONDS
+        return min(max((due - clock.now()).total_seconds(), 0.0), POLL_SECONDS)
+
+    def _wait(self, seconds: float) -> tuple[bool, int]:
+        """Wait until somebody wakes us. Returns whether somebody did, and how many threads are
+        free."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._woken or self._draining, seconds)
+            woken, self._woken = self._woken, False
+            return woken, self._lane.threads - len(self._in_flight)
+
+    def _hand_over(self, job: J) -> None:
+        with self._changed:
+            self._in_flight[id(job)] = job
+            if len(self._in_flight) > len(self._workers):
+                worker = threading.Thread(
+                    target=self._work_for_ever,
+                    name=f"{self._lane.name}-{len(self._workers)}",
+                    daemon=True,
+                )
+                self._workers.append(worker)
+                worker.start()
+        self._jobs.put(job)
+
+    def _work_for_ever(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                self._lane.work(job)
+            except Exception:
+                # The lease runs out and the row is taken up again.
+                log.exception("a row's work broke off", lane=self._lane.name, job=repr(job))
+            with self._changed:
+                was_full = len(self._in_flight) >= self._lane.threads
+                del self._in_flight[id(job)]
+                self._woken = self._woken or was_full
+                self._changed.notify_all()

@@ -1,0 +1,204 @@
+"""The table as a queue: which pending rows are due, whose they are, and Recall's gate.
+
+Statements for use inside a transaction; every one takes the moment it is to be judged by.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from models import CONNECTS, GATES, Reason, State
+from rtms.database import AnyRow, insert_into
+
+CREATE_GATE = "create"
+
+# Recall keeps an answer under its key for an hour (Recall: idempotency). Later the same key would
+# connect a second time and kick the first connection out, so it is not used that long.
+KEY_LIFETIME = timedelta(minutes=55)
+
+_PENDING = CONNECTS.c.state == State.PENDING
+# Nobody is at work on it, and a try whose outcome is known was made.
+_HAD_ITS_TRY = sa.and_(CONNECTS.c.leased_until.is_(None), CONNECTS.c.attempts > 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leased:
+    """A row that is ours until its lease runs out, with what is needed to connect it."""
+
+    id: int
+    rtms_stream_id: str
+    meeting_uuid: str
+    server_urls: str
+    idempotency_key: str
+    leased_until: datetime
+    lease_owner: (
+        str  # another one for every lease, so that an old lease of ours is not taken for it
+    )
+
+
+_LEASED_COLUMNS = [CONNECTS.c[field.name] for field in fields(Leased)]
+
+
+def new_owner() -> str:
+    """A name for a new lease: the host and process for people, and what makes it the only one."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+
+def next_due(connection: Connection) -> datetime | None:
+    """When a pending row will next want something; None where there is none."""
+    wanted_at = sa.case(
+        (CONNECTS.c.leased_until.is_(None), CONNECTS.c.due_at), else_=CONNECTS.c.leased_until
+    )
+    due: datetime | None = connection.scalar(sa.select(sa.func.min(wanted_at)).where(_PENDING))
+    expires: datetime | None = connection.scalar(
+        sa.select(sa.func.min(CONNECTS.c.connect_by)).where(_PENDING, _HAD_ITS_TRY)
+    )
+    opens_at = gate(connection)
+    if due and opens_at:
+        due = max(due, opens_at)
+    return min(filter(None, (due, expires)), default=None)
+
+
+def claim(
+    connection: Connection, *, limit: int, owner: str, now: datetime, seconds: float
+) -> list[Leased]:
+    """Lease at most `limit` due rows. Those that can still be saved come first, in the order in
+    which their windows close; then those whose window has closed before their first try.
+
+    Args:
+        owner: a new name, see `new_owner`.
+        seconds: how long the lease lasts.
+    """
+    leased: list[Leased] = []
+    for which in (CONNECTS.c.connect_by > now, CONNECTS.c.connect_by <= now):
+        if len(leased) < limit:
+            leased += _claim(connection, which, limit - len(leased), owner, now, seconds)
+    return leased
+
+
+def _claim(
+    connection: Connection,
+    which: sa.ColumnElement[bool],
+    limit: int,
+    owner: str,
+    now: datetime,
+    seconds: float,
+) -> list[Leased]:
+    chosen = (
+        sa.select(CONNECTS.c.id)
+        .where(_PENDING, which, CONNECTS.c.due_at <= now, _unleased(now))
+        .order_by(CONNECTS.c.connect_by)
+        .limit(limit)
+        # What another process is just taking is passed over. SQLite has one writer at a time.
+        .with_for_update(skip_locked=True)
+        .cte("chosen")
+    )
+    rows = connection.execute(
+        CONNECTS.update()
+        .where(CONNECTS.c.id.in_(sa.select(chosen.c.id)))
+        .values(
+            lease_owner=owner,
+            leased_until=now + timedelta(seconds=seconds),
+            key_used_at=sa.func.coalesce(CONNECTS.c.key_used_at, now),
+        )
+        .returning(*_LEASED_COLUMNS, CONNECTS.c.connect_by)
+    ).all()
+    rows = sorted(rows, key=lambda row: row.connect_by)
+    return [Leased(**{c.name: row._mapping[c.name] for c in _LEASED_COLUMNS}) for row in rows]
+
+
+def hand_back(connection: Connection, leased: Sequence[Leased], *, now: datetime) -> None:
+    """Let leases run out now. The owner stays, as after a crash: what is in flight has an outcome
+    that nobody knows."""
+    connection.execute(
+        CONNECTS.update()
+        .where(
+            CONNECTS.c.id.in_([row.id for row in leased]),
+            CONNECTS.c.lease_owner.in_({row.lease_owner for row in leased}),
+        )
+        .values(leased_until=now)
+    )
+
+
+def expire(connection: Connection, *, now: datetime) -> Sequence[AnyRow]:
+    """Give up what was tried in its window and not connected: tries after the first are made
+    inside the window only.
+
+    Returns:
+        The rows given up: id, rtms_stream_id, state, reason, last_error.
+    """
+    stopped = CONNECTS.c.stopped_at.is_not(None)
+    return _give_up(
+        connection,
+        sa.and_(_HAD_ITS_TRY, CONNECTS.c.connect_by <= now),
+        state=sa.case((stopped, State.SKIPPED), else_=State.FAILED),
+        reason=sa.case((stopped, Reason.STOPPED_FIRST), else_=Reason.WINDOW_EXPIRED),
+    )
+
+
+def abandon(connection: Connection, *, now: datetime) -> Sequence[AnyRow]:
+    """Give up what a process that ended may have connected too long ago to ask again.
+
+    Returns:
+        The rows given up, as `expire` does.
+    """
+    return _give_up(
+        connection,
+        sa.and_(_unleased(now), CONNECTS.c.key_used_at <= now - KEY_LIFETIME),
+        state=State.FAILED,
+        reason=Reason.WINDOW_EXPIRED,
+        last_error="The process that was connecting it ended, and whether Recall has the stream "
+        "is not known. Recall has forgotten the request by now, so repeating it could kick out a "
+        "connection that lives. Look in Recall for the metadata meeting_direct_connect_id with "
+        "this row's id; if it is not there, `flask meetings retry` connects anew.",
+    )
+
+
+def gate(connection: Connection) -> datetime | None:
+    """Until when Recall wants no creates, as it last said; None where it never did."""
+    closed_until: datetime | None = connection.scalar(
+        sa.select(GATES.c.closed_until).where(GATES.c.name == CREATE_GATE)
+    )
+    return closed_until
+
+
+def close_gate(connection: Connection, *, until: datetime) -> None:
+    """Let no process ask before a moment; a later moment that another one set stays."""
+    statement = insert_into(connection, GATES).values(name=CREATE_GATE, closed_until=until)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[GATES.c.name],
+            set_={"closed_until": statement.excluded.closed_until},
+            where=GATES.c.closed_until < statement.excluded.closed_until,
+        )
+    )
+
+
+def _give_up(
+    connection: Connection, which: sa.ColumnElement[bool], **values: Any
+) -> Sequence[AnyRow]:
+    return connection.execute(
+        CONNECTS.update()
+        .where(_PENDING, which)
+        .values(due_at=None, lease_owner=None, leased_until=None, **values)
+        .returning(
+            CONNECTS.c.id,
+            CONNECTS.c.rtms_stream_id,
+            CONNECTS.c.state,
+            CONNECTS.c.reason,
+            CONNECTS.c.last_error,
+        )
+    ).all()
+
+
+def _unleased(now: datetime) -> sa.ColumnElement[bool]:
+    return sa.or_(CONNECTS.c.leased_until.is_(None), CONNECTS.c.leased_until <= now)

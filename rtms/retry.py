@@ -1,0 +1,111 @@
+"""The retry policy: from a try's outcome to what becomes of its row. It decides, and does nothing
+else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from models import Reason, State
+from rtms.recall import Created, CreateOutcome, NotDone, OutcomeUnknown, RateLimited, Refused
+
+_FIRST_WAIT = 0.5  # seconds; doubled with every try
+_LONGEST_WAIT = 8.0  # seconds; the pool behind a 507 is refilled within seconds to two minutes
+_LAST_TRY_LEAD = 1.0  # seconds before the window closes
+_SHORTEST_GATE = 0.5  # seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What a try's outcome makes of its row."""
+
+    state: State
+    reason: Reason | None = None
+    due_at: datetime | None = None
+    is_try: bool = True  # whether it counts as one
+    new_key: bool = False
+    gate_until: datetime | None = None  # nobody is to ask Recall before
+    error: str | None = None
+
+
+def decide(
+    outcome: CreateOutcome,
+    *,
+    attempts: int,
+    now: datetime,
+    connect_by: datetime,
+    stopped: bool,
+    jitter: float,
+) -> Decision:
+    """Decide what becomes of a row after a try.
+
+    Args:
+        outcome: what Recall answered, or that it did not.
+        attempts: the tries before this one.
+        now: the moment of the decision.
+        connect_by: when the window closes.
+        stopped: whether the stream was stopped meanwhile.
+        jitter: from 0 to 1; spreads the tries of many rows.
+    """
+    match outcome:
+        case Created():
+            return Decision(state=State.ENDED if stopped else State.CONNECTED)
+        case Refused(error=error):
+            return Decision(state=State.FAILED, reason=Reason.REFUSED, new_key=True, error=error)
+        case RateLimited(retry_after=seconds, error=error):
+            opens_at = now + timedelta(seconds=max(seconds, _SHORTEST_GATE))
+            if stopped:
+                return _over(error, gate_until=opens_at)
+            if now >= connect_by:
+                return _expired(error, gate_until=opens_at)
+            # The row keeps what it is owed: until its window closes, and its first try after that.
+            return Decision(
+                state=State.PENDING,
+                due_at=opens_at,
+                is_try=False,
+                new_key=True,
+                gate_until=opens_at,
+                error=error,
+            )
+        case NotDone(retry_after=seconds, error=error):
+            due_at = _next_try(attempts, seconds, now, connect_by, jitter)
+            if stopped:
+                return _over(error)
+            if due_at is None:
+                return _expired(error)
+            return Decision(state=State.PENDING, due_at=due_at, new_key=True, error=error)
+        case OutcomeUnknown(retry_after=seconds, error=error):
+            due_at = _next_try(attempts, seconds, now, connect_by, jitter)
+            if due_at is None:
+                return _over(error) if stopped else _expired(error)
+            return Decision(state=State.PENDING, due_at=due_at, error=error)
+
+
+def _next_try(
+    attempts: int,
+    retry_after: float | None,
+    now: datetime,
+    connect_by: datetime,
+    jitter: float,
+) -> datetime | None:
+    """When to try again, or None where the window leaves no time for it. A wait that would end
+    after the window is cut short: a last try is better than none."""
+    wait = min(_FIRST_WAIT * 2 ** min(attempts, 10), _LONGEST_WAIT) * (0.5 + jitter / 2)
+    due_at = now + timedelta(seconds=max(wait, retry_after or 0.0))
+    due_at = min(due_at, connect_by - timedelta(seconds=_LAST_TRY_LEAD))
+    return due_at if due_at > now else None
+
+
+def _expired(error: str, gate_until: datetime | None = None) -> Decision:
+    return Decision(
+        state=State.FAILED, reason=Reason.WINDOW_EXPIRED, gate_until=gate_until, error=error
+    )
+
+
+def _over(error: str, gate_until: datetime | None = None) -> Decision:
+    return Decision(
+        state=State.SKIPPED,
+        reason=Reason.STOPPED_FIRST,
+        gate_until=gate_until,
+        error=f"The stream was over before it was connected. {error}",
+    )
