@@ -1,0 +1,57 @@
+"""gunicorn reads this by itself: `gunicorn app:app`."""
+
+import signal
+import sys
+import time
+from typing import Any
+
+from config import Config, ConfigError
+
+try:
+    _config = Config.load()
+except ConfigError as error:
+    # Said once by the master, before there are workers to say it over and over.
+    sys.exit(str(error))
+
+bind = f"0.0.0.0:{_config.port}"
+workers = _config.web_concurrency
+worker_class = "gthread"
+threads = 8
+timeout = 60  # seconds without a sign of life before a worker is replaced
+graceful_timeout = 30  # seconds from SIGTERM to SIGKILL; a PaaS gives as many
+control_socket_disable = True  # nobody needs it, and two servers of one user would share it
+keepalive = 15  # seconds; Zoom and proxies reuse connections
+_DRAIN_SECONDS = graceful_timeout - 5
+
+
+def post_worker_init(worker: Any) -> None:
+    """Start the dispatcher, after the fork: threads do not survive one."""
+    from rtms.services import services
+
+    its = services(worker.wsgi)
+    unfit = its.database.unfit()
+    if unfit:
+        worker.log.error("%s Until then every delivery is answered with 503.", unfit)
+    if not its.config.dispatcher:
+        return
+    dispatcher = its.start_dispatcher()
+    leave = signal.getsignal(signal.SIGTERM)
+
+    def drain_and_leave(number: int, frame: Any) -> None:
+        worker.drain_by = time.monotonic() + _DRAIN_SECONDS
+        dispatcher.begin_drain()
+        if callable(leave):
+            leave(number, frame)
+
+    signal.signal(signal.SIGTERM, drain_and_leave)
+    signal.siginterrupt(signal.SIGTERM, False)
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Let connects in flight finish, or hand them back, before the process ends."""
+    from rtms.services import services
+
+    wsgi = getattr(worker, "wsgi", None)  # a worker that failed to boot has none
+    dispatcher = services(wsgi).dispatcher if wsgi else None
+    if dispatcher:
+        dispatcher.drain(max(0.0, getattr(worker, "drain_by", 0.0) - time.monotonic()))

@@ -1,0 +1,31 @@
+"""One line an event, for people (`console`) or machines (`json`)."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+
+from config import Config
+
+
+def configure(config: Config) -> None:
+    """Set logging up for this process. Lines go to stderr, so that what a command prints can be
+    read by scripts."""
+    people = config.log_format == "console"
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer(colors=people and sys.stderr.isatty())
+            if people
+            else structlog.processors.JSONRenderer(default=str),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[config.log_level]
+        ),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )

@@ -1,0 +1,102 @@
+"""What a person may do to the table: put a failed connection back, delete old events."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from models import CONNECTS, EVENTS, LIVE, State
+from rtms import clock
+from rtms.database import Database
+from rtms.leases import KEY_LIFETIME
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retried:
+    """Whether a connection was put back, and in words why or why not."""
+
+    id: int
+    done: bool
+    detail: str
+
+
+def retry(database: Database, id: int, *, window: timedelta) -> Retried:
+    """Put a failed connection back, due now, with a window of its own.
+
+    Args:
+        window: for how long it is tried from now on.
+
+    Raises:
+        DatabaseUnavailable: nothing was changed.
+    """
+
+    def job(connection: Connection) -> Retried:
+        row = connection.execute(
+            sa.select(CONNECTS).where(CONNECTS.c.id == id).with_for_update()
+        ).one_or_none()
+        if row is None:
+            return Retried(id=id, done=False, detail=f"There is no meeting {id}.")
+        if row.state != State.FAILED:
+            return Retried(
+                id=id,
+                done=False,
+                detail=f"Meeting {id} is {row.state}: only failed meetings can be retried.",
+            )
+        database.serialize_on(connection, f"stream:{row.rtms_stream_id}")
+        live = connection.scalar(
+            sa.select(CONNECTS.c.id).where(
+                CONNECTS.c.rtms_stream_id == row.rtms_stream_id, sa.text(LIVE)
+            )
+        )
+        if live:
+            return Retried(
+                id=id,
+                done=False,
+                detail=f"Meeting {id} was not retried: meeting {live} has the same stream, and a "
+                "second connection would kick it out.",
+            )
+        now = clock.now()
+        # The same key asks for the answer that was lost; after its hour, or where Recall had
+        # answered, only a new one does anything.
+        key_is_good = row.recall_id is None and (
+            row.key_used_at is None or row.key_used_at > now - KEY_LIFETIME
+        )
+        key = {} if key_is_good else {"idempotency_key": str(uuid.uuid4()), "key_used_at": None}
+        connection.execute(
+            CONNECTS.update()
+            .where(CONNECTS.c.id == id)
+            .values(
+                state=State.PENDING,
+                reason=None,
+                attempts=0,
+                due_at=now,
+                connect_by=now + window,
+                **key,
+            )
+        )
+        stopped = " Its stream has stopped, so Recall may not find it." if row.stopped_at else ""
+        return Retried(
+            id=id,
+            done=True,
+            detail=f"Meeting {id} is pending again; a running server tries it at once.{stopped}",
+        )
+
+    return database.write(job)
+
+
+def prune_events(database: Database, which: sa.ColumnElement[bool]) -> int:
+    """Delete events from the raw record.
+
+    Returns:
+        How many were deleted.
+
+    Raises:
+        DatabaseUnavailable: nothing was deleted.
+    """
+    return database.write(
+        lambda connection: connection.execute(EVENTS.delete().where(which)).rowcount
+    )

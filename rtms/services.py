@@ -1,0 +1,58 @@
+"""What the routes and commands of one process share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Flask, current_app
+
+from config import Config
+from rtms.connect import ConnectLane
+from rtms.database import Database
+from rtms.dispatcher import Dispatcher
+from rtms.intake import Intake
+from rtms.leases import Leased
+from rtms.recall import Recall
+
+
+@dataclass
+class Services:
+    """The parts of the server, wired together."""
+
+    config: Config
+    database: Database
+    recall: Recall
+    intake: Intake
+    dispatcher: Dispatcher[Leased] | None = None  # started after a fork, where this process has one
+
+    @classmethod
+    def from_config(cls, config: Config) -> Services:
+        """Make the parts. Nothing is connected or started yet."""
+        database = Database(config.database_url)
+        return cls(
+            config=config,
+            database=database,
+            recall=Recall(
+                config.recall_api_key,
+                config.recall_base_url,
+                timeout=config.recall_timeout_seconds,
+                connections=config.connect_threads,
+            ),
+            intake=Intake(database, config),
+        )
+
+    def init_app(self, app: Flask) -> None:
+        """Let an app's routes and commands find these."""
+        app.extensions["rtms"] = self
+
+    def start_dispatcher(self) -> Dispatcher[Leased]:
+        """Begin to connect streams in threads of this process."""
+        self.dispatcher = Dispatcher(ConnectLane(self.database, self.recall, self.config))
+        self.dispatcher.start()
+        return self.dispatcher
+
+
+def services(app: Flask | None = None) -> Services:
+    """The services of an app, by default of the one that handles this request or command."""
+    found: Services = (app or current_app).extensions["rtms"]
+    return found

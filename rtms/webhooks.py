@@ -1,0 +1,94 @@
+"""The route that Zoom calls. Thin: verify, take in, answer."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import structlog
+from flask import Blueprint, Response, jsonify, request
+
+from rtms import zoom
+from rtms.database import DatabaseUnavailable
+from rtms.intake import Taken
+from rtms.services import Services, services
+
+_RETRY_AFTER = "30"  # seconds; Zoom itself comes back after five minutes
+
+blueprint = Blueprint("webhooks", __name__)
+log = structlog.get_logger()
+
+
+@blueprint.post("/zoom-webhook")
+def zoom_webhook() -> tuple[Response, int]:
+    """Take in one of Zoom's deliveries, or answer its challenge."""
+    config = services().config
+    raw = request.get_data(cache=False)
+    body = zoom.decode_body(raw)
+    is_challenge = body["event"] == zoom.CHALLENGE_EVENT
+    timestamp = request.headers.get("x-zm-request-timestamp", "")
+    signature = request.headers.get("x-zm-signature", "")
+    token = config.zoom_secret_tokens[0]
+    if timestamp or signature or not is_challenge:  # only a challenge may come unsigned
+        token = zoom.verify(
+            config.zoom_secret_tokens,
+            timestamp=timestamp,
+            signature=signature,
+            raw=raw,
+            body=body,
+            now=time.time(),
+            tolerance=config.signature_tolerance_seconds,
+        )
+    if is_challenge:
+        answer = zoom.answer_challenge(body, token)
+        log.info("zoom validates the endpoint")
+        return jsonify(answer), 200
+    return _take_in(services(), body)
+
+
+def _take_in(to: Services, body: dict[str, Any]) -> tuple[Response, int]:
+    tracking_id = request.headers.get("x-zm-trackingid", "")[:255]
+    tracking_id = tracking_id if tracking_id.isprintable() else ""
+    taken = to.intake.take(body, tracking_id or None)
+    # Committed. From here on nothing may keep Zoom from its 200.
+    if taken.is_due and to.dispatcher:
+        to.dispatcher.wake()
+    _tell(body["event"], taken, tracking_id)
+    if taken.outcome == "rejected":
+        return jsonify(error=taken.detail), 400
+    return jsonify(outcome=taken.outcome, detail=taken.detail), 200
+
+
+def _tell(event: str, taken: Taken, tracking_id: str) -> None:
+    about = {"row": taken.row_id, "stream": taken.stream, "tracking_id": tracking_id or None}
+    log.log(
+        _LEVELS[taken.level],
+        event,
+        outcome=taken.outcome,
+        detail=taken.detail,
+        **{name: value for name, value in about.items() if value is not None},
+    )
+
+
+_LEVELS = {"info": 20, "warning": 30, "error": 40}
+
+
+@blueprint.errorhandler(zoom.BadBody)
+@blueprint.errorhandler(zoom.BadChallenge)
+def _bad_request(error: Exception) -> tuple[Response, int]:
+    log.warning("delivery refused", status=400, error=str(error), remote=request.remote_addr)
+    return jsonify(error=str(error)), 400
+
+
+@blueprint.errorhandler(zoom.BadSignature)
+def _unauthorized(error: Exception) -> tuple[Response, int]:
+    log.warning("delivery refused", status=401, error=str(error), remote=request.remote_addr)
+    return jsonify(error=str(error)), 401
+
+
+@blueprint.errorhandler(DatabaseUnavailable)
+def _unavailable(error: Exception) -> tuple[Response, int]:
+    log.error("delivery not recorded: the database is away", error=str(error))
+    answer = jsonify(error="The delivery could not be recorded. Please deliver it again.")
+    answer.headers["Retry-After"] = _RETRY_AFTER
+    return answer, 503
