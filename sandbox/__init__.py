@@ -1,0 +1,11 @@
+"""Stand-ins for Recall and for Zoom, for the demo, the tests and the benchmark.
+
+They share no code with the project, so that a mistake cannot cancel itself out.
+"""
+
+from sandbox.events import Stream
+from sandbox.faults import Fault
+from sandbox.recall import RecallSandbox
+from sandbox.zoom import Delivery, ZoomSandbox
+
+__all__ = ["Delivery", "Fault", "RecallSandbox", "Stream", "ZoomSandbox"]

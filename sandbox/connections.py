@@ -1,0 +1,229 @@
+"""The objects of Recall's that a Direct Connect call makes, and how they look on the wire."""
+
+import hashlib
+import hmac
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+Ending = Literal["done", "failed", "deleted"]
+KEPT_SECONDS = 7 * 86400.0  # Recall keeps media for seven days unless told otherwise
+LinkFor = Callable[[str, str], str]  # (medium id, file name) -> pre-signed URL
+
+
+def iso(moment: float | None) -> str | None:
+    """Write unix seconds as Recall writes times."""
+    if moment is None:
+        return None
+    return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _status(code: str, at: float | None, sub_code: str | None = None) -> dict[str, Any]:
+    return {"code": code, "sub_code": sub_code, "updated_at": iso(at)}
+
+
+@dataclass
+class Connection:
+    """One meeting_direct_connect, and the recording it gets when it ends."""
+
+    meeting_uuid: str
+    stream_id: str
+    server_urls: str
+    metadata: dict[str, str | None] | None
+    recording_config: dict[str, Any]
+    signature_ok: bool | None = None  # None: the stand-in knows no client secret to check with
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    recording_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    created_at: float = field(default_factory=time.time)  # unix seconds
+    ended_at: float | None = None  # unix seconds
+    ended_by: str | None = None  # stream_ended, kicked_out or failed_over
+    processing_seconds: float = 0.0  # from the end until the recording is ready
+    ending: Ending = "done"  # what the recording becomes
+    sub_code: str | None = None  # of a recording that failed
+
+    @property
+    def kicked_out(self) -> bool:
+        """Whether a second connection to the same stream threw this one out."""
+        return self.ended_by == "kicked_out"
+
+    def recording_code(self, now: float) -> str | None:
+        """Return the recording's status code, or None while there is no recording."""
+        if self.ended_at is None:
+            return None
+        ready = now >= self.ended_at + self.processing_seconds
+        return self.ending if ready else "processing"
+
+    def as_recall(self, now: float, link: LinkFor) -> dict[str, Any]:
+        """Return the object as retrieve and list show it (Recall: retrieve)."""
+        if self.ended_at is None:
+            status = _status("recording", self.created_at)
+        else:
+            status = _status("done", self.ended_at, self.ended_by)
+        recording = self._recording(now, link)
+        return {
+            "id": self.id,
+            "status": status,
+            "recordings": [recording] if recording else [],
+            "metadata": self.metadata or {},
+        }
+
+    def as_created(self) -> dict[str, Any]:
+        """Return the object as the answer to the create shows it."""
+        return {
+            "id": self.id,
+            "status": _status("connecting", self.created_at),
+            "recordings": [],
+            "metadata": self.metadata or {},
+        }
+
+    def _recording(self, now: float, link: LinkFor) -> dict[str, Any] | None:
+        code = self.recording_code(now)
+        if code is None or self.ended_at is None:
+            return None
+        completed = None if code == "processing" else self.ended_at + self.processing_seconds
+        return {
+            "id": self.recording_id,
+            "status": _status(code, completed or self.ended_at, self.sub_code),
+            "created_at": iso(self.created_at),
+            "started_at": iso(self.created_at),
+            "completed_at": iso(completed),
+            "expires_at": None if completed is None else iso(completed + KEPT_SECONDS),
+            "media_shortcuts": None if code != "done" else self._shortcuts(completed, link),
+            "metadata": self.recording_config.get("metadata") or {},
+            "bot": None,
+            "desktop_sdk_upload": None,
+        }
+
+    def _shortcuts(self, at: float | None, link: LinkFor) -> dict[str, Any]:
+        def medium(kind: str, data: dict[str, Any], **more: Any) -> dict[str, Any]:
+            return {
+                "id": self.medium_id(kind),
+                "created_at": iso(at),
+                "status": _status("done", at),
+                "metadata": self.recording_config.get("metadata") or {},
+                "data": data,
+            } | more
+
+        def file(kind: str, name: str) -> str:
+            return link(self.medium_id(kind), name)
+
+        events = "participant_events"
+        return {
+            "video_mixed": medium(
+                "video_mixed", {"download_url": file("video_mixed", "meeting.mp4")}, format="mp4"
+            ),
+            "audio_mixed": None,
+            "transcript": medium(
+                "transcript",
+                {
+                    "download_url": file("transcript", "transcript.json"),
+                    "provider_data_download_url": None,
+                },
+            ),
+            events: medium(
+                events,
+                {
+                    "participant_events_download_url": file(events, "participant_events.json"),
+                    "participants_download_url": file(events, "participants.json"),
+                    "speaker_timeline_download_url": file(events, "speaker_timeline.json"),
+                },
+            ),
+            "meeting_metadata": medium(
+                "meeting_metadata",
+                {"title": "Sandbox meeting", "zoom": {"meeting_uuid": self.meeting_uuid}},
+            ),
+        }
+
+    def medium_id(self, kind: str) -> str:
+        """Return the lasting id of one medium of the recording."""
+        return str(uuid.uuid5(uuid.UUID(self.recording_id), kind))
+
+
+class Connections:
+    """Every connection made, and which one holds each stream."""
+
+    def __init__(self, client_id: str | None, client_secret: str | None) -> None:
+        """Check join signatures if the Zoom app's credentials are given."""
+        self._lock = threading.Lock()
+        self._made: list[Connection] = []
+        self._by_id: dict[str, Connection] = {}
+        self._live: dict[str, Connection] = {}  # rtms_stream_id -> its connection
+        self._of_medium: dict[str, Connection] = {}
+        self._credentials = (client_id, client_secret)
+
+    def make(self, body: dict[str, Any], seconds: float) -> tuple[Connection, Connection | None]:
+        """Connect a stream; also return the connection that this ended, if one was live.
+
+        The same server_urls kick the older connection out. Other ones mean that the stream's
+        server failed over, and the older connection was dead (Zoom: failover and reconnection).
+        """
+        rtms = body["zoom_rtms"]
+        connection = Connection(
+            meeting_uuid=rtms["meeting_uuid"],
+            stream_id=rtms["rtms_stream_id"],
+            server_urls=rtms["server_urls"],
+            metadata=body.get("metadata"),
+            recording_config=body.get("recording_config") or {},
+            signature_ok=self._signature_ok(rtms),
+            processing_seconds=seconds,
+        )
+        with self._lock:
+            older = self._live.get(connection.stream_id)
+            if older is not None:
+                same = older.server_urls == connection.server_urls
+                older.ended_at = connection.created_at
+                older.ended_by = "kicked_out" if same else "failed_over"
+            self._live[connection.stream_id] = connection
+            self._made.append(connection)
+            self._by_id[connection.id] = connection
+            for kind in ("video_mixed", "transcript", "participant_events"):
+                self._of_medium[connection.medium_id(kind)] = connection
+            return replace(connection), replace(older) if older else None
+
+    def end(self, stream_id: str, ending: Ending, sub_code: str | None) -> Connection | None:
+        """End the live connection of a stream, or change what became of the last one."""
+        with self._lock:
+            connection = self._live.pop(stream_id, None)
+            if connection is None:
+                made = (each for each in reversed(self._made) if each.stream_id == stream_id)
+                connection = next(made, None)
+            if connection is None:
+                return None
+            connection.ended_at = connection.ended_at or time.time()
+            connection.ended_by = connection.ended_by or "stream_ended"
+            connection.ending, connection.sub_code = ending, sub_code
+            return replace(connection)
+
+    def get(self, connection_id: str) -> Connection | None:
+        """Return one connection as it is now."""
+        with self._lock:
+            found = self._by_id.get(connection_id)
+            return replace(found) if found else None
+
+    def of_medium(self, medium_id: str) -> Connection | None:
+        """Return the connection that a medium belongs to, as it is now."""
+        with self._lock:
+            found = self._of_medium.get(medium_id)
+            return replace(found) if found else None
+
+    def all(self) -> list[Connection]:
+        """Return every connection as it is now, oldest first."""
+        with self._lock:
+            return [replace(each) for each in self._made]
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """Return every connection for the control, oldest first."""
+        return [asdict(each) | {"kicked_out": each.kicked_out} for each in self.all()]
+
+    def _signature_ok(self, rtms: dict[str, str]) -> bool | None:
+        client_id, secret = self._credentials
+        if client_id is None or secret is None:
+            return None
+        message = f"{client_id},{rtms['meeting_uuid']},{rtms['rtms_stream_id']}"
+        told = message.encode("utf-8", "replace")
+        expected = hmac.new(secret.encode(), told, hashlib.sha256).hexdigest()
+        return hmac.compare_digest(expected.encode(), rtms["signature"].encode("utf-8", "replace"))

@@ -1,0 +1,274 @@
+"""A stand-in for Recall.ai's Meeting Direct Connect: a real HTTP server on loopback.
+
+    with RecallSandbox() as recall:
+        ...  # RECALL_BASE_URL=recall.url, RECALL_API_KEY="sandbox-key"
+        recall.end_stream("609340fb2a7946909659956c8aa9250c")
+
+It keeps to what Recall documents, misbehaves on request, and writes down everything it sees.
+"""
+
+import base64
+import binascii
+import hmac
+import re
+import time
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs
+
+from sandbox import storage, trouble
+from sandbox.connections import Connection, Connections, Ending
+from sandbox.control import Control
+from sandbox.create import Creates, Result
+from sandbox.faults import Fault, FaultBook
+from sandbox.idempotency import KeyBook, SlidingLimit
+from sandbox.ledger import Entry, Ledger, summary
+from sandbox.media import Links
+from sandbox.notices import Notifier
+from sandbox.wire import Answer, Request, Server
+
+Limit = tuple[int, float]  # (count, seconds)
+PATH = re.compile(r"/api/v1/meeting_direct_connect(?:/([^/]+))?/?")
+MEDIA_PATH = re.compile(r"/media/([0-9a-f-]+)/([\w.-]+)")
+PAGE_SIZE = 100
+
+
+class RecallSandbox:
+    """The stand-in. Create it, ``start`` it, steer it from Python or over ``/_sandbox``."""
+
+    def __init__(
+        self,
+        api_key: str = "sandbox-key",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        latency: float = 0.0,
+        limit: Limit | None = None,
+        link_seconds: float = 3600.0,
+        *,
+        retrieve_limit: Limit | None = None,
+        idempotency_seconds: float = 3600.0,
+        processing_seconds: float = 0.2,
+        video_bytes: int | None = None,
+        client_id: str | None = None,
+        client_secret: str | None = None,
+        webhook_url: str | None = None,
+        webhook_secret: str | None = None,
+        webhook_scale: float = 1 / 1000,
+    ) -> None:
+        """Listen on ``port`` (0: any free one).
+
+        ``latency`` is the seconds that a create's work, a retrieve or a list takes; ``limit`` the
+        successful creates and ``retrieve_limit`` the retrieves allowed in a sliding window;
+        ``link_seconds`` the life of a pre-signed link; ``idempotency_seconds`` how long an answer
+        is kept under its key; ``processing_seconds`` how long a recording takes after the stream's
+        end; ``video_bytes`` the size of a synthetic video instead of the real small one. With the
+        Zoom app's ``client_id`` and ``client_secret`` the join signature is checked, and what came
+        of it kept as ``signature_ok``. With ``webhook_url`` status webhooks are sent, repeated on
+        Recall's schedule times ``webhook_scale``.
+        """
+        self.api_key = api_key
+        self.retrieve_limit = SlidingLimit(retrieve_limit)
+        self.video_bytes = video_bytes
+        self.links = Links(link_seconds)
+        self.notifier = Notifier(webhook_url, webhook_secret, webhook_scale)
+        self._ledger = Ledger()
+        self._faults = FaultBook()
+        self._connections = Connections(client_id, client_secret)
+        self.creates = Creates(
+            ledger=self._ledger,
+            faults=self._faults,
+            keys=KeyBook[Result](idempotency_seconds),
+            limit=SlidingLimit(limit),
+            connections=self._connections,
+            pause=self._pause,
+            ended=self.notifier.recording_of,
+            latency=latency,
+            processing_seconds=processing_seconds,
+        )
+        self._control = Control(self, self._ledger, self._faults, self._connections)
+        self._server = Server((host, port), self._answer)
+        self.url = f"http://{host}:{self._server.server_address[1]}"
+
+    def start(self) -> Self:
+        """Serve in a daemon thread."""
+        self._server.start()
+        self.notifier.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop serving and hang up on everyone."""
+        self._server.stop()
+        self.notifier.stop()
+
+    def __enter__(self) -> Self:
+        """Start."""
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+    @property
+    def ledger(self) -> list[Entry]:
+        """Every request so far but the control's, in order of arrival."""
+        return self._ledger.entries()
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Every connection made so far, oldest first."""
+        return self._connections.all()
+
+    def summary(self) -> dict[str, dict[str, Any]]:
+        """Return, per rtms_stream_id, what was asked for and what came of it."""
+        return summary(self.ledger)
+
+    def add_fault(self, fault: Fault | str, **parameters: Any) -> None:
+        """Arm a Fault, or one of this kind with these parameters."""
+        self._faults.add(Fault(kind=fault, **parameters) if isinstance(fault, str) else fault)
+
+    def clear_faults(self) -> None:
+        """Disarm all faults."""
+        self._faults.clear()
+
+    def end_stream(
+        self, stream_id: str, ending: Ending = "done", sub_code: str | None = None
+    ) -> bool:
+        """Let a stream end; its recording is ready ``processing_seconds`` later.
+
+        Called again it changes what became of the last recording, for instance to "deleted".
+        """
+        connection = self._connections.end(stream_id, ending, sub_code)
+        if connection is not None:
+            self.notifier.recording_of(connection)
+        return connection is not None
+
+    def expire_links(self) -> None:
+        """Expire every pre-signed link made so far."""
+        self.links.expire()
+
+    def set(self, **settings: Any) -> None:
+        """Change latency, limit, retrieve_limit, processing_seconds or link_seconds on the fly."""
+        for name, value in settings.items():
+            if name in ("latency", "processing_seconds"):
+                setattr(self.creates, name, float(value))
+            elif name == "link_seconds":
+                self.links.seconds = float(value)
+            elif name in ("limit", "retrieve_limit"):
+                holder = self.creates.limit if name == "limit" else self.retrieve_limit
+                holder.limit = None if value is None else (int(value[0]), float(value[1]))
+            else:
+                raise ValueError(f"there is no setting {name}")
+
+    def _pause(self, seconds: float) -> None:
+        if seconds > 0 and self._server.stopping.wait(seconds):
+            raise ConnectionAbortedError("the stand-in Recall was stopped")
+
+    def _answer(self, request: Request) -> Answer:
+        if request.path.startswith("/_sandbox/"):
+            return self._control.answer(request)
+        authorization = "Authorization" in request.headers
+        entry = self._ledger.open(request.method, request.path, authorization=authorization)
+        result = self._result(request, entry)
+        manner = result.answer.manner
+        self._ledger.note(
+            entry,
+            answered_at=time.time(),
+            status=manner if manner in ("reset", "hang") else result.answer.status,
+            outcome=result.outcome,
+        )
+        return result.answer
+
+    def _result(self, request: Request, entry: Entry) -> Result:
+        if media := MEDIA_PATH.fullmatch(request.path):
+            return self._through_fault(request, entry, "media", *media.groups())
+        if request.method in ("GET", "HEAD") and request.body:
+            return Result(trouble.firewall(), "blocked")
+        given = request.headers.get("Authorization", "")
+        if not hmac.compare_digest(given.encode(), f"Token {self.api_key}".encode()):
+            return Result(Answer.of_json(401, trouble.DETAILS[401]), "unauthorized")
+        match = PATH.fullmatch(request.path)
+        if match is None:
+            return Result(Answer.of_json(404, {"detail": "Not found."}), "not_found")
+        connection_id = match[1]
+        if connection_id is None and request.method == "POST":
+            return self.creates.answer(request, entry, given)
+        if request.method not in ("GET", "HEAD"):
+            detail = f'Method "{request.method}" not allowed.'
+            return Result(Answer.of_json(405, {"detail": detail}, Allow="GET, POST"), "refused")
+        if connection_id is None:
+            return self._through_fault(request, entry, "list")
+        return self._through_fault(request, entry, "retrieve", connection_id)
+
+    def _through_fault(self, request: Request, entry: Entry, kind: str, *names: str) -> Result:
+        """Answer something that does no work: a retrieve, a list or a download."""
+        connection = None
+        if kind == "media":
+            connection = self._connections.of_medium(names[0])
+        elif kind == "retrieve":
+            connection = self._connections.get(names[0])
+        stream = connection.stream_id if connection else None
+        fault = self._faults.take(request.method, kind, stream)
+        self._ledger.note(
+            entry,
+            stream_id=stream,
+            connection_id=connection.id if connection else None,
+            fault=fault.kind if fault else None,
+            range=request.headers.get("Range"),
+        )
+        if fault is not None:
+            self._pause(fault.delay + (fault.seconds or 0) * (fault.kind == "latency"))
+        if kind == "media":
+            answer, outcome = storage.serve(
+                request, self.links, connection, names[0], names[1], self.video_bytes
+            )
+            result = Result(answer, outcome)
+        else:
+            self._pause(self.creates.latency)
+            result = self._page(request) if kind == "list" else self._retrieve(connection)
+        if fault is None:
+            return result
+        changed = fault.kind not in ("latency", "headers")
+        outcome = f"fault:{fault.kind}" if changed else result.outcome
+        return replace(result, answer=trouble.seen_through(fault, result.answer), outcome=outcome)
+
+    def _link(self, medium_id: str, name: str) -> str:
+        return self.url + self.links.make(medium_id, name)
+
+    def _retrieve(self, connection: Connection | None) -> Result:
+        if wait := self.retrieve_limit.refuse():
+            detail = f"Request was throttled. Expected available in {wait} seconds."
+            answer = Answer.of_json(429, {"detail": detail}, Retry_After=str(wait))
+            return Result(answer, "rate_limited")
+        if connection is None:
+            return Result(Answer.of_json(404, {"detail": "Not found."}), "not_found")
+        value = connection.as_recall(time.time(), self._link)
+        return Result(Answer.of_json(200, value), "served")
+
+    def _page(self, request: Request) -> Result:
+        """Return connections, newest first. A cursor names the place where its page begins."""
+        asked = parse_qs(request.query)
+        made = self._connections.all()
+        try:
+            size = max(1, min(PAGE_SIZE, int(asked.get("page_size", [str(PAGE_SIZE)])[0])))
+            cursor = asked.get("cursor")
+            end = int(base64.urlsafe_b64decode(cursor[0])) if cursor else len(made)
+        except (ValueError, binascii.Error):
+            return Result(Answer.of_json(404, {"detail": "Invalid cursor."}), "refused")
+
+        def page(at: int) -> str:
+            cursor = base64.urlsafe_b64encode(str(at).encode()).decode()
+            return f"{self.url}{request.path}?cursor={cursor}&page_size={size}"
+
+        start, now = max(0, end - size), time.time()
+        value = {
+            "next": page(start) if start > 0 else None,
+            "previous": page(min(len(made), end + size)) if end < len(made) else None,
+            "results": [each.as_recall(now, self._link) for each in reversed(made[start:end])],
+        }
+        return Result(Answer.of_json(200, value), "served")
