@@ -17,7 +17,7 @@ import click
 import sqlalchemy as sa
 import structlog
 from flask import Flask
-from flask.cli import AppGroup
+from flask.cli import AppGroup, ScriptInfo
 
 import models
 from models import CONNECTS, EVENTS, RECORDINGS, State
@@ -90,7 +90,8 @@ class Commands(AppGroup):
         try:
             return super().invoke(ctx)
         except DatabaseUnavailable as error:
-            raise DatabaseAway(services().database.unfit() or str(error)) from None
+            its = services(ctx.ensure_object(ScriptInfo).load_app())
+            raise DatabaseAway(its.database.unfit() or str(error)) from None
 
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -34,7 +34,11 @@ class DatabaseUnavailable(Exception):
 
 
 class Database:
-    """One process's way to the database. Make it after a fork, never before."""
+    """One process's way to the database. Make it after a fork, never before.
+
+    Raises:
+        DatabaseUnavailable: an SQLite file has no folder, and none can be made.
+    """
 
     def __init__(self, url: URL) -> None:
         self.url = url
@@ -164,7 +168,11 @@ class _WriteLock:
 
 
 def _sqlite_engine(url: URL) -> Engine:
-    sqlite_path(url).parent.mkdir(parents=True, exist_ok=True)
+    path = sqlite_path(url)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseUnavailable(f"the folder of {path} cannot be made: {error}") from error
     engine = sa.create_engine(
         url, hide_parameters=True, connect_args={"timeout": _PATIENCE}, **_POOL
     )

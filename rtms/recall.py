@@ -110,6 +110,10 @@ class Recall:
     def __repr__(self) -> str:
         return f"<Recall {self.base_url}>"
 
+    def close(self) -> None:
+        """Close the connections that are kept open."""
+        self._session.close()
+
     def create_direct_connect(
         self,
         *,

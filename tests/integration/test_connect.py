@@ -1,0 +1,362 @@
+"""From a pending row to Recall's answer in it: the dispatcher against the stand-in for Recall."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskCliRunner
+
+from config import Config
+from models import CONNECTS, GATES
+from rtms import clock, leases
+from rtms.connect import ConnectLane
+from rtms.database import Database
+from rtms.leases import Leased
+from rtms.services import Services
+from sandbox import Fault, RecallSandbox, Stream, events
+from tests.integration.conftest import Rows, Zoom, wait_for
+
+
+@pytest.fixture
+def dispatching(its: Services) -> Services:
+    """The application's parts, with its dispatcher running."""
+    its.start_dispatcher()
+    return its
+
+
+def settled(rows: Rows) -> Any:
+    """The only row, once nothing more is to be done about it."""
+    return wait_for(lambda: (row := rows.meeting()).state != "pending" and row)
+
+
+def creates(recall: RecallSandbox) -> list[Any]:
+    return [entry for entry in recall.ledger if entry.method == "POST"]
+
+
+def test_a_start_becomes_a_connection_with_recalls_id_and_status(
+    recall: RecallSandbox, zoom: Zoom, dispatching: Services, rows: Rows
+) -> None:
+    stream = Stream()
+    zoom.deliver(events.started(stream))
+    row = settled(rows)
+    (connection,) = recall.connections
+    assert (row.state, row.recall_id, row.status) == ("connected", connection.id, "connecting")
+    assert (row.attempts, row.last_error, row.due_at) == (1, None, None)
+    assert (row.lease_owner, row.leased_until) == (None, None)
+    assert row.connected_at >= row.received_at
+    assert connection.signature_ok
+    assert (connection.meeting_uuid, connection.stream_id, connection.server_urls) == (
+        stream.meeting_uuid,
+        stream.rtms_stream_id,
+        stream.server_urls,
+    )
+    ours = {"rtms_stream_id": stream.rtms_stream_id, "meeting_direct_connect_id": str(row.id)}
+    assert connection.metadata == ours
+    assert connection.recording_config == {"video_mixed_mp4": {}, "metadata": ours}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "status", "status": 409},
+        {"kind": "status", "status": 429, "retry_after": 1},
+        {"kind": "status", "status": 429, "retry_after": 1, "retry_after_date": True},
+        {"kind": "status", "status": 500},
+        {"kind": "status", "status": 502},
+        {"kind": "status", "status": 503},
+        {"kind": "status", "status": 504, "work": "after", "work_seconds": 0.7},
+        {"kind": "status", "status": 507},
+        {"kind": "reset_before"},
+        {"kind": "reset_after"},
+        {"kind": "truncated"},
+        {"kind": "no_id"},
+        {"kind": "not_json"},
+    ],
+    ids=lambda fault: "-".join(str(value) for value in fault.values()),
+)
+def test_what_passes_is_tried_again_and_connected_once(
+    recall: RecallSandbox,
+    zoom: Zoom,
+    dispatching: Services,
+    rows: Rows,
+    fault: dict[str, Any],
+) -> None:
+    recall.add_fault(Fault(**fault, path="create"))
+    zoom.deliver(events.started(Stream()))
+    row = settled(rows)
+    assert (row.state, len(recall.connections)) == ("connected", 1)
+    assert row.recall_id == recall.connections[0].id
+    assert len(creates(recall)) >= 2
+    assert row.attempts == len(creates(recall)) - (fault.get("status") == 429)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"kind": "status", "status": 400}, "Recall answered 400"),
+        ({"kind": "status", "status": 401}, "check RECALL_API_KEY"),
+        ({"kind": "status", "status": 402}, "no credit"),
+        ({"kind": "firewall"}, "Request blocked"),
+        ({"kind": "redirect", "location": "http://127.0.0.2:9/x"}, "redirects to another host"),
+    ],
+)
+def test_what_recall_refuses_for_good_fails_at_once_and_says_why(
+    recall: RecallSandbox,
+    zoom: Zoom,
+    dispatching: Services,
+    rows: Rows,
+    fault: dict[str, Any],
+    words: str,
+) -> None:
+    recall.add_fault(Fault(**fault, path="create", times=None))
+    zoom.deliver(events.started(Stream()))
+    row = settled(rows)
+    assert (row.state, row.reason, row.attempts) == ("failed", "refused", 1)
+    assert words in row.last_error
+    assert len(creates(recall)) == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_within_the_host_repeats_the_post(
+    recall: RecallSandbox, zoom: Zoom, dispatching: Services, rows: Rows, status: int
+) -> None:
+    location = f"{recall.url}/api/v1/meeting_direct_connect/"
+    recall.add_fault("redirect", status=status, location=location, path="create")
+    zoom.deliver(events.started(Stream()))
+    assert settled(rows).state == "connected"
+    first, second = creates(recall)
+    assert (first.path, second.path) == (
+        "/api/v1/meeting_direct_connect",
+        "/api/v1/meeting_direct_connect/",
+    )
+    assert first.idempotency_key == second.idempotency_key
+
+
+@pytest.mark.environ(CONNECT_WINDOW_SECONDS="3")
+@pytest.mark.parametrize("status", [503, 507])
+def test_after_the_window_the_row_fails_and_nobody_asks_any_more(
+    recall: RecallSandbox, zoom: Zoom, dispatching: Services, rows: Rows, status: int
+) -> None:
+    recall.add_fault("status", status=status, path="create", times=None)
+    zoom.deliver(events.started(Stream()))
+    row = settled(rows)
+    assert (row.state, row.reason) == ("failed", "window_expired")
+    assert f"Recall answered {status}" in row.last_error
+    asked_at = [entry.at for entry in creates(recall)]
+    assert len(asked_at) == row.attempts >= 3
+    assert max(asked_at) <= row.connect_by.timestamp()
+    keys = {entry.idempotency_key for entry in creates(recall)}
+    assert len(keys) == (1 if status == 503 else row.attempts)
+
+
+def test_the_first_try_is_made_however_late_the_event(
+    recall: RecallSandbox, zoom: Zoom, dispatching: Services, rows: Rows
+) -> None:
+    hour_ago = int((clock.now().timestamp() - 3600) * 1000)
+    zoom.deliver(events.started(Stream(), event_ts=hour_ago))
+    assert settled(rows).state == "connected"
+
+
+def test_a_late_first_try_is_the_only_one(
+    recall: RecallSandbox, zoom: Zoom, dispatching: Services, rows: Rows
+) -> None:
+    recall.add_fault("status", status=503, path="create", times=None)
+    hour_ago = int((clock.now().timestamp() - 3600) * 1000)
+    zoom.deliver(events.started(Stream(), event_ts=hour_ago))
+    row = settled(rows)
+    assert (row.state, row.reason, row.attempts) == ("failed", "window_expired", 1)
+    assert len(creates(recall)) == 1
+
+
+def test_one_429_closes_the_gate_for_every_row_and_is_no_try(
+    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows
+) -> None:
+    recall.add_fault("status", status=429, retry_after=2, path="create", times=1)
+    for _ in range(5):
+        zoom.deliver(events.started(Stream()))
+    its.start_dispatcher()
+    wait_for(lambda: {row.state for row in rows.meetings()} == {"connected"})
+    asked = creates(recall)
+    refused = next(entry for entry in asked if entry.status == 429)
+    opens_at = refused.answered_at + 2
+    for entry in asked:
+        in_flight_already = entry.at <= refused.answered_at + 0.5
+        assert in_flight_already or entry.at >= opens_at - 0.1
+    assert {row.attempts for row in rows.meetings()} == {1}
+
+
+def test_a_stop_while_recall_is_at_work_ends_the_row_with_its_id(
+    recall: RecallSandbox, zoom: Zoom, dispatching: Services, rows: Rows
+) -> None:
+    recall.set(latency=1.0)
+    stream = Stream()
+    zoom.deliver(events.started(stream))
+    wait_for(lambda: creates(recall))
+    zoom.deliver(events.stopped(stream))
+    row = settled(rows)
+    assert (row.state, row.stop_reason) == ("ended", 6)
+    assert row.recall_id == recall.connections[0].id
+
+
+def test_a_connection_that_failed_over_while_in_flight_keeps_its_id_and_stays_ended(
+    recall: RecallSandbox, zoom: Zoom, dispatching: Services, rows: Rows
+) -> None:
+    recall.set(latency=1.0)
+    stream = Stream()
+    zoom.deliver(events.started(stream))
+    wait_for(lambda: creates(recall))
+    zoom.deliver(events.failover(stream))
+    wait_for(lambda: all(row.recall_id for row in rows.meetings()))
+    older, newer = rows.meetings()
+    assert (older.state, older.superseded_by) == ("ended", newer.id)
+    assert newer.state == "connected"
+
+
+# ---- leases
+
+
+def claim(database: Database, limit: int = 10, seconds: float = 30) -> list[Leased]:
+    return database.write(
+        lambda connection: leases.claim(
+            connection,
+            limit=limit,
+            owner=leases.new_owner(),
+            now=clock.now(),
+            seconds=seconds,
+        )
+    )
+
+
+def start(its: Services, count: int) -> None:
+    for _ in range(count):
+        its.intake.take(events.started(Stream()))
+
+
+def test_a_leased_row_is_nobody_elses_until_its_lease_runs_out(its: Services) -> None:
+    start(its, 1)
+    (mine,) = claim(its.database, seconds=30)
+    assert claim(its.database) == []
+    its.database.write(lambda c: leases.hand_back(c, [mine], now=clock.now()))
+    (again,) = claim(its.database)
+    assert again.id == mine.id
+    assert again.idempotency_key == mine.idempotency_key
+    assert again.lease_owner != mine.lease_owner
+
+
+def test_processes_that_claim_at_the_same_moment_never_get_the_same_row(
+    app: Flask, its: Services, config: Config
+) -> None:
+    start(its, 60)
+
+    def one(_: int) -> list[int]:
+        database = Database(config.database_url)
+        got: list[int] = []
+        while rows := claim(database, limit=3):
+            got += [row.id for row in rows]
+        database.dispose()
+        return got
+
+    with ThreadPoolExecutor(8) as pool:
+        claimed = [row_id for got in pool.map(one, range(8)) for row_id in got]
+    assert len(claimed) == len(set(claimed)) == 60
+
+
+def test_the_windows_that_close_first_go_first_and_closed_ones_last(its: Services) -> None:
+    now = clock.now().timestamp()
+    for age in (5, 300, 20, 50):
+        its.intake.take(events.started(Stream(), event_ts=int((now - age) * 1000)))
+    order = [row.id for row in claim(its.database)]
+    assert order == [4, 3, 1, 2]
+
+
+def test_an_outcome_is_written_by_the_leases_owner_only(
+    recall: RecallSandbox, its: Services, rows: Rows
+) -> None:
+    lane = ConnectLane(its.database, its.recall, its.config)
+    start(its, 1)
+    (lost,) = lane.lease(1)
+    lane.hand_back([lost])
+    (mine,) = lane.lease(1)
+    lane.work(lost)
+    row = rows.meeting()
+    assert (row.state, row.lease_owner, row.recall_id) == ("pending", mine.lease_owner, None)
+    lane.work(mine)
+    row = rows.meeting()
+    assert (row.state, row.lease_owner) == ("connected", None)
+    assert row.recall_id == recall.connections[0].id
+    assert len(recall.connections) == 1
+
+
+def test_a_row_whose_process_died_is_connected_when_its_lease_runs_out(
+    recall: RecallSandbox, its: Services, rows: Rows
+) -> None:
+    start(its, 1)
+    (orphan,) = claim(its.database, seconds=1.0)
+    its.start_dispatcher()
+    row = settled(rows)
+    assert (row.state, row.recall_id) == ("connected", recall.connections[0].id)
+    late = (row.connected_at - orphan.leased_until).total_seconds()
+    assert late >= 0
+    assert creates(recall)[0].idempotency_key == orphan.idempotency_key
+
+
+def test_what_may_have_been_connected_an_hour_ago_is_not_connected_again(
+    recall: RecallSandbox, its: Services, rows: Rows, runner: FlaskCliRunner
+) -> None:
+    start(its, 1)
+    claim(its.database, seconds=0)
+    long_ago = clock.now() - leases.KEY_LIFETIME
+    its.database.write(lambda c: c.execute(CONNECTS.update().values(key_used_at=long_ago)))
+    its.start_dispatcher()
+    row = settled(rows)
+    assert (row.state, row.reason) == ("failed", "window_expired")
+    assert "meeting_direct_connect_id" in row.last_error
+    assert creates(recall) == []
+    assert runner.invoke(args=["meetings", "retry", "1"]).exit_code == 0
+    wait_for(lambda: rows.meeting().state == "connected")
+    assert creates(recall)[0].idempotency_key != row.idempotency_key
+
+
+def test_a_drain_waits_for_what_is_in_flight(
+    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows
+) -> None:
+    recall.set(latency=1.0)
+    dispatcher = its.start_dispatcher()
+    zoom.deliver(events.started(Stream()))
+    wait_for(lambda: creates(recall))
+    assert dispatcher.drain(timeout=20)
+    assert rows.meeting().state == "connected"
+    zoom.deliver(events.started(Stream()))
+    assert [row.lease_owner for row in rows.meetings()] == [None, None]
+
+
+def test_a_drain_that_runs_out_of_time_hands_its_leases_back(
+    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows, config: Config
+) -> None:
+    recall.set(latency=3.0)
+    dispatcher = its.start_dispatcher()
+    zoom.deliver(events.started(Stream()))
+    wait_for(lambda: creates(recall))
+    assert not dispatcher.drain(timeout=0)
+    row = rows.meeting()
+    assert row.leased_until <= clock.now()
+    # The next process asks under the same key, and there is one connection in the end.
+    successor = Services.from_config(config)
+    other = successor.start_dispatcher()
+    wait_for(lambda: rows.meeting().state == "connected")
+    assert other.drain(timeout=20)
+    successor.recall.close()
+    successor.database.dispose()
+    assert len(recall.connections) == 1
+
+
+def test_the_gate_keeps_the_later_of_two_moments(its: Services) -> None:
+    later, sooner = clock.now(), clock.now().replace(year=2020)
+    its.database.write(lambda c: leases.close_gate(c, until=later))
+    its.database.write(lambda c: leases.close_gate(c, until=sooner))
+    with its.database.read() as connection:
+        assert connection.scalar(sa.select(GATES.c.closed_until)) == later

@@ -1,0 +1,155 @@
+"""The store on both engines: migrations, durability settings, and trouble."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config as AlembicConfig
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import Flask
+from flask.testing import FlaskCliRunner
+
+from app import create_app
+from config import ROOT, Config
+from models import SCHEMA_REVISION, Base
+from rtms import migrate
+from rtms.database import Database, DatabaseUnavailable, sqlite_path
+from rtms.services import Services
+from sandbox import Stream, events
+from tests.integration.conftest import Rows, Zoom
+
+
+@pytest.fixture
+def database(config: Config) -> Database:
+    return Database(config.database_url)
+
+
+def test_the_migrations_make_the_tables_that_the_models_describe(database: Database) -> None:
+    assert database.revision() is None
+    migrate.upgrade(database)
+    with database.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+    assert database.revision() == SCHEMA_REVISION
+    database.dispose()
+
+
+def test_the_models_name_the_newest_migration() -> None:
+    alembic = AlembicConfig()
+    alembic.set_main_option("script_location", str(ROOT / "migrations"))
+    assert ScriptDirectory.from_config(alembic).get_current_head() == SCHEMA_REVISION
+
+
+def test_processes_that_migrate_at_the_same_moment_migrate_once(
+    config: Config, environ: dict[str, str]
+) -> None:
+    upgrades = [
+        subprocess.Popen(
+            [sys.executable, "-m", "flask", "--app", "app", "db", "upgrade"],
+            cwd=ROOT,
+            env={**os.environ, **environ},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    said = [process.communicate(timeout=60) for process in upgrades]
+    assert [process.returncode for process in upgrades] == [0] * 4, said
+    database = Database(config.database_url)
+    assert database.unfit() is None
+    database.dispose()
+
+
+def test_a_database_that_is_newer_than_the_program_is_named(database: Database) -> None:
+    migrate.upgrade(database)
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    assert "revision 9999" in (database.unfit() or "")
+    with pytest.raises(DatabaseUnavailable, match="revision 9999"):
+        migrate.upgrade(database)
+    database.dispose()
+
+
+def test_sqlite_is_durable(tmp_path: Path) -> None:
+    database = Database(sa.make_url(f"sqlite:///{tmp_path}/a.sqlite3"))
+    with database.read() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+    database.dispose()
+
+
+def test_an_embedded_database_migrates_itself_and_says_when_a_paas_will_wipe_it(
+    tmp_path: Path, environ: dict[str, str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "deep" / "down" / "rtms.sqlite3"
+    environ = {**environ, "DATABASE_URL": f"sqlite:///{path}", "DYNO": "web.1"}
+    app = create_app(Config.from_environ(environ))
+    assert app.test_client().get("/healthz").status_code == 200
+    assert path.exists()
+    assert "Heroku wipes this disk" in capfd.readouterr().err
+    app.extensions["rtms"].database.dispose()
+
+
+def test_an_sqlite_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    for name in ("file/rtms.sqlite3", "file"):
+        with pytest.raises(DatabaseUnavailable, match="file"):
+            create_app(
+                Config.from_environ(
+                    {
+                        "ZOOM_SECRET_TOKEN": "a",
+                        "ZOOM_CLIENT_ID": "b",
+                        "ZOOM_CLIENT_SECRET": "c",
+                        "RECALL_API_KEY": "d",
+                        "DATABASE_URL": f"sqlite:///{tmp_path}/{name}",
+                    }
+                )
+            )
+
+
+def test_sqlite_locked_by_a_stranger_gets_zoom_a_503_in_time(
+    zoom: Zoom, its: Services, rows: Rows, runner: FlaskCliRunner
+) -> None:
+    if not its.database.is_sqlite:
+        pytest.skip("PostgreSQL has no such lock")
+    stranger = sqlite3.connect(sqlite_path(its.database.url), isolation_level=None)
+    stranger.execute("BEGIN IMMEDIATE")
+    body = events.started(Stream())
+    answer = zoom.deliver(body)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
+    assert answer.json == {"error": "The delivery could not be recorded. Please deliver it again."}
+    assert runner.invoke(args=["meetings", "list"]).exit_code == 0  # readers do not wait
+    stranger.execute("ROLLBACK")
+    stranger.close()
+    assert zoom.deliver(body).status_code == 200
+    assert rows.meeting().state == "pending"
+
+
+def test_readyz_says_what_is_missing(app: Flask, its: Services) -> None:
+    client = app.test_client()
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json and answer.json["problems"] == [
+        "The dispatcher does not run: this process connects no streams."
+    ]
+    its.start_dispatcher()
+    assert client.get("/readyz").status_code == 200
+    with its.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json and "flask --app app db upgrade" in answer.json["problems"][0]
+
+
+@pytest.mark.environ(DISPATCHER="off")
+def test_readyz_of_a_process_that_only_receives_wants_no_dispatcher(app: Flask) -> None:
+    assert app.test_client().get("/readyz").status_code == 200

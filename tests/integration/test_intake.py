@@ -1,0 +1,345 @@
+"""What deliveries mean for the table: Zoom's rules for repeats, overtaking and several streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from config import Config
+from models import CONNECTS
+from rtms import clock
+from rtms.database import Database
+from rtms.intake import Intake, Taken
+from rtms.services import Services
+from sandbox import Stream, events
+from tests.integration.conftest import Rows, Zoom
+
+
+def take(its: Services, *bodies: dict[str, Any]) -> list[str]:
+    """Take deliveries in, one after another; returns their outcomes."""
+    return [its.intake.take(body).outcome for body in bodies]
+
+
+def connect(its: Services, row_id: int) -> None:
+    """Pretend that a row was connected."""
+    its.database.write(
+        lambda connection: connection.execute(
+            CONNECTS.update()
+            .where(CONNECTS.c.id == row_id)
+            .values(
+                state="connected",
+                recall_id=f"recall-{row_id}",
+                due_at=None,
+                key_used_at=clock.now(),
+            )
+        )
+    )
+
+
+def in_flight(its: Services, row_id: int) -> None:
+    """Pretend that a process is connecting a row."""
+    now = clock.now()
+    its.database.write(
+        lambda connection: connection.execute(
+            CONNECTS.update()
+            .where(CONNECTS.c.id == row_id)
+            .values(lease_owner="x", leased_until=now + timedelta(minutes=1), key_used_at=now)
+        )
+    )
+
+
+# ---- the five rows of "what a repeated rtms_started means"
+
+
+def test_a_redelivery_is_nothing_new(its: Services, rows: Rows) -> None:
+    body = events.started(Stream())
+    assert take(its, body, body, body) == ["accepted", "duplicate", "duplicate"]
+    assert len(rows.meetings()) == len(rows.events()) == 1
+
+
+def test_a_second_subscription_with_another_clock_is_a_duplicate(its: Services, rows: Rows) -> None:
+    stream = Stream()
+    assert take(its, events.started(stream), events.started(stream)) == ["accepted", "duplicate"]
+    assert len(rows.meetings()) == 1
+    assert [event.outcome.split(":")[0] for event in rows.events()] == ["accepted", "duplicate"]
+
+
+def test_the_same_servers_in_another_order_are_the_same(its: Services) -> None:
+    first = Stream(server_urls="wss://a:443,wss://b:443")
+    again = Stream(**{**vars(first), "server_urls": "wss://b:443, wss://a:443"})
+    assert take(its, events.started(first), events.started(again)) == ["accepted", "duplicate"]
+
+
+@pytest.mark.parametrize("before", [None, connect, in_flight])
+def test_other_servers_take_the_place_of_a_live_connection(
+    its: Services, rows: Rows, before: Callable[[Services, int], None] | None
+) -> None:
+    stream = Stream()
+    take(its, events.started(stream))
+    if before:
+        before(its, rows.meeting().id)
+    assert take(its, events.failover(stream)) == ["accepted"]
+    older, newer = rows.meetings()
+    assert (older.state, older.superseded_by, older.due_at) == ("ended", newer.id, None)
+    assert (newer.state, newer.superseded_by) == ("pending", None)
+    assert newer.server_urls != older.server_urls
+    assert newer.idempotency_key != older.idempotency_key
+
+
+def test_a_start_that_a_failover_overtook_does_not_undo_it(its: Services, rows: Rows) -> None:
+    stream = Stream()
+    first, failover = events.started(stream), events.failover(stream)
+    assert take(its, failover, first) == ["accepted", "duplicate"]
+    assert rows.meeting().server_urls == failover["payload"]["server_urls"]
+
+
+def test_a_stream_that_was_stopped_and_started_again_is_connected_anew(
+    its: Services, rows: Rows
+) -> None:
+    stream = Stream()
+    take(its, events.started(stream))
+    connect(its, rows.meeting().id)
+    assert take(its, events.stopped(stream, 2), events.started(stream)) == ["accepted", "accepted"]
+    older, newer = rows.meetings()
+    assert (older.state, older.stop_reason, older.superseded_by) == ("ended", 2, None)
+    assert newer.state == "pending"
+
+
+def test_a_start_whose_stop_came_first_is_kept_and_not_connected(its: Services, rows: Rows) -> None:
+    stream = Stream()
+    start, stop = events.started(stream), events.stopped(stream, 6)
+    assert take(its, stop, start, start) == ["accepted", "ignored", "duplicate"]
+    row = rows.meeting()
+    assert (row.state, row.reason, row.due_at) == ("skipped", "stopped_first", None)
+    assert (row.stop_reason, row.stopped_at.timestamp()) == (6, stop["event_ts"] / 1000)
+    assert "over already" in row.last_error
+
+
+def test_a_stop_of_an_earlier_run_does_not_end_the_next(its: Services, rows: Rows) -> None:
+    stream = Stream()
+    first, stop, second = (
+        events.started(stream),
+        events.stopped(stream),
+        events.started(stream),
+    )
+    assert take(its, second, stop, first) == ["accepted", "accepted", "duplicate"]
+    assert rows.meeting().state == "pending"
+
+
+def test_a_failed_stream_that_starts_again_gets_another_chance(its: Services, rows: Rows) -> None:
+    stream = Stream()
+    take(its, events.started(stream))
+    its.database.write(
+        lambda connection: connection.execute(
+            CONNECTS.update().values(state="failed", reason="refused", due_at=None)
+        )
+    )
+    assert take(its, events.started(stream)) == ["accepted"]
+    assert [row.state for row in rows.meetings()] == ["failed", "pending"]
+
+
+# ---- stops and interruptions
+
+
+def test_a_stop_before_any_try_skips_the_row(its: Services, rows: Rows) -> None:
+    stream = Stream()
+    take(its, events.started(stream), events.stopped(stream, 6))
+    row = rows.meeting()
+    assert (row.state, row.reason, row.stop_reason) == ("skipped", "stopped_first", 6)
+    assert "the meeting ended" in row.last_error
+
+
+def test_a_stop_during_a_try_waits_for_its_outcome(its: Services, rows: Rows) -> None:
+    stream = Stream()
+    take(its, events.started(stream))
+    in_flight(its, rows.meeting().id)
+    take(its, events.stopped(stream, 6))
+    row = rows.meeting()
+    assert (row.state, row.stop_reason, row.lease_owner) == ("pending", 6, "x")
+    assert take(its, events.started(stream)) == ["accepted"]
+
+
+def test_an_interruption_is_kept_with_the_row(its: Services, rows: Rows) -> None:
+    stream = Stream()
+    take(its, events.started(stream))
+    connect(its, rows.meeting().id)
+    event = events.interrupted(stream)
+    take(its, event)
+    row = rows.meeting()
+    assert (row.state, row.interrupted_at.timestamp()) == ("connected", event["event_ts"] / 1000)
+
+
+@pytest.mark.parametrize(
+    ("body", "level", "words"),
+    [
+        (events.stopped(Stream(), 6), "info", "the meeting ended"),
+        (events.stopped(Stream(), 14), "warning", "data connection was interrupted"),
+        (events.stopped(Stream(), 18), "error", "ZOOM_CLIENT_SECRET is wrong"),
+        (events.stopped(Stream(), 99), "info", "Zoom's reason 99"),
+        (events.interrupted(Stream()), "warning", "signalling connection broke"),
+        (events.concurrency_near_limit(), "warning", "1601 of the 2000 streams"),
+        (events.concurrency_limited(Stream()), "error", "Zoom started no stream"),
+    ],
+)
+def test_what_zoom_says_is_recorded_in_words_and_logged_as_loud_as_it_matters(
+    its: Services, rows: Rows, body: dict[str, Any], level: str, words: str
+) -> None:
+    taken = its.intake.take(body)
+    assert (taken.outcome, taken.level) == ("accepted", level)
+    (event,) = rows.events()
+    assert words in event.outcome
+
+
+# ---- which streams are wanted
+
+
+def test_all_streams_of_a_meeting_are_recorded_by_default(its: Services, rows: Rows) -> None:
+    stream = Stream()
+    take(its, events.started(stream), events.started(stream.beside()))
+    assert [row.state for row in rows.meetings()] == ["pending", "pending"]
+
+
+@pytest.mark.environ(RECORD_STREAMS="first")
+def test_first_means_one_live_stream_a_meeting(its: Services, rows: Rows) -> None:
+    first = Stream()
+    second = first.beside()
+    take(its, events.started(first), events.started(second), events.failover(first))
+    assert [(row.state, row.reason) for row in rows.meetings()] == [
+        ("ended", None),
+        ("skipped", "not_wanted"),
+        ("pending", None),
+    ]
+    assert take(its, events.started(second)) == ["duplicate"]
+    take(its, events.stopped(first))
+    assert take(its, events.started(second)) == ["accepted"]
+
+
+@pytest.mark.environ(RECORD_STREAMS="host")
+def test_host_means_the_original_hosts_stream(its: Services, rows: Rows) -> None:
+    host, guest, unsaid = (Stream(is_original_host=who) for who in (True, False, None))
+    take(its, *(events.started(stream) for stream in (host, guest, unsaid)))
+    assert [(row.state, row.reason) for row in rows.meetings()] == [
+        ("pending", None),
+        ("skipped", "not_wanted"),
+        ("pending", None),
+    ]
+    assert "RECORD_STREAMS=host" in rows.meetings()[1].last_error
+
+
+def test_a_video_sdk_session_is_skipped_with_its_reason(its: Services, rows: Rows) -> None:
+    stream = Stream(product="session")
+    assert take(its, events.started(stream), events.started(stream)) == ["ignored", "duplicate"]
+    row = rows.meeting()
+    assert (row.state, row.reason, row.product) == ("skipped", "unsupported", "session")
+    assert "Video SDK" in row.last_error
+    take(its, events.stopped(stream))
+    assert rows.meeting().stop_reason == 6
+
+
+# ---- the window
+
+
+def test_the_window_runs_from_zooms_clock(its: Services, rows: Rows) -> None:
+    sent_at = clock.now() - timedelta(seconds=20)
+    take(its, events.started(Stream(), event_ts=int(sent_at.timestamp() * 1000)))
+    assert abs((rows.meeting().connect_by - sent_at).total_seconds() - 60) < 0.01
+
+
+def test_a_senders_clock_that_is_ahead_does_not_lengthen_the_window(
+    its: Services, rows: Rows
+) -> None:
+    ahead = clock.now() + timedelta(minutes=5)
+    take(its, events.started(Stream(), event_ts=int(ahead.timestamp() * 1000)))
+    row = rows.meeting()
+    assert row.connect_by - row.received_at == timedelta(seconds=60)
+
+
+# ---- at the same moment
+
+
+def at_once(config: Config, *bodies: dict[str, Any]) -> list[Taken]:
+    """Take deliveries in at the same moment, each as a process of its own would."""
+    barrier = Barrier(len(bodies))
+
+    def one(body: dict[str, Any]) -> Taken:
+        database = Database(config.database_url)
+        try:
+            barrier.wait()
+            return Intake(database, config).take(body)
+        finally:
+            database.dispose()
+
+    with ThreadPoolExecutor(len(bodies)) as pool:
+        return list(pool.map(one, bodies))
+
+
+def test_the_same_delivery_at_the_same_moment_makes_one_row(
+    app: Flask, config: Config, rows: Rows
+) -> None:
+    body = events.started(Stream())
+    taken = at_once(config, *[body] * 12)
+    assert sorted(one.outcome for one in taken) == ["accepted"] + ["duplicate"] * 11
+    assert sum(one.is_due for one in taken) == 1
+    assert len(rows.meetings()) == len(rows.events()) == 1
+
+
+def test_starts_of_one_stream_at_the_same_moment_leave_one_live_row(
+    app: Flask, config: Config, rows: Rows
+) -> None:
+    stream = Stream()
+    bodies = [events.started(stream.moved()) for _ in range(8)]
+    at_once(config, *bodies)
+    live = [row for row in rows.meetings() if row.state == "pending"]
+    assert [row.event_ts for row in live] == [max(body["event_ts"] for body in bodies)]
+
+
+@pytest.mark.environ(RECORD_STREAMS="first")
+def test_streams_of_one_meeting_at_the_same_moment_fill_one_slot(
+    app: Flask, config: Config, rows: Rows
+) -> None:
+    stream = Stream()
+    at_once(config, *[events.started(stream.beside()) for _ in range(8)])
+    assert sorted(row.state for row in rows.meetings()) == ["pending"] + ["skipped"] * 7
+
+
+def test_a_start_and_its_stop_at_the_same_moment_leave_nothing_to_connect(
+    app: Flask, config: Config, rows: Rows
+) -> None:
+    streams = [Stream() for _ in range(6)]
+    pairs = [(events.started(stream), events.stopped(stream)) for stream in streams]
+    at_once(config, *[body for pair in pairs for body in pair])
+    assert {(row.state, row.reason, row.stop_reason) for row in rows.meetings()} == {
+        ("skipped", "stopped_first", 6)
+    }
+
+
+def test_the_database_refuses_a_second_live_row_of_a_stream(its: Services, rows: Rows) -> None:
+    take(its, events.started(Stream()))
+    copy = {**rows.meeting()._mapping, "id": 77, "event_ts": 1}
+    with its.database.engine.begin() as connection, pytest.raises(sa.exc.IntegrityError):
+        connection.execute(CONNECTS.insert().values(copy))
+
+
+def test_a_commit_that_fails_gets_503_and_leaves_nothing(
+    zoom: Zoom, its: Services, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forced, because no real database fails its commit when it is asked to."""
+    body = events.started(Stream())
+
+    def fail(connection: sa.Connection) -> None:
+        raise sa.exc.OperationalError("COMMIT", {}, Exception("the disk is full"))
+
+    sa.event.listen(its.database.engine, "commit", fail)
+    answer = zoom.deliver(body)
+    sa.event.remove(its.database.engine, "commit", fail)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
+    assert rows.meetings() == rows.events() == []
+    assert zoom.deliver(body).status_code == 200
+    assert rows.meeting().state == "pending"
