@@ -49,6 +49,7 @@ def _prepare_database(database: Database, config: Config) -> None:
     if not database.is_sqlite:
         return
     migrate.upgrade_if_behind(database)
+    database.dispose()  # gunicorn --preload forks after this
     if config.paas:
         log.warning(
             f"{config.paas} wipes this disk at each deploy, and every meeting's row with it: "

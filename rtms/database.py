@@ -125,8 +125,11 @@ class Database:
         )
 
     def dispose(self) -> None:
-        """Close every connection."""
+        """Close every connection. What is asked for afterwards opens new ones, so a process that
+        is about to fork does this first."""
         self.engine.dispose()
+        if isinstance(self._write_lock, _WriteLock):
+            self._write_lock.close()
 
 
 def insert_into(connection: Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
@@ -160,6 +163,13 @@ class _WriteLock:
         except BaseException:
             self._threads.release()
             raise
+
+    def close(self) -> None:
+        """Close the file: two processes that share it open would not lock each other out."""
+        with self._threads:
+            if self._file is not None:
+                os.close(self._file)
+                self._file = None
 
     def __exit__(self, *_: object) -> None:
         assert self._file is not None

@@ -131,8 +131,9 @@ class Dispatcher(Generic[J]):
         woken, free = self._wait(pause)
         if self._draining or not free:
             return POLL_SECONDS  # a thread that gets free wakes us
-        if not woken and self._seconds_to_due() > 0:
-            return self._seconds_to_due()
+        due_in = 0.0 if woken else self._seconds_to_due()
+        if due_in > 0:
+            return due_in
         jobs = self._lane.lease(free)
         for job in jobs:
             self._hand_over(job)

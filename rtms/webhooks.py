@@ -54,6 +54,12 @@ def _take_in(to: Services, body: dict[str, Any]) -> tuple[Response, int]:
     if taken.is_due and to.dispatcher:
         to.dispatcher.wake()
     _tell(body["event"], taken, tracking_id)
+    if taken.is_due and not to.dispatcher and to.config.dispatcher:
+        log.error(
+            "this process has no dispatcher, so it connects no stream: start the server with "
+            "`gunicorn app:app` or `make run`, or run `flask --app app worker` beside it",
+            row=taken.row_id,
+        )
     if taken.outcome == "rejected":
         return jsonify(error=taken.detail), 400
     return jsonify(outcome=taken.outcome, detail=taken.detail), 200
