@@ -62,8 +62,9 @@ class Config:
     zoom_client_secret: str = field(repr=False)
     recall_api_key: str = field(repr=False)
     recall_base_url: str  # without a closing slash
-    recording_config: Mapping[str, Any]  # sent to Recall as `recording_config`
-    database_url: URL  # its own repr hides the password
+    # Sent to Recall as `recording_config`. Its endpoints' URLs may carry tokens.
+    recording_config: Mapping[str, Any] = field(repr=False)
+    database_url: URL = field(repr=False)
     record_streams: str  # one of RECORD_STREAMS
     connect_window_seconds: float  # from Zoom's event to the last try
     connect_threads: int  # connects in flight per process
@@ -80,8 +81,8 @@ class Config:
     @property
     def lease_seconds(self) -> float:
         """How long a claimed row belongs to its process: longer than a call to Recall can take
-        (time to connect, then to answer)."""
-        return 2 * self.recall_timeout_seconds + 5
+        (`rtms.recall.Recall`)."""
+        return 3 * self.recall_timeout_seconds + 5
 
     @classmethod
     def load(cls, dotenv: Path = ROOT / ".env") -> Config:
@@ -103,8 +104,8 @@ class Config:
         region = read.choice("RECALL_REGION", "us-east-1", tuple(RECALL_REGIONS))
         config = cls(
             zoom_secret_tokens=read.required("ZOOM_SECRET_TOKEN", _tokens) or (),
-            zoom_client_id=read.required("ZOOM_CLIENT_ID", str) or "",
-            zoom_client_secret=read.required("ZOOM_CLIENT_SECRET", str) or "",
+            zoom_client_id=read.required("ZOOM_CLIENT_ID", _text) or "",
+            zoom_client_secret=read.required("ZOOM_CLIENT_SECRET", _text) or "",
             recall_api_key=read.required("RECALL_API_KEY", _api_key) or "",
             recall_base_url=read.optional("RECALL_BASE_URL", RECALL_REGIONS[region], _base_url),
             recording_config=read.optional(
@@ -175,7 +176,7 @@ class _Reader:
         kind = "a whole number" if whole else "a number"
         try:
             value = float(int(text) if whole else float(text))
-        except ValueError:
+        except (ValueError, OverflowError):
             value = float("nan")
         if low <= value <= high:
             return value
@@ -193,8 +194,14 @@ class _Reader:
             return None
 
 
+def _text(text: str) -> str:
+    if not text.isprintable():  # a byte that is no UTF-8 shows up as a lone surrogate
+        raise ValueError("holds a character that cannot be printed; paste it again")
+    return text
+
+
 def _tokens(text: str) -> tuple[str, ...]:
-    tokens = tuple(token for token in (part.strip() for part in text.split(",")) if token)
+    tokens = tuple(token for token in (part.strip() for part in _text(text).split(",")) if token)
     if not tokens:
         raise ValueError("holds no token, only commas")
     return tokens
@@ -207,6 +214,8 @@ def _api_key(text: str) -> str:
 
 
 def _base_url(text: str) -> str:
+    if not re.fullmatch(r"[\x21-\x7e]+", text) or "\\" in text:
+        raise ValueError("must be a URL such as https://us-east-1.recall.ai")
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
@@ -222,13 +231,20 @@ def _base_url(text: str) -> str:
 def _json_object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
+        json.dumps(value, allow_nan=False)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise ValueError('must be a JSON object such as {"video_mixed_mp4": {}}')
     metadata = value.get("metadata", {})
-    if not isinstance(metadata, dict):
-        raise ValueError("must hold an object under `metadata`, if anything")
+    # Recall: metadata is strings or null, each of at most 500 characters.
+    if not isinstance(metadata, dict) or not all(
+        one is None or (isinstance(one, str) and len(one) <= 500) for one in metadata.values()
+    ):
+        raise ValueError(
+            "must hold under `metadata`, if anything, an object of strings of at most 500 "
+            "characters"
+        )
     return value
 
 
@@ -245,7 +261,7 @@ def _database_url(text: str) -> URL:
     if url is not None and url.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
         return url.set(drivername="postgresql+psycopg")  # a PaaS says postgres://
     if url is not None and url.drivername == "sqlite":
-        if not url.database or url.database == ":memory:" or "mode" in url.query:
+        if not url.database or ":memory:" in url.database or "mode" in url.query:
             raise ValueError(
                 "must name an SQLite file (sqlite:////absolute/path.sqlite3): "
                 "processes share it, and what is acknowledged must be on disk"

@@ -185,7 +185,7 @@ class MeetingDirectConnect(Base):
 
     def __repr__(self) -> str:
         """What a person wants to know: which meeting, how it stands, and why."""
-        words = [f"{self.product} {self.meeting_id or self.meeting_uuid}", self.state]
+        words = [f"{self.product} {self.meeting_id or self.meeting_uuid}", str(self.state)]
         if self.reason:
             words.append(f"({self.reason})")
         if self.recall_id:

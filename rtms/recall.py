@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -87,8 +88,8 @@ class Recall:
     Args:
         api_key: sent as `Authorization: Token <key>`, to `base_url` only.
         base_url: the region's address, without a closing slash.
-        timeout: seconds to connect, and again for each read; a whole call takes at most twice that
-            unless the answer's headers drip.
+        timeout: seconds to connect, and again for each read; a whole call takes at most three
+            times that, unless the answer's headers drip.
         connections: how many calls may be under way at once.
     """
 
@@ -99,7 +100,7 @@ class Recall:
         self._timeout = timeout
         self._auth = _Token(api_key)
         self._api_key = api_key
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.headers["Accept"] = "application/json"
         self._session.headers["User-Agent"] = "zoom-rtms-recall"
@@ -158,6 +159,8 @@ class Recall:
         except (*_NETWORK_ERRORS, _ForeignRedirect) as error:
             raise RecallError(f"No answer from Recall: {_why(error)}.") from None
         body = answer.json()
+        if answer.status == 200 and body is None:  # not quoted: it may hold pre-signed links
+            raise RecallError("Recall answered 200 with something that is not a JSON object.")
         if answer.status != 200 or body is None:
             words = answer.words((self._api_key,))
             raise RecallError(f"Recall answered {answer.status}: {words}", answer.status)
@@ -167,30 +170,39 @@ class Recall:
         self, method: str, path: str, body: object | None, headers: dict[str, str]
     ) -> _Answer:
         url = f"{self.base_url}{path}"
-        answer = self._send(method, url, body, headers)
+        give_up_at = time.monotonic() + 2 * self._timeout
+        answer = self._send(method, url, body, headers, give_up_at)
         if answer.status not in _REDIRECTS:
             return answer
-        # Never left to the HTTP library: it turns a redirected POST into a GET.
-        target = urljoin(url, answer.headers.get("Location", ""))
-        if _origin(target) != _origin(self.base_url):
+        target = _join(url, answer.headers.get("Location", ""))
+        if target is None or _origin(target) != _origin(self.base_url):
             raise _ForeignRedirect(
                 "Recall's address redirects to another host, which must not get the API key: "
                 "check RECALL_BASE_URL and RECALL_REGION."
             )
-        answer = self._send(method, target, body, headers)
+        answer = self._send(method, target, body, headers, give_up_at)
         if answer.status in _REDIRECTS:
             raise _ForeignRedirect("Recall's address redirects in a circle: check RECALL_BASE_URL.")
         return answer
 
-    def _send(self, method: str, url: str, body: object | None, headers: dict[str, str]) -> _Answer:
-        give_up_at = time.monotonic() + 2 * self._timeout
+    def _send(
+        self,
+        method: str,
+        url: str,
+        body: object | None,
+        headers: dict[str, str],
+        give_up_at: float,
+    ) -> _Answer:
+        left = give_up_at - time.monotonic()
+        if left <= 0:
+            raise _NoAnswer("the answer comes too slowly")
         with self._session.request(
             method,
             url,
             json=body,
             headers=headers,
             auth=self._auth,
-            timeout=self._timeout,
+            timeout=min(self._timeout, left),
             allow_redirects=False,
             stream=True,
         ) as response:
@@ -229,9 +241,10 @@ class _Answer:
 
     def words(self, hide: tuple[str, ...]) -> str:
         """The body in one short line for a person, without anything that must stay secret."""
-        text = self._content[: 16 * _MAX_WORDS].decode("utf-8", "replace")
+        text = self._content.decode("utf-8", "replace")
         for secret in filter(None, hide):
             text = text.replace(secret, "[hidden]")
+        text = text[: 16 * _MAX_WORDS]
         text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
         return text if len(text) <= _MAX_WORDS else f"{text[:_MAX_WORDS]}…"
 
@@ -239,7 +252,7 @@ class _Answer:
         """Seconds that `Retry-After` asks for, whether it gives seconds or an HTTP date."""
         text = self.headers.get("Retry-After", "").strip()
         if text.isascii() and text.isdigit():
-            return min(float(text[:9]), _MAX_RETRY_AFTER)
+            return min(float(text), _MAX_RETRY_AFTER)
         moment = _http_date(text)
         if moment is None:
             return None
@@ -258,6 +271,14 @@ class _Token(AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = self._header
         return request
+
+
+class _Session(requests.Session):
+    """Leaves redirects to us. The library would turn a redirected POST into a GET, and looks at
+    where it leads, and at all of its body, even when told not to follow it."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
 
 
 class _ForeignRedirect(Exception):
@@ -319,16 +340,27 @@ def _code(status: dict[str, Any], name: str) -> str | None:
 def _http_date(text: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _join(url: str, location: str) -> str | None:
+    """Where a redirect leads; None where that is no plain URL. What parsers read differently (a
+    backslash, a user before the host) must not lead one of them to another host."""
+    if not re.fullmatch(r"[\x21-\x7e]*", location) or set(location) & set('\\@"<>^`{|}'):
+        return None
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return None
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None] | None:
     try:
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:  # a Location that is no URL
+    except ValueError:
         return None
     return parts.scheme, parts.hostname, port
 

@@ -3,7 +3,7 @@ else."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from models import Reason, State
@@ -54,18 +54,11 @@ def decide(
             return Decision(state=State.FAILED, reason=Reason.REFUSED, new_key=True, error=error)
         case RateLimited(retry_after=seconds, error=error):
             opens_at = now + timedelta(seconds=max(seconds, _SHORTEST_GATE))
-            if stopped:
-                return _over(error, gate_until=opens_at)
-            if now >= connect_by:
-                return _expired(error, gate_until=opens_at)
-            # The row keeps what it is owed: until its window closes, and its first try after that.
-            return Decision(
-                state=State.PENDING,
-                due_at=opens_at,
+            return replace(
+                _after_a_429(attempts, now, connect_by, opens_at, stopped, error),
                 is_try=False,
                 new_key=True,
                 gate_until=opens_at,
-                error=error,
             )
         case NotDone(retry_after=seconds, error=error):
             due_at = _next_try(attempts, seconds, now, connect_by, jitter)
@@ -81,6 +74,22 @@ def decide(
             return Decision(state=State.PENDING, due_at=due_at, error=error)
 
 
+def _after_a_429(
+    attempts: int,
+    now: datetime,
+    connect_by: datetime,
+    opens_at: datetime,
+    stopped: bool,
+    error: str,
+) -> Decision:
+    """The row keeps what it is owed: tries until its window closes, and its first try even then."""
+    if stopped:
+        return _over(error)
+    if attempts and now >= connect_by:
+        return _expired(error)
+    return Decision(state=State.PENDING, due_at=opens_at, error=error)
+
+
 def _next_try(
     attempts: int,
     retry_after: float | None,
@@ -91,21 +100,21 @@ def _next_try(
     """When to try again, or None where the window leaves no time for it. A wait that would end
     after the window is cut short: a last try is better than none."""
     wait = min(_FIRST_WAIT * 2 ** min(attempts, 10), _LONGEST_WAIT) * (0.5 + jitter / 2)
-    due_at = now + timedelta(seconds=max(wait, retry_after or 0.0))
-    due_at = min(due_at, connect_by - timedelta(seconds=_LAST_TRY_LEAD))
+    asked_for = now + timedelta(seconds=retry_after or 0.0)
+    last = connect_by - timedelta(seconds=_LAST_TRY_LEAD)
+    if asked_for < connect_by:
+        last = max(last, asked_for)  # what Recall asks for is obeyed to the window's end
+    due_at = min(max(now + timedelta(seconds=wait), asked_for), last)
     return due_at if due_at > now else None
 
 
-def _expired(error: str, gate_until: datetime | None = None) -> Decision:
-    return Decision(
-        state=State.FAILED, reason=Reason.WINDOW_EXPIRED, gate_until=gate_until, error=error
-    )
+def _expired(error: str) -> Decision:
+    return Decision(state=State.FAILED, reason=Reason.WINDOW_EXPIRED, error=error)
 
 
-def _over(error: str, gate_until: datetime | None = None) -> Decision:
+def _over(error: str) -> Decision:
     return Decision(
         state=State.SKIPPED,
         reason=Reason.STOPPED_FIRST,
-        gate_until=gate_until,
         error=f"The stream was over before it was connected. {error}",
     )

@@ -70,7 +70,9 @@ def judge(
         )
     verdict = _wanted(start, meeting_is_live, record_streams)
     if verdict.skip and any(
-        row.reason == verdict.skip and not row.stopped and row.server_urls == start.server_urls
+        row.reason == verdict.skip
+        and not row.stopped
+        and _urls(row.server_urls) == _urls(start.server_urls)
         for row in known
     ):
         return Verdict(detail="this stream was skipped already")

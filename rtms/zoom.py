@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,7 +37,7 @@ def decode_body(raw: bytes) -> dict[str, Any]:
         BadBody: it is not JSON, not an object, or names no event.
     """
     try:
-        body = json.loads(raw, parse_constant=_refuse_constant)
+        body = json.loads(raw, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
         raise BadBody("The body is not JSON.") from None
     if not isinstance(body, dict):
@@ -162,6 +163,13 @@ def _is_deeper(value: Any, levels: int) -> bool:
     elif not isinstance(value, list):
         return False
     return levels == 0 or any(_is_deeper(item, levels - 1) for item in value)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):  # 1e999, which could not be written down as JSON again
+        raise ValueError(f"{text} is not a finite number")
+    return number
 
 
 def _refuse_constant(name: str) -> None:

@@ -61,7 +61,7 @@ def test_no_acknowledged_meeting_is_lost_or_connected_twice_by_kill_9(
     server: Server, zoom: ZoomSandbox, recall: RecallSandbox
 ) -> None:
     """Killed at another moment of the burst in each round; the stand-in's ledger is the judge."""
-    server.environ["RECALL_TIMEOUT_SECONDS"] = "1"  # leases of 7 s
+    server.environ["RECALL_TIMEOUT_SECONDS"] = "1"  # leases of 8 s
     recall.set(latency=0.2)
     acknowledged = []
     for round_ in range(3):
