@@ -22,6 +22,7 @@ from rtms.recall import Created, CreateOutcome, Recall
 from rtms.retry import Decision, decide
 from rtms.zoom import join_signature
 
+CONNECT_LANE = "connect"
 _DATABASE_PAUSE = 0.5  # seconds
 
 log = structlog.get_logger()
@@ -30,7 +31,7 @@ log = structlog.get_logger()
 class ConnectLane:
     """Pending rows, and how they are connected."""
 
-    name = "connect"
+    name = CONNECT_LANE
 
     def __init__(self, database: Database, recall: Recall, config: Config) -> None:
         self._database = database

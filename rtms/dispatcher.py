@@ -7,10 +7,11 @@ of them wants, and says when the next will want something.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from queue import SimpleQueue
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 
@@ -47,8 +48,52 @@ class Lane(Protocol[J]):
         """Let the leases of these run out now: nobody here will finish them."""
 
 
-class Dispatcher(Generic[J]):
-    """Runs one lane in threads of this process. Start it after a fork, never before."""
+class Dispatcher:
+    """Runs lanes, each in threads of its own, so that none waits behind another. Start it after a
+    fork, never before."""
+
+    def __init__(self, *lanes: Lane[Any]) -> None:
+        self._runners = {lane.name: _Runner(lane) for lane in lanes}
+
+    def start(self) -> None:
+        """Begin to lease and to work."""
+        for runner in self._runners.values():
+            runner.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether due rows are being taken."""
+        return all(runner.is_running for runner in self._runners.values())
+
+    def wake(self, lane: str) -> None:
+        """Say that a row became due for a lane; it is leased at once if a thread is free."""
+        self._runners[lane].wake()
+
+    def begin_drain(self) -> None:
+        """Lease nothing more. Only sets flags, so a signal handler may call it."""
+        for runner in self._runners.values():
+            runner.begin_drain()
+
+    def drain(self, timeout: float) -> bool:
+        """Lease nothing more, and wait for the work in flight.
+
+        Args:
+            timeout: seconds to wait; after them what is still in flight is handed back.
+
+        Returns:
+            Whether all of it finished.
+        """
+        self.begin_drain()
+        deadline = time.monotonic() + timeout
+        finished = [
+            runner.drain(max(0.0, deadline - time.monotonic()))
+            for runner in self._runners.values()
+        ]
+        return all(finished)
+
+
+class _Runner(Generic[J]):
+    """One lane's threads: one that leases, and those that work."""
 
     def __init__(self, lane: Lane[J]) -> None:
         self._lane = lane
@@ -63,34 +108,21 @@ class Dispatcher(Generic[J]):
         self._draining = False
 
     def start(self) -> None:
-        """Begin to lease and to work."""
         self._leaser.start()
 
     @property
     def is_running(self) -> bool:
-        """Whether due rows are being taken."""
         return self._leaser.is_alive() and not self._draining
 
     def wake(self) -> None:
-        """Say that a row became due; it is leased at once if a thread is free."""
         with self._changed:
             self._woken = True
             self._changed.notify_all()
 
     def begin_drain(self) -> None:
-        """Lease nothing more. Only sets a flag, so a signal handler may call it."""
         self._draining = True
 
     def drain(self, timeout: float) -> bool:
-        """Lease nothing more, and wait for the work in flight.
-
-        Args:
-            timeout: seconds to wait; after them what is still in flight is handed back.
-
-        Returns:
-            Whether all of it finished.
-        """
-        self._draining = True
         with self._changed:
             self._changed.notify_all()
             finished = self._changed.wait_for(

@@ -11,7 +11,6 @@ from rtms.connect import ConnectLane
 from rtms.database import Database
 from rtms.dispatcher import Dispatcher
 from rtms.intake import Intake
-from rtms.leases import Leased
 from rtms.recall import Recall
 
 
@@ -23,7 +22,7 @@ class Services:
     database: Database
     recall: Recall
     intake: Intake
-    dispatcher: Dispatcher[Leased] | None = None  # started after a fork, where this process has one
+    dispatcher: Dispatcher | None = None  # started after a fork, where this process has one
 
     @classmethod
     def from_config(cls, config: Config) -> Services:
@@ -45,7 +44,7 @@ class Services:
         """Let an app's routes and commands find these."""
         app.extensions["rtms"] = self
 
-    def start_dispatcher(self) -> Dispatcher[Leased]:
+    def start_dispatcher(self) -> Dispatcher:
         """Begin to connect streams in threads of this process."""
         self.dispatcher = Dispatcher(ConnectLane(self.database, self.recall, self.config))
         self.dispatcher.start()

@@ -9,6 +9,7 @@ import structlog
 from flask import Blueprint, Response, jsonify, request
 
 from rtms import zoom
+from rtms.connect import CONNECT_LANE
 from rtms.database import DatabaseUnavailable
 from rtms.intake import Taken
 from rtms.services import Services, services
@@ -52,7 +53,7 @@ def _take_in(to: Services, body: dict[str, Any]) -> tuple[Response, int]:
     taken = to.intake.take(body, tracking_id or None)
     # Committed. From here on nothing may keep Zoom from its 200.
     if taken.is_due and to.dispatcher:
-        to.dispatcher.wake()
+        to.dispatcher.wake(CONNECT_LANE)
     _tell(body["event"], taken, tracking_id)
     if taken.is_due and not to.dispatcher and to.config.dispatcher:
         log.error(
