@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
+from standardwebhooks import Webhook
+from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 ROOT = Path(__file__).resolve().parent
 
@@ -61,12 +63,14 @@ class Config:
     zoom_client_id: str
     zoom_client_secret: str = field(repr=False)
     recall_api_key: str = field(repr=False)
+    recall_webhook_secrets: tuple[str, ...] = field(repr=False)  # empty: no route for Recall
     recall_base_url: str  # without a closing slash
     # Sent to Recall as `recording_config`. Its endpoints' URLs may carry tokens.
     recording_config: Mapping[str, Any] = field(repr=False)
     database_url: URL = field(repr=False)
     record_streams: str  # one of RECORD_STREAMS
     connect_window_seconds: float  # from Zoom's event to the last try
+    recall_retrieves_per_minute: int  # by all processes together
     connect_threads: int  # connects in flight per process
     dispatcher: bool  # False: this web process only receives
     recall_timeout_seconds: float  # to connect, and again for each read
@@ -107,6 +111,7 @@ class Config:
             zoom_client_id=read.required("ZOOM_CLIENT_ID", _text) or "",
             zoom_client_secret=read.required("ZOOM_CLIENT_SECRET", _text) or "",
             recall_api_key=read.required("RECALL_API_KEY", _api_key) or "",
+            recall_webhook_secrets=read.optional("RECALL_WEBHOOK_SECRET", (), _webhook_secrets),
             recall_base_url=read.optional("RECALL_BASE_URL", RECALL_REGIONS[region], _base_url),
             recording_config=read.optional(
                 "RECORDING_CONFIG", {"video_mixed_mp4": {}}, _json_object
@@ -115,6 +120,9 @@ class Config:
             record_streams=read.choice("RECORD_STREAMS", "all", RECORD_STREAMS),
             connect_window_seconds=read.number("CONNECT_WINDOW_SECONDS", 60.0, 1, 3600),
             connect_threads=int(read.number("CONNECT_THREADS", 32, 1, 512, whole=True)),
+            recall_retrieves_per_minute=int(
+                read.number("RECALL_RETRIEVES_PER_MINUTE", 240, 5, 100_000, whole=True)
+            ),
             dispatcher=read.choice("DISPATCHER", "on", ("on", "off")) == "on",
             recall_timeout_seconds=read.number("RECALL_TIMEOUT_SECONDS", 10.0, 0.1, 120),
             signature_tolerance_seconds=int(
@@ -205,6 +213,18 @@ def _tokens(text: str) -> tuple[str, ...]:
     if not tokens:
         raise ValueError("holds no token, only commas")
     return tokens
+
+
+def _webhook_secrets(text: str) -> tuple[str, ...]:
+    secrets = _tokens(text)
+    for secret in secrets:
+        try:
+            Webhook(secret)
+        except (ValueError, EmptyWebhookSecretError):
+            raise ValueError(
+                "must be the whsec_... of the endpoint in Recall's dashboard"
+            ) from None
+    return secrets
 
 
 def _api_key(text: str) -> str:

@@ -17,6 +17,7 @@ from config import Config
 from models import CONNECTS, State
 from rtms import clock, leases
 from rtms.database import AnyRow, Database, DatabaseUnavailable
+from rtms.followup import first_look, first_look_while_live
 from rtms.leases import Leased
 from rtms.recall import Created, CreateOutcome, Recall
 from rtms.retry import Decision, decide
@@ -49,7 +50,7 @@ class ConnectLane:
         def job(connection: Connection) -> tuple[list[AnyRow], list[Leased]]:
             now = clock.now()
             over = [*leases.expire(connection, now=now), *leases.abandon(connection, now=now)]
-            opens_at = leases.gate(connection)
+            opens_at = leases.gate(connection, leases.CREATE_GATE)
             if opens_at and opens_at > now:
                 return over, []
             return over, leases.claim(
@@ -142,10 +143,13 @@ class ConnectLane:
             )
             change = _change(outcome, decision, row.attempts, now)
             if row.state != State.PENDING:  # a newer connection took its place meanwhile
-                change = {k: v for k, v in change.items() if k not in ("state", "reason", "due_at")}
+                kept = ("state", "reason", "due_at")
+                change = {name: value for name, value in change.items() if name not in kept}
+                if isinstance(outcome, Created):
+                    change["due_at"] = first_look(now)
             connection.execute(CONNECTS.update().where(CONNECTS.c.id == job.id).values(change))
             if decision.gate_until:
-                leases.close_gate(connection, until=decision.gate_until)
+                leases.close_gate(connection, leases.CREATE_GATE, until=decision.gate_until)
             return row, decision
 
         where = log.bind(row=job.id, stream=job.rtms_stream_id)
@@ -171,7 +175,9 @@ def _change(
     if decision.new_key:
         change |= {"idempotency_key": str(uuid.uuid4()), "key_used_at": None}
     if isinstance(outcome, Created):
+        over = decision.state != State.CONNECTED
         change |= {
+            "due_at": first_look(now) if over else first_look_while_live(now),
             "recall_id": outcome.recall_id,
             "status": outcome.status,
             "sub_code": outcome.sub_code,

@@ -86,8 +86,7 @@ class Dispatcher:
         self.begin_drain()
         deadline = time.monotonic() + timeout
         finished = [
-            runner.drain(max(0.0, deadline - time.monotonic()))
-            for runner in self._runners.values()
+            runner.drain(max(0.0, deadline - time.monotonic())) for runner in self._runners.values()
         ]
         return all(finished)
 

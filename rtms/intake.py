@@ -35,6 +35,7 @@ from rtms.events import (
     parse,
     stop_in_words,
 )
+from rtms.followup import first_look
 from rtms.rules import Known, Verdict, judge
 
 
@@ -151,7 +152,7 @@ class Intake:
             case Started():
                 return self._start(connection, meaning, received_at, tracking_id)
             case Stopped():
-                return _stop(connection, meaning)
+                return _stop(connection, meaning, received_at)
             case Interrupted():
                 return _interrupt(connection, meaning)
             case ConcurrencyNearLimit():
@@ -193,7 +194,11 @@ class Intake:
             connection.execute(
                 CONNECTS.update()
                 .where(CONNECTS.c.id == verdict.supersedes)
-                .values(state=State.ENDED, due_at=None)
+                .values(
+                    state=State.ENDED,
+                    # What it recorded until now is followed like any other recording.
+                    due_at=sa.case((CONNECTS.c.recall_id.is_not(None), first_look(received_at))),
+                )
             )
         row_id = connection.scalar(
             CONNECTS.insert()
@@ -261,7 +266,7 @@ def _duplicate(meaning: Meaning | None) -> Taken:
     )
 
 
-def _stop(connection: Connection, stop: Stopped) -> Taken:
+def _stop(connection: Connection, stop: Stopped, received_at: datetime) -> Taken:
     """A stop ends what was connected, and skips what was not. Where a try is under way or its
     outcome is not known, the row stays until it is: Recall may have the stream."""
     words = stop_in_words(stop.stop_reason)
@@ -282,7 +287,7 @@ def _stop(connection: Connection, stop: Stopped) -> Taken:
     for row in rows:
         change: dict[str, Any] = dict(stopped)
         if row.state == State.CONNECTED:
-            change |= {"state": State.ENDED, "due_at": None}
+            change |= {"state": State.ENDED, "due_at": first_look(received_at)}
         elif row.state == State.PENDING and row.key_used_at is None:
             change |= {
                 "state": State.SKIPPED,

@@ -1,4 +1,4 @@
-"""The table as a queue: which pending rows are due, whose they are, and Recall's gate.
+"""The table as a queue: which rows are due, whose they are, and Recall's gates.
 
 Statements for use inside a transaction; every one takes the moment it is to be judged by.
 """
@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -20,12 +20,17 @@ from models import CONNECTS, GATES, Reason, State
 from rtms.database import AnyRow, insert_into
 
 CREATE_GATE = "create"
+RETRIEVE_GATE = "retrieve"
 
 # Recall keeps an answer under its key for an hour (Recall: idempotency). Later the same key would
 # connect a second time and kick the first connection out, so it is not used that long.
 KEY_LIFETIME = timedelta(minutes=55)
 
 _PENDING = CONNECTS.c.state == State.PENDING
+_FOLLOWED = sa.and_(CONNECTS.c.state != State.PENDING, CONNECTS.c.due_at.is_not(None))
+_wanted_at = sa.case(
+    (CONNECTS.c.leased_until.is_(None), CONNECTS.c.due_at), else_=CONNECTS.c.leased_until
+)
 # Nobody is at work on it, and a try whose outcome is known was made.
 _HAD_ITS_TRY = sa.and_(CONNECTS.c.leased_until.is_(None), CONNECTS.c.attempts > 0)
 
@@ -40,12 +45,21 @@ class Leased:
     server_urls: str
     idempotency_key: str
     leased_until: datetime
-    lease_owner: (
-        str  # another one for every lease, so that an old lease of ours is not taken for it
-    )
+    lease_owner: str  # another one for every lease: an old lease of ours is not this one
 
 
-_LEASED_COLUMNS = [CONNECTS.c[field.name] for field in fields(Leased)]
+@dataclass(frozen=True, kw_only=True)
+class Followed:
+    """A connected row that is ours until its lease runs out, to be asked about."""
+
+    id: int
+    rtms_stream_id: str
+    recall_id: str
+    leased_until: datetime
+    lease_owner: str
+
+
+L = TypeVar("L", Leased, Followed)
 
 
 def new_owner() -> str:
@@ -55,17 +69,22 @@ def new_owner() -> str:
 
 def next_due(connection: Connection) -> datetime | None:
     """When a pending row will next want something; None where there is none."""
-    wanted_at = sa.case(
-        (CONNECTS.c.leased_until.is_(None), CONNECTS.c.due_at), else_=CONNECTS.c.leased_until
-    )
-    due: datetime | None = connection.scalar(sa.select(sa.func.min(wanted_at)).where(_PENDING))
+    due: datetime | None = connection.scalar(sa.select(sa.func.min(_wanted_at)).where(_PENDING))
     expires: datetime | None = connection.scalar(
         sa.select(sa.func.min(CONNECTS.c.connect_by)).where(_PENDING, _HAD_ITS_TRY)
     )
-    opens_at = gate(connection)
-    if due and opens_at:
-        due = max(due, opens_at)
-    return min(filter(None, (due, expires)), default=None)
+    return min(filter(None, (_after_gate(connection, CREATE_GATE, due), expires)), default=None)
+
+
+def next_look(connection: Connection) -> datetime | None:
+    """When a connected row will next want to be asked about; None where there is none."""
+    due: datetime | None = connection.scalar(sa.select(sa.func.min(_wanted_at)).where(_FOLLOWED))
+    return _after_gate(connection, RETRIEVE_GATE, due)
+
+
+def _after_gate(connection: Connection, name: str, due: datetime | None) -> datetime | None:
+    opens_at = gate(connection, name)
+    return max(due, opens_at) if due and opens_at else due
 
 
 def claim(
@@ -81,22 +100,58 @@ def claim(
     leased: list[Leased] = []
     for which in (CONNECTS.c.connect_by > now, CONNECTS.c.connect_by <= now):
         if len(leased) < limit:
-            leased += _claim(connection, which, limit - len(leased), owner, now, seconds)
+            leased += _claim(
+                connection,
+                Leased,
+                sa.and_(_PENDING, which),
+                order=CONNECTS.c.connect_by,
+                limit=limit - len(leased),
+                owner=owner,
+                now=now,
+                seconds=seconds,
+                key_used_at=sa.func.coalesce(CONNECTS.c.key_used_at, now),
+            )
     return leased
+
+
+def claim_followed(
+    connection: Connection, *, limit: int, owner: str, now: datetime, seconds: float
+) -> list[Followed]:
+    """Lease at most `limit` connected rows that are due to be asked about, those that ended last
+    first.
+
+    Args:
+        owner: a new name, see `new_owner`.
+        seconds: how long the lease lasts.
+    """
+    return _claim(
+        connection,
+        Followed,
+        _FOLLOWED,
+        order=CONNECTS.c.stopped_at.desc().nulls_last(),
+        limit=limit,
+        owner=owner,
+        now=now,
+        seconds=seconds,
+    )
 
 
 def _claim(
     connection: Connection,
+    kind: type[L],
     which: sa.ColumnElement[bool],
+    *,
+    order: sa.ColumnElement[Any],
     limit: int,
     owner: str,
     now: datetime,
     seconds: float,
-) -> list[Leased]:
+    **more: Any,
+) -> list[L]:
     chosen = (
         sa.select(CONNECTS.c.id)
-        .where(_PENDING, which, CONNECTS.c.due_at <= now, _unleased(now))
-        .order_by(CONNECTS.c.connect_by)
+        .where(which, CONNECTS.c.due_at <= now, _unleased(now))
+        .order_by(order)
         .limit(limit)
         # What another process is just taking is passed over. SQLite has one writer at a time.
         .with_for_update(skip_locked=True)
@@ -108,15 +163,16 @@ def _claim(
         .values(
             lease_owner=owner,
             leased_until=now + timedelta(seconds=seconds),
-            key_used_at=sa.func.coalesce(CONNECTS.c.key_used_at, now),
+            **more,
         )
-        .returning(*_LEASED_COLUMNS, CONNECTS.c.connect_by)
-    ).all()
-    rows = sorted(rows, key=lambda row: row.connect_by)
-    return [Leased(**{c.name: row._mapping[c.name] for c in _LEASED_COLUMNS}) for row in rows]
+        .returning(*(CONNECTS.c[field.name] for field in fields(kind)))
+    )
+    return [kind(**row._mapping) for row in rows]
 
 
-def hand_back(connection: Connection, leased: Sequence[Leased], *, now: datetime) -> None:
+def hand_back(
+    connection: Connection, leased: Sequence[Leased | Followed], *, now: datetime
+) -> None:
     """Let leases run out now. The owner stays, as after a crash: what is in flight has an outcome
     that nobody knows."""
     connection.execute(
@@ -163,17 +219,17 @@ def abandon(connection: Connection, *, now: datetime) -> Sequence[AnyRow]:
     )
 
 
-def gate(connection: Connection) -> datetime | None:
-    """Until when Recall wants no creates, as it last said; None where it never did."""
+def gate(connection: Connection, name: str) -> datetime | None:
+    """Until when nobody is to make such requests, whoever said so; None where nobody has."""
     closed_until: datetime | None = connection.scalar(
-        sa.select(GATES.c.closed_until).where(GATES.c.name == CREATE_GATE)
+        sa.select(GATES.c.closed_until).where(GATES.c.name == name)
     )
     return closed_until
 
 
-def close_gate(connection: Connection, *, until: datetime) -> None:
+def close_gate(connection: Connection, name: str, *, until: datetime) -> None:
     """Let no process ask before a moment; a later moment that another one set stays."""
-    statement = insert_into(connection, GATES).values(name=CREATE_GATE, closed_until=until)
+    statement = insert_into(connection, GATES).values(name=name, closed_until=until)
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=[GATES.c.name],

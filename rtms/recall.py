@@ -162,8 +162,11 @@ class Recall:
         if answer.status == 200 and body is None:  # not quoted: it may hold pre-signed links
             raise RecallError("Recall answered 200 with something that is not a JSON object.")
         if answer.status != 200 or body is None:
+            wait = answer.retry_after()
+            if answer.status == 429 and wait is None:
+                wait = _DEFAULT_RETRY_AFTER
             words = answer.words((self._api_key,))
-            raise RecallError(f"Recall answered {answer.status}: {words}", answer.status)
+            raise RecallError(f"Recall answered {answer.status}: {words}", answer.status, wait)
         return body
 
     def _call(
@@ -220,9 +223,12 @@ class Recall:
 class RecallError(Exception):
     """Recall did not do what a person asked for."""
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    def __init__(
+        self, message: str, status: int | None = None, retry_after: float | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.retry_after = retry_after  # seconds, where nobody is to ask before
 
 
 class _Answer:

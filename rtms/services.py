@@ -12,6 +12,7 @@ from rtms.database import Database
 from rtms.dispatcher import Dispatcher
 from rtms.intake import Intake
 from rtms.recall import Recall
+from rtms.refresh import RefreshLane
 
 
 @dataclass
@@ -45,8 +46,9 @@ class Services:
         app.extensions["rtms"] = self
 
     def start_dispatcher(self) -> Dispatcher:
-        """Begin to connect streams in threads of this process."""
-        self.dispatcher = Dispatcher(ConnectLane(self.database, self.recall, self.config))
+        """Begin to connect streams, and to follow them, in threads of this process."""
+        parts = (self.database, self.recall, self.config)
+        self.dispatcher = Dispatcher(ConnectLane(*parts), RefreshLane(*parts))
         self.dispatcher.start()
         return self.dispatcher
 

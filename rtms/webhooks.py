@@ -1,4 +1,4 @@
-"""The route that Zoom calls. Thin: verify, take in, answer."""
+"""The routes that Zoom and Recall call. Thin: verify, take in, answer."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import time
 from typing import Any
 
 import structlog
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, abort, jsonify, request
 
-from rtms import zoom
+from rtms import bodies, hints, zoom
 from rtms.connect import CONNECT_LANE
 from rtms.database import DatabaseUnavailable
 from rtms.intake import Taken
+from rtms.refresh import REFRESH_LANE
 from rtms.services import Services, services
 
 _RETRY_AFTER = "30"  # seconds; Zoom itself comes back after five minutes
@@ -25,7 +26,7 @@ def zoom_webhook() -> tuple[Response, int]:
     """Take in one of Zoom's deliveries, or answer its challenge."""
     config = services().config
     raw = request.get_data(cache=False)
-    body = zoom.decode_body(raw)
+    body = bodies.decode_body(raw)
     is_challenge = body["event"] == zoom.CHALLENGE_EVENT
     timestamp = request.headers.get("x-zm-request-timestamp", "")
     signature = request.headers.get("x-zm-signature", "")
@@ -45,6 +46,23 @@ def zoom_webhook() -> tuple[Response, int]:
         log.info("zoom validates the endpoint")
         return jsonify(answer), 200
     return _take_in(services(), body)
+
+
+@blueprint.post("/recall-webhook")
+def recall_webhook() -> tuple[Response, int]:
+    """Take in one of Recall's status webhooks: a hint that a connection is worth asking about."""
+    its = services()
+    if not its.config.recall_webhook_secrets:
+        abort(404)
+    raw = request.get_data(cache=False)
+    headers = {name.lower(): value for name, value in request.headers}
+    message_id = hints.verify(its.config.recall_webhook_secrets, headers, raw)
+    body = bodies.decode_body(raw)
+    row_id = hints.take(its.database, body, message_id)
+    if row_id and its.dispatcher:
+        its.dispatcher.wake(REFRESH_LANE)
+    log.debug(body["event"], row=row_id)
+    return jsonify(outcome="accepted"), 200
 
 
 def _take_in(to: Services, body: dict[str, Any]) -> tuple[Response, int]:
@@ -80,14 +98,14 @@ def _tell(event: str, taken: Taken, tracking_id: str) -> None:
 _LEVELS = {"info": 20, "warning": 30, "error": 40}
 
 
-@blueprint.errorhandler(zoom.BadBody)
+@blueprint.errorhandler(bodies.BadBody)
 @blueprint.errorhandler(zoom.BadChallenge)
 def _bad_request(error: Exception) -> tuple[Response, int]:
     log.warning("delivery refused", status=400, error=str(error), remote=request.remote_addr)
     return jsonify(error=str(error)), 400
 
 
-@blueprint.errorhandler(zoom.BadSignature)
+@blueprint.errorhandler(bodies.BadSignature)
 def _unauthorized(error: Exception) -> tuple[Response, int]:
     log.warning("delivery refused", status=401, error=str(error), remote=request.remote_addr)
     return jsonify(error=str(error)), 401

@@ -8,46 +8,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import math
 from collections.abc import Sequence
 from typing import Any
 
+from rtms.bodies import BadSignature
+
 CHALLENGE_EVENT = "endpoint.url_validation"
 _MAX_PLAIN_TOKEN = 256  # characters
-_MAX_DEPTH = 32  # levels; Zoom's own bodies have up to four
-
-
-class BadSignature(Exception):
-    """The delivery does not prove that it comes from Zoom. The message says what is wrong with it
-    and what to do."""
-
-
-class BadBody(Exception):
-    """The body is no event of Zoom's. The message says what is wrong with it."""
 
 
 class BadChallenge(Exception):
     """The challenge is not one that Zoom would send, so it is not answered."""
-
-
-def decode_body(raw: bytes) -> dict[str, Any]:
-    """Read a delivery's body.
-
-    Raises:
-        BadBody: it is not JSON, not an object, or names no event.
-    """
-    try:
-        body = json.loads(raw, parse_constant=_refuse_constant, parse_float=_finite)
-    except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
-        raise BadBody("The body is not JSON.") from None
-    if not isinstance(body, dict):
-        raise BadBody("The body is not a JSON object.")
-    if _is_deeper(body, _MAX_DEPTH):
-        raise BadBody(f"The body is nested more than {_MAX_DEPTH} levels deep.")
-    event = body.get("event")
-    if not isinstance(event, str) or not 0 < len(event) <= 255 or not event.isprintable():
-        raise BadBody("The body names no event: `event` must be a short printable string.")
-    return body
 
 
 def verify(
@@ -155,22 +126,3 @@ def _signed_forms(raw: bytes, body: dict[str, Any]) -> list[bytes]:
 
 def _hex_hmac(key: str, message: bytes) -> str:
     return hmac.new(key.encode(), message, hashlib.sha256).hexdigest()
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, list):
-        return False
-    return levels == 0 or any(_is_deeper(item, levels - 1) for item in value)
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):  # 1e999, which could not be written down as JSON again
-        raise ValueError(f"{text} is not a finite number")
-    return number
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

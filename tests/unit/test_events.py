@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from models import Product
+from rtms.bodies import BadBody, BadSignature, decode_body
 from rtms.events import (
     ConcurrencyLimited,
     ConcurrencyNearLimit,
@@ -25,7 +26,7 @@ from rtms.events import (
     parse,
     stop_in_words,
 )
-from rtms.zoom import BadBody, BadChallenge, BadSignature, answer_challenge, decode_body, verify
+from rtms.zoom import BadChallenge, answer_challenge, verify
 from tests.conftest import FIXTURES, load
 
 STREAM = "609340fb2a7946909659956c8aa9250c"

@@ -13,11 +13,10 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from rtms.bodies import BadSignature, decode_body
 from rtms.zoom import (
     BadChallenge,
-    BadSignature,
     answer_challenge,
-    decode_body,
     join_signature,
     verify,
 )

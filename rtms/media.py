@@ -1,0 +1,144 @@
+"""What Recall has of a connection: its recordings and their media, read from what it answers to a
+retrieve (Recall: retrieve; Recall: recordings).
+
+Everything here is an open set: new statuses, new kinds of media and missing fields are normal, so
+nothing raises. What is unsound is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+
+UNKNOWN = "unknown"  # the status of what Recall gives none for
+_LINK = "download_url"
+_OVER = frozenset({"done", "failed", "deleted"})
+_MAX_TEXT = 255  # characters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Medium:
+    """One medium of a recording. Its `repr` names the links and never shows one: whoever has a
+    pre-signed link can read the medium."""
+
+    kind: str  # video_mixed, audio_mixed, transcript, participant_events, meeting_metadata, …
+    status: str  # processing, done, failed, deleted, …
+    format: str | None  # mp4, mp3, raw, …
+    links: Mapping[str, str] = field(hash=False)  # every `…download_url`, by its name
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.links) or "no link"
+        return f"<Medium {self.kind}: {self.status} ({names})>"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingState:
+    """One recording as Recall has it now."""
+
+    recall_recording_id: str
+    status: str  # processing, done, failed, deleted, paused, …
+    sub_code: str | None
+    title: str | None  # the meeting's topic, where `meeting_metadata` was asked for
+    started_at: datetime | None
+    completed_at: datetime | None
+    expires_at: datetime | None  # when Recall deletes the media; None: not known, or never
+    media: tuple[Medium, ...]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has reached an end, and all its media have as well."""
+        return self.status in _OVER and not any(m.status == "processing" for m in self.media)
+
+    def media_statuses(self) -> dict[str, str]:
+        """Kind → status, as the table keeps it."""
+        return {medium.kind: medium.status for medium in self.media}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConnectionState:
+    """One connection as Recall has it now."""
+
+    status: str | None
+    sub_code: str | None
+    recordings: tuple[RecordingState, ...]
+
+
+def read_connection(body: Mapping[str, Any]) -> ConnectionState:
+    """Read a retrieved `meeting_direct_connect`. Recordings without a usable id are skipped."""
+    body = _object(body)
+    recordings: dict[str, RecordingState] = {}
+    listed = body.get("recordings")
+    for each in listed if isinstance(listed, list) else ():
+        recording = _recording(_object(each))
+        if recording is not None:
+            recordings.setdefault(recording.recall_recording_id, recording)
+    status, sub_code = _status(body)
+    return ConnectionState(status=status, sub_code=sub_code, recordings=tuple(recordings.values()))
+
+
+def _recording(body: Mapping[str, Any]) -> RecordingState | None:
+    recording_id = _text(body.get("id"))
+    if recording_id is None or recording_id != body["id"]:  # one cut short would be another's
+        return None
+    status, sub_code = _status(body)
+    shortcuts = _object(body.get("media_shortcuts"))
+    about_meeting = _object(_object(shortcuts.get("meeting_metadata")).get("data"))
+    return RecordingState(
+        recall_recording_id=recording_id,
+        status=status or UNKNOWN,
+        sub_code=sub_code,
+        title=_text(about_meeting.get("title")),
+        started_at=_moment(body.get("started_at")),
+        completed_at=_moment(body.get("completed_at")),
+        expires_at=_moment(body.get("expires_at")),
+        media=tuple(_media(shortcuts)),
+    )
+
+
+def _media(shortcuts: Mapping[str, Any]) -> Iterator[Medium]:
+    for kind, body in shortcuts.items():
+        if not isinstance(body, Mapping) or _text(kind) != kind:
+            continue
+        links = {
+            name: link
+            for name, link in _object(body.get("data")).items()
+            if name.endswith(_LINK) and _text(name) == name and isinstance(link, str) and link
+        }
+        yield Medium(
+            kind=kind,
+            status=_status(body)[0] or UNKNOWN,
+            format=_text(body.get("format")),
+            links=MappingProxyType(links),
+        )
+
+
+def _status(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The status code and the sub-code; a status that is plain text is taken for its code."""
+    status = body.get("status")
+    if isinstance(status, str):
+        return _text(status), None
+    return _text(_object(status).get("code")), _text(_object(status).get("sub_code"))
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: object) -> str | None:
+    """Printable text of a bearable length. (Databases refuse NUL and half a surrogate pair.)"""
+    if not isinstance(value, str) or not value or not value.isprintable():
+        return None
+    return value[:_MAX_TEXT]
+
+
+def _moment(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

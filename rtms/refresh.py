@@ -1,0 +1,190 @@
+"""Following a connection to its end: the lane that asks Recall what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.engine import Connection
+
+from config import Config
+from models import CONNECTS, RECORDINGS, Reason, State
+from rtms import clock, leases
+from rtms.database import AnyRow, Database, insert_into
+from rtms.followup import Standing, next_look, stand
+from rtms.leases import Followed
+from rtms.media import ConnectionState, RecordingState, read_connection
+from rtms.recall import Recall, RecallError
+
+REFRESH_LANE = "refresh"
+_THREADS = 4
+_AT_ONCE = 4  # rows a lease; what may be asked beyond an even pace
+
+log = structlog.get_logger()
+
+
+class RefreshLane:
+    """Connected rows, and what Recall says of them."""
+
+    name = REFRESH_LANE
+    threads = _THREADS
+
+    def __init__(self, database: Database, recall: Recall, config: Config) -> None:
+        self._database = database
+        self._recall = recall
+        self._lease_seconds = config.lease_seconds
+        # An even pace for all processes together, with room for one lease at once.
+        self._seconds_each = 60 / max(config.recall_retrieves_per_minute - _AT_ONCE, 1)
+
+    def next_due(self) -> datetime | None:
+        with self._database.read() as connection:
+            return leases.next_look(connection)
+
+    def lease(self, limit: int) -> Sequence[Followed]:
+        owner = leases.new_owner()
+
+        def job(connection: Connection) -> list[Followed]:
+            now = clock.now()
+            self._database.serialize_on(connection, leases.RETRIEVE_GATE)
+            opens_at = leases.gate(connection, leases.RETRIEVE_GATE)
+            if opens_at and opens_at > now:
+                return []
+            rows = leases.claim_followed(
+                connection,
+                limit=min(limit, _AT_ONCE),
+                owner=owner,
+                now=now,
+                seconds=self._lease_seconds,
+            )
+            if rows:
+                until = now + timedelta(seconds=len(rows) * self._seconds_each)
+                leases.close_gate(connection, leases.RETRIEVE_GATE, until=until)
+            return rows
+
+        return self._database.write(job)
+
+    def work(self, job: Followed) -> None:
+        refresh(self._database, self._recall, job.id, job.recall_id, owner=job.lease_owner)
+
+    def hand_back(self, jobs: Sequence[Followed]) -> None:
+        self._database.write(lambda connection: leases.hand_back(connection, jobs, now=clock.now()))
+
+
+def refresh(
+    database: Database, recall: Recall, id: int, recall_id: str, *, owner: str | None = None
+) -> str | None:
+    """Ask Recall about a connection and write down what it says.
+
+    Args:
+        owner: the lease's owner, where the row must still be leased by it.
+
+    Returns:
+        What went wrong, in words; None where Recall answered.
+
+    Raises:
+        DatabaseUnavailable: nothing was written.
+    """
+    try:
+        found, trouble = read_connection(recall.retrieve_direct_connect(recall_id)), None
+    except RecallError as error:
+        found, trouble = None, error
+
+    def write(connection: Connection) -> tuple[AnyRow, Standing] | None:
+        now = clock.now()
+        if trouble and trouble.retry_after is not None:
+            until = now + timedelta(seconds=trouble.retry_after)
+            leases.close_gate(connection, leases.RETRIEVE_GATE, until=until)
+        row = _locked(connection, id, owner)
+        if row is None:
+            return None
+        standing = _stand(connection, row, found, trouble, now)
+        change: dict[str, Any] = {
+            "state": standing.state,
+            "reason": standing.reason,
+            "due_at": standing.due_at,
+            "last_error": standing.error,
+            "lease_owner": None,
+            "leased_until": None,
+        }
+        if found:
+            change |= {"status": found.status or row.status, "sub_code": found.sub_code}
+        connection.execute(CONNECTS.update().where(CONNECTS.c.id == id).values(change))
+        return row, standing
+
+    written = database.write(write)
+    if written:
+        _tell(*written)
+    return str(trouble) if trouble else None
+
+
+def _locked(connection: Connection, id: int, owner: str | None) -> AnyRow | None:
+    wanted = sa.select(CONNECTS).where(CONNECTS.c.id == id).with_for_update()
+    if owner:
+        wanted = wanted.where(CONNECTS.c.lease_owner == owner)
+    return connection.execute(wanted).one_or_none()
+
+
+def _stand(
+    connection: Connection,
+    row: AnyRow,
+    found: ConnectionState | None,
+    trouble: RecallError | None,
+    now: datetime,
+) -> Standing:
+    times = {"connected_at": row.connected_at or row.received_at, "stopped_at": row.stopped_at}
+    if found:
+        for recording in found.recordings:
+            _keep(connection, row.id, recording)
+        return stand(found, state=row.state, now=now, **times)
+    assert trouble
+    if trouble.status != 404:
+        return Standing(
+            state=row.state,
+            reason=row.reason,
+            due_at=next_look(state=row.state, now=now, **times),
+            error=str(trouble),
+        )
+    error = "Recall no longer has it (404): it was deleted there, or it belongs to another region."
+    if connection.scalar(_recordings_of(row.id)):
+        return Standing(state=State.DONE, error=error)
+    return Standing(state=State.FAILED, reason=Reason.RECALL_FAILED, error=error)
+
+
+def _recordings_of(id: int) -> sa.Select[Any]:
+    return sa.select(sa.func.count()).where(RECORDINGS.c.meeting_direct_connect_id == id)
+
+
+def _keep(connection: Connection, id: int, recording: RecordingState) -> None:
+    """Write a recording down as it is now; its media by status only, never by link."""
+    values = {
+        "status": recording.status,
+        "sub_code": recording.sub_code,
+        "started_at": recording.started_at,
+        "completed_at": recording.completed_at,
+        "expires_at": recording.expires_at,
+        "media": recording.media_statuses(),
+    }
+    statement = insert_into(connection, RECORDINGS).values(
+        meeting_direct_connect_id=id,
+        recall_recording_id=recording.recall_recording_id,
+        **values,
+    )
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[RECORDINGS.c.recall_recording_id],
+            set_=values,
+            where=RECORDINGS.c.meeting_direct_connect_id == id,
+        )
+    )
+
+
+def _tell(row: AnyRow, standing: Standing) -> None:
+    where = log.bind(row=row.id, stream=row.rtms_stream_id, recall_id=row.recall_id)
+    if standing.state != row.state:
+        tell = where.error if standing.state == State.FAILED else where.info
+        tell("recording " + standing.state, reason=standing.reason, error=standing.error)
+    elif standing.error:
+        where.warning("not refreshed", error=standing.error, next_look=standing.due_at)
