@@ -54,7 +54,9 @@ def as_vtt(turns: Sequence[Turn]) -> str:
     for cue in cues(turns):
         text = _escape("\n".join(cue.lines))
         times = f"{_time(cue.start, '.')} --> {_time(cue.end, '.')}"
-        blocks.append(f"{times}\n<v {_escape(cue.speaker)}>{text}")
+        # A name that ends in dashes must not make an arrow with the tag's end.
+        gap = " " if cue.speaker.endswith("--") else ""
+        blocks.append(f"{times}\n<v {_escape(cue.speaker)}{gap}>{text}")
     return "\n\n".join(blocks) + "\n"
 
 

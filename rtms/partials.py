@@ -38,6 +38,7 @@ class Partial:
         self.target = target
         self.path = target.with_name(f".{target.name}.part")
         self._note = target.with_name(f".{target.name}.part.json")
+        self._fresh_note = target.with_name(f".{target.name}.part.json.new")
         target.parent.mkdir(parents=True, exist_ok=True)
         self._fd = _open_locked(self.path)
         self.offset = os.fstat(self._fd).st_size
@@ -76,12 +77,11 @@ class Partial:
         os.fsync(self._fd)
         strong = etag if etag and _STRONG_ETAG.fullmatch(etag) else None
         self.etag, self.length = strong, length
-        fresh = self._note.with_name(f"{self._note.name}.new")
-        with fresh.open("w") as file:
+        with self._fresh_note.open("w") as file:
             json.dump({"etag": strong, "length": length}, file)
             file.flush()
             os.fsync(file.fileno())
-        fresh.replace(self._note)
+        self._fresh_note.replace(self._note)
 
     def forget(self) -> None:
         """Drop what has come so far."""
@@ -107,11 +107,13 @@ class Partial:
         os.fsync(self._fd)
         self.path.replace(self.target)
         self._placed = True
+        # Where it is that of a process that began just now, that one cannot be resumed; no more.
         self._note.unlink(missing_ok=True)
         _sync(self.target.parent)
 
     def _forget_files(self) -> None:
-        self._note.unlink(missing_ok=True)
+        for note in (self._note, self._fresh_note):
+            note.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 
 

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 _PAUSE = 3.0  # seconds of silence after which the same speaker begins a new turn
 _LETTERS_A_SECOND = 15.0  # of speech, where nobody says how long it took
@@ -141,11 +141,11 @@ def _split(text: str, start: float, end: float, *, glued: bool) -> list[Token]:
     for at, run in enumerate(text.split(" ")):
         for cut in range(0, len(run), LONGEST_TOKEN):
             pieces.append((run[cut : cut + LONGEST_TOKEN], cut > 0 or (at == 0 and glued)))
-    lengths = [len(piece) for piece, _ in pieces]
-    marks = [start + (end - start) * sum(lengths[:at]) / sum(lengths) for at in range(len(pieces))]
+    sums = list(accumulate((len(piece) for piece, _ in pieces), initial=0))
+    marks = [start + (end - start) * each / sums[-1] for each in sums]
     return [
         Token(text=piece, glued=is_glued, start=begin, end=until)
-        for (piece, is_glued), (begin, until) in zip(pieces, pairwise([*marks, end]), strict=True)
+        for (piece, is_glued), (begin, until) in zip(pieces, pairwise(marks), strict=True)
     ]
 
 

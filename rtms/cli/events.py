@@ -1,0 +1,120 @@
+"""The commands for the raw record."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+import sqlalchemy as sa
+
+from models import EVENTS
+from rtms import clock, mend, tables
+from rtms.cli.options import Commands, Span, as_json, fail, fetch, page, received
+from rtms.services import services
+
+events = Commands("events", help="The raw record: what arrived, and what was made of it.")
+
+
+@events.command("list")
+@click.option("--event", help="Only this one, as meeting.rtms_started.")
+@click.option("--stream", help="Only about this rtms_stream_id; its beginning will do.")
+@click.option(
+    "--outcome",
+    type=click.Choice(["accepted", "duplicate", "ignored", "unknown", "rejected"]),
+    help="Only these.",
+)
+@page
+def events_list(
+    event: str | None,
+    stream: str | None,
+    outcome: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List webhook events, newest first."""
+    wanted = sa.select(EVENTS).order_by(EVENTS.c.id.desc()).limit(limit)
+    if event:
+        wanted = wanted.where(EVENTS.c.event == event)
+    if stream:
+        wanted = wanted.where(EVENTS.c.rtms_stream_id.startswith(stream, autoescape=True))
+    if outcome:
+        wanted = wanted.where(EVENTS.c.outcome.startswith(outcome, autoescape=True))
+    rows = fetch(received(wanted, EVENTS, since, until))
+    if as_json:
+        tables.print_json(rows)
+    elif rows:
+        tables.print_events(rows)
+    else:
+        click.echo("No events. What Zoom delivers appears here.")
+
+
+@events.command("show")
+@click.argument("id", type=int)
+@as_json
+def events_show(id: int, as_json: bool) -> None:
+    """Show one event, with its body as it came."""
+    row = _event(id)
+    if as_json:
+        tables.print_json(row)
+        return
+    tables.print_fields({name: value for name, value in row.items() if name != "payload"})
+    click.echo()
+    tables.print_json(row["payload"])
+
+
+@events.command("replay")
+@click.argument("id", type=int)
+@as_json
+def events_replay(id: int, as_json: bool) -> None:
+    """Run a stored event through the rules again, as if it had just arrived."""
+    _event(id)
+    taken = services().intake.replay(id)
+    if taken is None:
+        raise fail(f"Event {id} is not one of Zoom's: there is nothing to replay.")
+    if as_json:
+        tables.print_json(
+            {"id": id, "outcome": taken.outcome, "detail": taken.detail, "meeting": taken.row_id}
+        )
+    else:
+        about = f" (meeting {taken.row_id})" if taken.row_id else ""
+        click.echo(f"Event {id} was {taken.outcome}: {taken.detail}{about}.")
+    if taken.outcome == "rejected":
+        raise click.exceptions.Exit(1)
+
+
+@events.command("prune")
+@click.option(
+    "--older-than",
+    type=Span(),
+    default="30d",
+    show_default=True,
+    help="Age of what goes: at least 1d.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json
+def events_prune(older_than: timedelta, yes: bool, as_json: bool) -> None:
+    """Delete old events from the raw record. Meetings stay."""
+    if older_than < timedelta(days=1):
+        raise click.UsageError(
+            "At least a day is kept: Zoom delivers again up to 85 minutes later, and the record is "
+            "what tells a second delivery from a first."
+        )
+    old = EVENTS.c.received_at < clock.now() - older_than
+    count = fetch(sa.select(sa.func.count().label("n")).select_from(EVENTS).where(old))[0]["n"]
+    if count and not yes:
+        click.confirm(f"Delete {count} events older than {older_than.days} days?", abort=True)
+    deleted = mend.prune_events(services().database, old)
+    if as_json:
+        tables.print_json({"deleted": deleted})
+    else:
+        click.echo(f"{deleted} events deleted.")
+
+
+def _event(id: int) -> dict[str, Any]:
+    rows = fetch(sa.select(EVENTS).where(EVENTS.c.id == id))
+    if not rows:
+        raise fail(f"There is no event {id}. `flask events list` shows those there are.")
+    return rows[0]

@@ -1,0 +1,93 @@
+"""The commands that list and mend meetings."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import click
+import sqlalchemy as sa
+
+from models import CONNECTS, EVENTS, RECORDINGS, State
+from rtms import mend, tables
+from rtms.cli.options import Commands, as_json, fail, fetch, page, received
+from rtms.services import services
+
+meetings = Commands("meetings", help="The meetings, and how their connections stand.")
+
+
+@meetings.command("list")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice([str(s) for s in State]),
+    help="Only these; may be repeated.",
+)
+@page
+def meetings_list(
+    states: tuple[str, ...],
+    since: datetime | None,
+    until: datetime | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List meetings, newest first."""
+    wanted = sa.select(CONNECTS).order_by(CONNECTS.c.id.desc()).limit(limit)
+    if states:
+        wanted = wanted.where(CONNECTS.c.state.in_(states))
+    rows = fetch(received(wanted, CONNECTS, since, until))
+    if as_json:
+        tables.print_json(rows)
+    elif rows:
+        tables.print_meetings(rows)
+    else:
+        click.echo("No meetings. Once Zoom reports a stream, it appears here.")
+
+
+@meetings.command("show")
+@click.argument("id", type=int)
+@as_json
+def meetings_show(id: int, as_json: bool) -> None:
+    """Show one meeting: its row, what it means, and what Zoom said about it."""
+    rows = fetch(sa.select(CONNECTS).where(CONNECTS.c.id == id))
+    if not rows:
+        raise fail(f"There is no meeting {id}. `flask meetings list` shows those there are.")
+    row = rows[0]
+    events = fetch(
+        sa.select(EVENTS)
+        .where(EVENTS.c.rtms_stream_id == row["rtms_stream_id"])
+        .order_by(EVENTS.c.id)
+    )
+    recordings = fetch(
+        sa.select(RECORDINGS)
+        .where(RECORDINGS.c.meeting_direct_connect_id == id)
+        .order_by(RECORDINGS.c.id)
+    )
+    if as_json:
+        tables.print_json({**row, "events": events, "recordings": recordings})
+        return
+    tables.print_fields({**row, "meaning": tables.MEANINGS[row["reason"] or row["state"]]})
+    for recording in recordings:
+        click.echo()
+        tables.print_fields(recording)
+    if events:
+        click.echo("\nWhat Zoom said about this stream:")
+        tables.print_events(events)
+
+
+@meetings.command("retry")
+@click.argument("ids", metavar="ID...", type=int, nargs=-1, required=True)
+@as_json
+def meetings_retry(ids: tuple[int, ...], as_json: bool) -> None:
+    """Put failed meetings back, to be connected now. This overrides the window: whether Zoom still
+    waits for the stream, nobody can know."""
+    its = services()
+    window = timedelta(seconds=its.config.connect_window_seconds)
+    results = [mend.retry(its.database, id, window=window) for id in ids]
+    if as_json:
+        tables.print_json([{"id": r.id, "retried": r.done, "detail": r.detail} for r in results])
+    else:
+        for result in results:
+            click.echo(result.detail, err=not result.done)
+    if not all(result.done for result in results):
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,124 @@
+"""What several commands share: options, types of arguments, and how they fail."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import click
+import sqlalchemy as sa
+from flask.cli import AppGroup, ScriptInfo
+
+from rtms import clock, tables
+from rtms.database import DatabaseUnavailable
+from rtms.services import services
+
+
+class Moment(click.ParamType[datetime]):
+    """A moment: an ISO 8601 time (UTC unless it says otherwise), or how long ago, as 90m."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            age = _span(value)
+            if age is not None:
+                return clock.now() - age
+            moment = datetime.fromisoformat(value)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no time: give 2026-11-22T09:30, or 90m, 12h or 7d ago.")
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class Span(click.ParamType[timedelta]):
+    """A length of time: 90m, 12h or 30d."""
+
+    name = "span"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        try:
+            span = _span(value)
+        except OverflowError:
+            span = None
+        if span is None:
+            self.fail(f"{value!r} is no length of time: give 90m, 12h or 30d.")
+        return span
+
+
+def _span(text: str) -> timedelta | None:
+    found = re.fullmatch(r"(\d{1,6})([smhd])", text)
+    if not found:
+        return None
+    unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[found[2]]
+    return timedelta(**{unit: int(found[1])})
+
+
+class DatabaseAway(click.ClickException):
+    """The database does not answer, or is not migrated."""
+
+    exit_code = 4
+
+
+class Commands(AppGroup):
+    """A group whose commands say plainly when the database is away."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except DatabaseUnavailable as error:
+            its = services(ctx.ensure_object(ScriptInfo).load_app())
+            raise DatabaseAway(its.database.unfit() or str(error)) from None
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+def page(command: F) -> F:
+    """The options that every list has."""
+    for option in (
+        as_json,
+        click.option(
+            "--limit", type=click.IntRange(1), default=50, show_default=True, help="Rows at most."
+        ),
+        click.option(
+            "--until", type=Moment(), help="Received before: 2026-11-22T09:30, or 12h ago."
+        ),
+        click.option(
+            "--since", type=Moment(), help="Received at or after: 2026-11-22T09:30, or 12h ago."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def fail(message: str) -> click.ClickException:
+    return click.ClickException(message)
+
+
+def fetch(statement: sa.Select[Any]) -> list[dict[str, Any]]:
+    with services().database.read() as connection:
+        return tables.as_dicts(connection.execute(statement))
+
+
+def received(
+    wanted: sa.Select[Any],
+    table: sa.FromClause,
+    since: datetime | None,
+    until: datetime | None,
+) -> sa.Select[Any]:
+    if since:
+        wanted = wanted.where(table.c.received_at >= since)
+    if until:
+        wanted = wanted.where(table.c.received_at < until)
+    return wanted

@@ -1,0 +1,67 @@
+"""The commands for the database's schema, and the worker."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import click
+import structlog
+
+from models import SCHEMA_REVISION
+from rtms import migrate, tables
+from rtms.cli.options import Commands, as_json
+from rtms.services import services
+
+_DRAIN_SECONDS = 25.0  # a PaaS kills 30 s after SIGTERM
+
+log = structlog.get_logger()
+
+db = Commands("db", help="The database's schema.")
+
+
+@db.command("upgrade")
+def db_upgrade() -> None:
+    """Migrate the database to this version's schema."""
+    database = services().database
+    before = database.revision()
+    migrate.upgrade(database)
+    after = database.revision()
+    click.echo(
+        f"The database is at revision {after} already."
+        if before == after
+        else f"The database was migrated from {before or 'nothing'} to revision {after}."
+    )
+
+
+@db.command("current")
+@as_json
+def db_current(as_json: bool) -> None:
+    """Print the database's revision; exit 1 where it is not the one this version needs."""
+    database = services().database
+    revision, problem = database.revision(), database.unfit()
+    if as_json:
+        tables.print_json({"revision": revision, "needs": SCHEMA_REVISION, "ok": not problem})
+    else:
+        click.echo(revision or "none")
+        if problem:
+            click.echo(problem, err=True)
+    if problem:
+        raise click.exceptions.Exit(1)
+
+
+@click.command("worker", cls=click.Command)
+def worker() -> None:
+    """Connect streams without serving the web, until SIGTERM or SIGINT."""
+    its = services()
+    leaving = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: leaving.set())
+    unfit = its.database.unfit()
+    if unfit:
+        log.error(unfit)
+    dispatcher = its.start_dispatcher()
+    log.info("worker started", threads=its.config.connect_threads)
+    leaving.wait()
+    log.info("worker stops; connects in flight finish")
+    dispatcher.drain(_DRAIN_SECONDS)
