@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,8 @@ def create_app(config: Config | None = None) -> Flask:
     app.register_blueprint(health.blueprint)
     app.register_error_handler(HTTPException, _error_as_json)
     cli.init_app(app)
+    for name in config.extensions:  # the user's own code, which connects to rtms.signals
+        importlib.import_module(name)
     return app
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from dotenv import dotenv_values
 from sqlalchemy.engine import URL, make_url
@@ -76,6 +76,9 @@ class Config:
     recall_timeout_seconds: float  # to connect, and again for each read
     signature_tolerance_seconds: int  # how far a delivery's clock may be from ours, both ways
     max_body_bytes: int
+    extensions: tuple[str, ...]  # modules with the user's own subscribers
+    notify_url: str | None = field(repr=False)  # may carry a token
+    notify_secret: str | None = field(repr=False)
     log_format: str
     log_level: str
     port: int
@@ -131,12 +134,17 @@ class Config:
             max_body_bytes=int(
                 read.number("MAX_BODY_BYTES", 262144, 1024, 16 * 1024**2, whole=True)
             ),
+            extensions=read.optional("EXTENSIONS", (), _modules),
+            notify_url=read.optional("NOTIFY_URL", None, _notify_url),
+            notify_secret=read.optional("NOTIFY_SECRET", None, _webhook_secret),
             log_format=read.choice("LOG_FORMAT", "console", LOG_FORMATS),
             log_level=read.choice("LOG_LEVEL", "INFO", LOG_LEVELS, fold=str.upper),
             port=int(read.number("PORT", 8000, 1, 65535, whole=True)),
             web_concurrency=int(read.number("WEB_CONCURRENCY", 2, 1, 256, whole=True)),
             paas=next((name for mark, name in _PAAS_MARKERS.items() if environ.get(mark)), None),
         )
+        if config.notify_url and not config.notify_secret:
+            read.problems.append("NOTIFY_SECRET is not set: what NOTIFY_URL gets must be signed.")
         if read.problems:
             raise ConfigError(read.problems)
         return config
@@ -215,15 +223,30 @@ def _tokens(text: str) -> tuple[str, ...]:
     return tokens
 
 
+def _modules(text: str) -> tuple[str, ...]:
+    names = tuple(name for name in (part.strip() for part in text.split(",")) if name)
+    if not all(part.isidentifier() for name in names for part in name.split(".")):
+        raise ValueError("must be names of Python modules, separated by commas")
+    return names
+
+
+def _notify_url(text: str) -> str | None:
+    _http_url(text, "https://example.com/hook")
+    return text
+
+
+def _webhook_secret(text: str) -> str | None:
+    try:
+        Webhook(_text(text))
+    except (ValueError, EmptyWebhookSecretError):
+        raise ValueError("must be whsec_ and base64 after it") from None
+    return text
+
+
 def _webhook_secrets(text: str) -> tuple[str, ...]:
     secrets = _tokens(text)
     for secret in secrets:
-        try:
-            Webhook(secret)
-        except (ValueError, EmptyWebhookSecretError):
-            raise ValueError(
-                "must be the whsec_... of the endpoint in Recall's dashboard"
-            ) from None
+        _webhook_secret(secret)
     return secrets
 
 
@@ -233,16 +256,20 @@ def _api_key(text: str) -> str:
     return text
 
 
-def _base_url(text: str) -> str:
-    if not re.fullmatch(r"[\x21-\x7e]+", text) or "\\" in text:
-        raise ValueError("must be a URL such as https://us-east-1.recall.ai")
+def _http_url(text: str, example: str) -> SplitResult:
     try:
+        if not re.fullmatch(r"[\x21-\x7e]+", text) or "\\" in text:
+            raise ValueError(text)
         parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host, parts = None, urlsplit("")
-    if parts.scheme not in ("http", "https") or not host:
-        raise ValueError("must be a URL such as https://us-east-1.recall.ai")
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+            raise ValueError(text)
+    except ValueError:  # a port that is no number, too
+        raise ValueError(f"must be a URL such as {example}") from None
+    return parts
+
+
+def _base_url(text: str) -> str:
+    parts = _http_url(text, "https://us-east-1.recall.ai")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must hold no user, password, query or fragment")
     return text.rstrip("/")

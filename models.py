@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 # The Alembic revision these models describe; the server compares it with the database's.
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 
 
 class State(StrEnum):
@@ -135,6 +135,7 @@ class MeetingDirectConnect(Base):
         Index("uq_live_slot", "meeting_slot", unique=True, **_where(LIVE)),
         Index("ix_live_meeting", "meeting_uuid", **_where(LIVE)),
         Index("ix_pending", "connect_by", **_where("state = 'pending'")),
+        Index("ix_followed", "due_at", **_where("state <> 'pending' AND due_at IS NOT NULL")),
         Index("ix_state", "state", "id"),
         Index("ix_received_at", "received_at"),
         Index("ix_recall_id", "recall_id"),
@@ -252,6 +253,57 @@ class WebhookEvent(Base):
         return f"<WebhookEvent {self.id}: {self.event} received {at}, {self.outcome}>"
 
 
+class Happening(StrEnum):
+    """What the user's own code is told about."""
+
+    STREAM_CONNECTED = "stream_connected"
+    STREAM_FAILED = "stream_failed"
+    RECORDING_DONE = "recording_done"
+    RECORDING_FAILED = "recording_failed"
+
+
+class Listener(StrEnum):
+    """Who is told."""
+
+    SIGNALS = "signals"  # subscribers of rtms.signals
+    NOTIFY_URL = "notify_url"
+
+
+class Notification(Base):
+    """Something the user's own code is to be told, written in the transaction in which it became
+    true, and kept until it was told."""
+
+    __tablename__ = "notifications"
+    __table_args__ = (
+        _one_of("event", Happening),
+        _one_of("listener", Listener),
+        CheckConstraint("(lease_owner IS NULL) = (leased_until IS NULL)", name="lease_whole"),
+        Index("ix_notifications_due", "due_at", **_where("due_at IS NOT NULL")),
+        Index("ix_notifications_connect", "meeting_direct_connect_id"),
+    )
+
+    id: Mapped[int] = mapped_column(_RowId, primary_key=True)
+    event: Mapped[str] = mapped_column(String(32))
+    listener: Mapped[str] = mapped_column(String(16))
+    meeting_direct_connect_id: Mapped[int] = mapped_column(
+        ForeignKey("meeting_direct_connects.id", ondelete="CASCADE")
+    )
+    recording_id: Mapped[int | None] = mapped_column(
+        ForeignKey("recordings.id", ondelete="CASCADE")
+    )
+    created_at: Mapped[datetime]
+    due_at: Mapped[datetime | None]  # null: told, or given up
+    told_at: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    last_error: Mapped[str | None]
+    leased_until: Mapped[datetime | None]
+    lease_owner: Mapped[str | None]
+
+    def __repr__(self) -> str:
+        stands = "told" if self.told_at else f"{self.attempts} tries"
+        return f"<Notification {self.id}: {self.event} to {self.listener}, {stands}>"
+
+
 class Gate(Base):
     """Recall's rate limit, shared by every process: while a gate is closed, nobody asks."""
 
@@ -265,4 +317,5 @@ class Gate(Base):
 CONNECTS = cast(Table, MeetingDirectConnect.__table__)
 RECORDINGS = cast(Table, Recording.__table__)
 EVENTS = cast(Table, WebhookEvent.__table__)
+NOTIFICATIONS = cast(Table, Notification.__table__)
 GATES = cast(Table, Gate.__table__)

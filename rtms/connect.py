@@ -14,8 +14,8 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from config import Config
-from models import CONNECTS, State
-from rtms import clock, leases
+from models import CONNECTS, Happening, State
+from rtms import clock, leases, outbox
 from rtms.database import AnyRow, Database, DatabaseUnavailable
 from rtms.followup import first_look, first_look_while_live
 from rtms.leases import Leased
@@ -25,6 +25,12 @@ from rtms.zoom import join_signature
 
 CONNECT_LANE = "connect"
 _DATABASE_PAUSE = 0.5  # seconds
+
+_HAPPENINGS: dict[str, Happening] = {
+    State.CONNECTED: Happening.STREAM_CONNECTED,
+    State.ENDED: Happening.STREAM_CONNECTED,  # and stopped since
+    State.FAILED: Happening.STREAM_FAILED,
+}
 
 log = structlog.get_logger()
 
@@ -38,6 +44,7 @@ class ConnectLane:
         self._database = database
         self._recall = recall
         self._config = config
+        self._listeners = outbox.listeners(config)
         self.threads = config.connect_threads
 
     def next_due(self) -> datetime | None:
@@ -50,6 +57,8 @@ class ConnectLane:
         def job(connection: Connection) -> tuple[list[AnyRow], list[Leased]]:
             now = clock.now()
             over = [*leases.expire(connection, now=now), *leases.abandon(connection, now=now)]
+            for row in over:
+                self._note(connection, row.id, row.state, now)
             opens_at = leases.gate(connection, leases.CREATE_GATE)
             if opens_at and opens_at > now:
                 return over, []
@@ -115,6 +124,12 @@ class ConnectLane:
                 where.warning("the database is away; trying to write again", error=str(error))
                 time.sleep(_DATABASE_PAUSE)
 
+    def _note(self, connection: Connection, id: int, state: str, now: datetime) -> None:
+        """Note that the user's own code is to be told, where it wants to know."""
+        event = _HAPPENINGS.get(state)
+        if event:
+            outbox.put(connection, self._listeners, event, id, now=now)
+
     def _settle(self, job: Leased, outcome: CreateOutcome) -> None:
         """Write down what came of a try, if the row is still ours."""
 
@@ -148,6 +163,8 @@ class ConnectLane:
                 if isinstance(outcome, Created):
                     change["due_at"] = first_look(now)
             connection.execute(CONNECTS.update().where(CONNECTS.c.id == job.id).values(change))
+            if row.state == State.PENDING and decision.state != State.PENDING:
+                self._note(connection, job.id, decision.state, now)
             if decision.gate_until:
                 leases.close_gate(connection, leases.CREATE_GATE, until=decision.gate_until)
             return row, decision

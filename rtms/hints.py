@@ -37,8 +37,8 @@ def verify(secrets: Sequence[str], headers: Mapping[str, str], raw: bytes) -> st
 
     Args:
         secrets: `whsec_...`, several while one is rotated.
-        headers: by names in lower case: `webhook-id`, `webhook-timestamp` and `webhook-signature`, or the same as `svix-*`
-            from workspaces made before 15 December 2025.
+        headers: by names in lower case: `webhook-id`, `webhook-timestamp`, `webhook-signature`, or
+            the same as `svix-*` from workspaces made before 15 December 2025.
         raw: the body's bytes as they came.
 
     Returns:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from models import CONNECTS, GATES, Reason, State
+from models import CONNECTS, GATES, NOTIFICATIONS, Reason, State
 from rtms.database import AnyRow, insert_into
 
 CREATE_GATE = "create"
@@ -26,8 +26,9 @@ RETRIEVE_GATE = "retrieve"
 # connect a second time and kick the first connection out, so it is not used that long.
 KEY_LIFETIME = timedelta(minutes=55)
 
-_PENDING = CONNECTS.c.state == State.PENDING
-_FOLLOWED = sa.and_(CONNECTS.c.state != State.PENDING, CONNECTS.c.due_at.is_not(None))
+# Written out, not bound: neither engine uses a partial index for a value it does not see.
+_PENDING = sa.text("state = 'pending'")
+_FOLLOWED = sa.text("state <> 'pending' AND due_at IS NOT NULL")
 _wanted_at = sa.case(
     (CONNECTS.c.leased_until.is_(None), CONNECTS.c.due_at), else_=CONNECTS.c.leased_until
 )
@@ -59,7 +60,23 @@ class Followed:
     lease_owner: str
 
 
-L = TypeVar("L", Leased, Followed)
+@dataclass(frozen=True, kw_only=True)
+class Telling:
+    """A notification that is ours until its lease runs out."""
+
+    id: int
+    event: str
+    listener: str
+    meeting_direct_connect_id: int
+    recording_id: int | None
+    created_at: datetime
+    attempts: int
+    leased_until: datetime
+    lease_owner: str
+
+
+L = TypeVar("L", Leased, Followed, Telling)
+_TABLES = {Leased: CONNECTS, Followed: CONNECTS, Telling: NOTIFICATIONS}
 
 
 def new_owner() -> str:
@@ -139,7 +156,7 @@ def claim_followed(
 def _claim(
     connection: Connection,
     kind: type[L],
-    which: sa.ColumnElement[bool],
+    which: sa.ColumnElement[bool] | sa.TextClause,
     *,
     order: sa.ColumnElement[Any],
     limit: int,
@@ -148,9 +165,10 @@ def _claim(
     seconds: float,
     **more: Any,
 ) -> list[L]:
+    table = _TABLES[kind]
     chosen = (
-        sa.select(CONNECTS.c.id)
-        .where(which, CONNECTS.c.due_at <= now, _unleased(now))
+        sa.select(table.c.id)
+        .where(which, table.c.due_at <= now, _unleased(now, table))
         .order_by(order)
         .limit(limit)
         # What another process is just taking is passed over. SQLite has one writer at a time.
@@ -158,31 +176,58 @@ def _claim(
         .cte("chosen")
     )
     rows = connection.execute(
-        CONNECTS.update()
-        .where(CONNECTS.c.id.in_(sa.select(chosen.c.id)))
+        table.update()
+        .where(table.c.id.in_(sa.select(chosen.c.id)))
         .values(
             lease_owner=owner,
             leased_until=now + timedelta(seconds=seconds),
             **more,
         )
-        .returning(*(CONNECTS.c[field.name] for field in fields(kind)))
+        .returning(*(table.c[field.name] for field in fields(kind)))
     )
     return [kind(**row._mapping) for row in rows]
 
 
-def hand_back(
-    connection: Connection, leased: Sequence[Leased | Followed], *, now: datetime
-) -> None:
+def claim_tellings(
+    connection: Connection, *, limit: int, owner: str, now: datetime, seconds: float
+) -> list[Telling]:
+    """Lease at most `limit` due notifications, the oldest first.
+
+    Args:
+        owner: a new name, see `new_owner`.
+        seconds: how long the lease lasts.
+    """
+    return _claim(
+        connection,
+        Telling,
+        sa.true(),
+        order=NOTIFICATIONS.c.due_at,
+        limit=limit,
+        owner=owner,
+        now=now,
+        seconds=seconds,
+    )
+
+
+def next_telling(connection: Connection) -> datetime | None:
+    """When a notification will next be due; None where there is none."""
+    wanted_at = sa.func.coalesce(NOTIFICATIONS.c.leased_until, NOTIFICATIONS.c.due_at)
+    due: datetime | None = connection.scalar(
+        sa.select(sa.func.min(wanted_at)).where(NOTIFICATIONS.c.due_at.is_not(None))
+    )
+    return due
+
+
+def hand_back(connection: Connection, leased: Sequence[L], *, now: datetime) -> None:
     """Let leases run out now. The owner stays, as after a crash: what is in flight has an outcome
     that nobody knows."""
-    connection.execute(
-        CONNECTS.update()
-        .where(
-            CONNECTS.c.id.in_([row.id for row in leased]),
-            CONNECTS.c.lease_owner.in_({row.lease_owner for row in leased}),
+    for row in leased:
+        table = _TABLES[type(row)]
+        connection.execute(
+            table.update()
+            .where(table.c.id == row.id, table.c.lease_owner == row.lease_owner)
+            .values(leased_until=now)
         )
-        .values(leased_until=now)
-    )
 
 
 def expire(connection: Connection, *, now: datetime) -> Sequence[AnyRow]:
@@ -256,5 +301,5 @@ def _give_up(
     ).all()
 
 
-def _unleased(now: datetime) -> sa.ColumnElement[bool]:
-    return sa.or_(CONNECTS.c.leased_until.is_(None), CONNECTS.c.leased_until <= now)
+def _unleased(now: datetime, table: sa.Table = CONNECTS) -> sa.ColumnElement[bool]:
+    return sa.or_(table.c.leased_until.is_(None), table.c.leased_until <= now)

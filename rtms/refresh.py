@@ -11,8 +11,8 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from config import Config
-from models import CONNECTS, RECORDINGS, Reason, State
-from rtms import clock, leases
+from models import CONNECTS, RECORDINGS, Happening, Listener, Reason, State
+from rtms import clock, leases, outbox
 from rtms.database import AnyRow, Database, insert_into
 from rtms.followup import Standing, next_look, stand
 from rtms.leases import Followed
@@ -22,6 +22,8 @@ from rtms.recall import Recall, RecallError
 REFRESH_LANE = "refresh"
 _THREADS = 4
 _AT_ONCE = 4  # rows a lease; what may be asked beyond an even pace
+
+_HAPPENINGS = {"done": Happening.RECORDING_DONE, "failed": Happening.RECORDING_FAILED}
 
 log = structlog.get_logger()
 
@@ -35,6 +37,7 @@ class RefreshLane:
     def __init__(self, database: Database, recall: Recall, config: Config) -> None:
         self._database = database
         self._recall = recall
+        self._listeners = outbox.listeners(config)
         self._lease_seconds = config.lease_seconds
         # An even pace for all processes together, with room for one lease at once.
         self._seconds_each = 60 / max(config.recall_retrieves_per_minute - _AT_ONCE, 1)
@@ -67,18 +70,32 @@ class RefreshLane:
         return self._database.write(job)
 
     def work(self, job: Followed) -> None:
-        refresh(self._database, self._recall, job.id, job.recall_id, owner=job.lease_owner)
+        refresh(
+            self._database,
+            self._recall,
+            job.id,
+            job.recall_id,
+            listeners=self._listeners,
+            owner=job.lease_owner,
+        )
 
     def hand_back(self, jobs: Sequence[Followed]) -> None:
         self._database.write(lambda connection: leases.hand_back(connection, jobs, now=clock.now()))
 
 
 def refresh(
-    database: Database, recall: Recall, id: int, recall_id: str, *, owner: str | None = None
+    database: Database,
+    recall: Recall,
+    id: int,
+    recall_id: str,
+    *,
+    listeners: tuple[Listener, ...] = (),
+    owner: str | None = None,
 ) -> str | None:
     """Ask Recall about a connection and write down what it says.
 
     Args:
+        listeners: who is to be told where a recording has reached its end.
         owner: the lease's owner, where the row must still be leased by it.
 
     Returns:
@@ -101,6 +118,8 @@ def refresh(
         if row is None:
             return None
         standing = _stand(connection, row, found, trouble, now)
+        for event, recording_id in _happened(connection, row, found, standing):
+            outbox.put(connection, listeners, event, id, now=now, recording_id=recording_id)
         change: dict[str, Any] = {
             "state": standing.state,
             "reason": standing.reason,
@@ -136,8 +155,6 @@ def _stand(
 ) -> Standing:
     times = {"connected_at": row.connected_at or row.received_at, "stopped_at": row.stopped_at}
     if found:
-        for recording in found.recordings:
-            _keep(connection, row.id, recording)
         return stand(found, state=row.state, now=now, **times)
     assert trouble
     if trouble.status != 404:
@@ -157,8 +174,30 @@ def _recordings_of(id: int) -> sa.Select[Any]:
     return sa.select(sa.func.count()).where(RECORDINGS.c.meeting_direct_connect_id == id)
 
 
-def _keep(connection: Connection, id: int, recording: RecordingState) -> None:
-    """Write a recording down as it is now; its media by status only, never by link."""
+def _happened(
+    connection: Connection, row: AnyRow, found: ConnectionState | None, standing: Standing
+) -> list[tuple[Happening, int | None]]:
+    """Write the recordings down; returns what reached an end with that."""
+    happened: list[tuple[Happening, int | None]] = []
+    for recording in found.recordings if found else ():
+        before, recording_id = _keep(connection, row.id, recording)
+        event = _HAPPENINGS.get(recording.status)
+        if event and recording_id and recording.status != before:
+            happened.append((event, recording_id))
+    newly_failed = standing.state == State.FAILED != row.state
+    if newly_failed and not happened:
+        happened.append((Happening.RECORDING_FAILED, None))
+    return happened
+
+
+def _keep(
+    connection: Connection, id: int, recording: RecordingState
+) -> tuple[str | None, int | None]:
+    """Write a recording down as it is now; its media by status only, never by link.
+
+    Returns:
+        Its status before, and its row; none where the recording is another connection's.
+    """
     values = {
         "status": recording.status,
         "sub_code": recording.sub_code,
@@ -167,18 +206,24 @@ def _keep(connection: Connection, id: int, recording: RecordingState) -> None:
         "expires_at": recording.expires_at,
         "media": recording.media_statuses(),
     }
+    before = connection.scalar(
+        sa.select(RECORDINGS.c.status).where(
+            RECORDINGS.c.recall_recording_id == recording.recall_recording_id
+        )
+    )
     statement = insert_into(connection, RECORDINGS).values(
         meeting_direct_connect_id=id,
         recall_recording_id=recording.recall_recording_id,
         **values,
     )
-    connection.execute(
+    recording_id = connection.scalar(
         statement.on_conflict_do_update(
             index_elements=[RECORDINGS.c.recall_recording_id],
             set_=values,
             where=RECORDINGS.c.meeting_direct_connect_id == id,
-        )
+        ).returning(RECORDINGS.c.id)
     )
+    return before, recording_id
 
 
 def _tell(row: AnyRow, standing: Standing) -> None:

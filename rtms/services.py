@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from flask import Flask, current_app
 
 from config import Config
 from rtms.connect import ConnectLane
 from rtms.database import Database
-from rtms.dispatcher import Dispatcher
+from rtms.dispatcher import Dispatcher, Lane
 from rtms.intake import Intake
+from rtms.notify import NotifyLane
+from rtms.outbox import listeners
 from rtms.recall import Recall
 from rtms.refresh import RefreshLane
 
@@ -23,6 +26,7 @@ class Services:
     database: Database
     recall: Recall
     intake: Intake
+    app: Flask | None = None  # the sender of the signals
     dispatcher: Dispatcher | None = None  # started after a fork, where this process has one
 
     @classmethod
@@ -43,12 +47,17 @@ class Services:
 
     def init_app(self, app: Flask) -> None:
         """Let an app's routes and commands find these."""
+        self.app = app
         app.extensions["rtms"] = self
 
     def start_dispatcher(self) -> Dispatcher:
-        """Begin to connect streams, and to follow them, in threads of this process."""
+        """Begin to connect streams, to follow them and to tell of them, in threads of this
+        process."""
         parts = (self.database, self.recall, self.config)
-        self.dispatcher = Dispatcher(ConnectLane(*parts), RefreshLane(*parts))
+        lanes: list[Lane[Any]] = [ConnectLane(*parts), RefreshLane(*parts)]
+        if self.app and listeners(self.config):
+            lanes.append(NotifyLane(self.app, self.database, self.config))
+        self.dispatcher = Dispatcher(*lanes)
         self.dispatcher.start()
         return self.dispatcher
 

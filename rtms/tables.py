@@ -46,7 +46,7 @@ MEANINGS: dict[str, str] = {
 
 def print_json(value: object) -> None:
     """Print a value as JSON; times as ISO 8601 in UTC."""
-    click.echo(json.dumps(value, indent=2, default=_as_json))
+    click.echo(json.dumps(value, indent=2, default=as_json))
 
 
 def print_meetings(rows: Sequence[Mapping[str, Any]], console: Console | None = None) -> None:
@@ -109,7 +109,8 @@ def _style(row: Mapping[str, Any]) -> str:
     return _STYLES.get(row["state"], "")
 
 
-def _as_json(value: object) -> str:
+def as_json(value: object) -> str:
+    """A value that JSON has no form for: times as ISO 8601 in UTC."""
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
     raise TypeError(f"{type(value).__name__} has no JSON form here")

@@ -1,5 +1,4 @@
-"""The commands: browse the table, mend it, get recordings, and run what the web process runs without
-the web.
+"""The commands: browse the table, mend it, get recordings, and run the dispatcher without the web.
 
 Exit codes: 0 done; 1 not found, or not possible; 2 wrong usage; 3 configuration; 4 the database
 does not answer.
@@ -13,15 +12,13 @@ import sqlalchemy as sa
 from flask import Flask
 
 import models
-from rtms.cli import recordings
 from rtms.cli.events import events
-from rtms.cli.meetings import meetings
+from rtms.cli.recordings import meetings  # with the commands for their recordings
 from rtms.cli.system import db, worker
 
 
 def init_app(app: Flask) -> None:
     """Give an app its commands, and its shell what one wants at hand."""
-    recordings.add_to(meetings)
     for group in (meetings, events, db):
         app.cli.add_command(group)
     app.cli.add_command(worker)

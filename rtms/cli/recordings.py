@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 import sqlalchemy as sa
@@ -16,24 +17,21 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from models import CONNECTS
 from rtms import refresh, tables, transcripts
-from rtms.cli.options import Commands, as_json, fail, fetch
+from rtms.cli.meetings import meetings
+from rtms.cli.options import as_json, fail, fetch
 from rtms.downloads import DownloadError
 from rtms.outbox import listeners
 from rtms.recall import RecallError
 from rtms.recordings import TRANSCRIPT, File, NothingThere, Recordings
 from rtms.services import services
 
+__all__ = ["meetings"]
+
 VIDEO = "video_mixed"
 _LINE_EVERY = 5.0  # seconds between two lines of progress in a log
 
 
-def add_to(meetings: Commands) -> None:
-    """Give the group of meetings these commands."""
-    for command in (meetings_refresh, meetings_link, meetings_download, meetings_transcript):
-        meetings.add_command(command)
-
-
-@click.command("refresh")
+@meetings.command("refresh")
 @click.argument("ids", metavar="ID...", type=int, nargs=-1, required=True)
 @as_json
 def meetings_refresh(ids: tuple[int, ...], as_json: bool) -> None:
@@ -41,24 +39,19 @@ def meetings_refresh(ids: tuple[int, ...], as_json: bool) -> None:
     its = services()
     results = []
     for id in ids:
-        rows = fetch(sa.select(CONNECTS).where(CONNECTS.c.id == id))
-        if not rows or rows[0]["recall_id"] is None:
-            error: str | None = (
-                f"Meeting {id} was never connected ({rows[0]['state']}): Recall knows nothing of it."
-                if rows
-                else f"There is no meeting {id}. `flask meetings list` shows those there are."
-            )
-            results.append({"id": id, "state": rows[0]["state"] if rows else None, "error": error})
-            continue
-        error = refresh.refresh(
-            its.database,
-            its.recall,
-            id,
-            rows[0]["recall_id"],
-            listeners=listeners(its.config),
+        row = _row(id)
+        error: str | None = None
+        if not row:
+            error = f"There is no meeting {id}. `flask meetings list` shows those there are."
+        elif row["recall_id"] is None:
+            error = f"Meeting {id} was never connected: Recall knows nothing of it."
+        else:
+            to = listeners(its.config)
+            error = refresh.refresh(its.database, its.recall, id, row["recall_id"], listeners=to)
+            row = _row(id)
+        results.append(
+            {"id": id, "state": row.get("state"), "status": row.get("status"), "error": error}
         )
-        (row,) = fetch(sa.select(CONNECTS).where(CONNECTS.c.id == id))
-        results.append({"id": id, "state": row["state"], "status": row["status"], "error": error})
     if as_json:
         tables.print_json(results)
     for result in () if as_json else results:
@@ -70,7 +63,7 @@ def meetings_refresh(ids: tuple[int, ...], as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-@click.command("link")
+@meetings.command("link")
 @click.argument("id", type=int)
 @click.option("--kind", default=VIDEO, show_default=True, help="Which medium, as Recall calls it.")
 @as_json
@@ -95,7 +88,7 @@ def meetings_link(id: int, kind: str, as_json: bool) -> None:
             click.echo(url)
 
 
-@click.command("download")
+@meetings.command("download")
 @click.argument("ids", metavar="[ID...]", type=int, nargs=-1)
 @click.option("--all-done", is_flag=True, help="Every meeting that is done.")
 @click.option(
@@ -132,7 +125,7 @@ def meetings_download(
         raise click.exceptions.Exit(1)
 
 
-@click.command("transcript")
+@meetings.command("transcript")
 @click.argument("id", type=int)
 @click.option("--format", type=click.Choice(transcripts.FORMATS), default="txt", show_default=True)
 @click.option("--recording", type=click.IntRange(1), help="Which, where a meeting has several.")
@@ -154,6 +147,11 @@ def meetings_transcript(id: int, format: transcripts.Format, recording: int | No
             )
         parts = recordings.transcript(id, files[0])
     click.echo(transcripts.render(parts, format), nl=False)
+
+
+def _row(id: int) -> dict[str, Any]:
+    rows = fetch(sa.select(CONNECTS).where(CONNECTS.c.id == id))
+    return rows[0] if rows else {}
 
 
 def _recordings() -> Recordings:

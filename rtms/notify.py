@@ -1,0 +1,196 @@
+"""Telling the user's own code: the lane that sends signals and posts to NOTIFY_URL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import requests
+import sqlalchemy as sa
+import structlog
+from flask import Flask
+from sqlalchemy.engine import Connection
+from standardwebhooks import Webhook
+
+from config import Config
+from models import CONNECTS, NOTIFICATIONS, RECORDINGS, Listener, MeetingDirectConnect, Recording
+from rtms import clock, leases, signals
+from rtms.database import Database
+from rtms.leases import Telling
+from rtms.tables import as_json
+
+NOTIFY_LANE = "notify"
+_THREADS = 4
+_LEASE_SECONDS = 60.0  # longer than a post takes; a receiver that takes longer is called again
+_TIMEOUT = 10.0  # seconds to connect, and again for each read
+_FIRST_WAIT = 5.0  # seconds; doubled with every try
+_LONGEST_WAIT = 3600.0  # seconds
+_GIVE_UP_AFTER = timedelta(hours=24)
+
+log = structlog.get_logger()
+
+
+def next_telling(*, attempts: int, created_at: datetime, now: datetime) -> datetime | None:
+    """When to tell again what could not be told; None when it was tried long enough.
+
+    Args:
+        attempts: the tries so far.
+    """
+    wait = timedelta(seconds=min(_FIRST_WAIT * 2 ** min(attempts - 1, 20), _LONGEST_WAIT))
+    return now + wait if now + wait <= created_at + _GIVE_UP_AFTER else None
+
+
+class NotTold(Exception):
+    """The listener did not take it. The message says why."""
+
+
+class NotifyLane:
+    """Notifications, and how they are told."""
+
+    name = NOTIFY_LANE
+    threads = _THREADS
+
+    def __init__(self, app: Flask, database: Database, config: Config) -> None:
+        self._app = app
+        self._database = database
+        self._url = config.notify_url
+        self._webhook = Webhook(config.notify_secret) if config.notify_secret else None
+
+    def next_due(self) -> datetime | None:
+        with self._database.read() as connection:
+            return leases.next_telling(connection)
+
+    def lease(self, limit: int) -> Sequence[Telling]:
+        owner = leases.new_owner()
+        return self._database.write(
+            lambda connection: leases.claim_tellings(
+                connection, limit=limit, owner=owner, now=clock.now(), seconds=_LEASE_SECONDS
+            )
+        )
+
+    def work(self, job: Telling) -> None:
+        error: str | None = None
+        try:
+            if job.listener == Listener.SIGNALS:
+                self._signal(job)
+            else:
+                self._post(job)
+        except NotTold as trouble:
+            error = str(trouble)
+        except Exception as trouble:
+            # The user's code, not ours: whatever it raises stops nothing here.
+            log.exception("a subscriber raised", signal=job.event)
+            error = f"A subscriber of {job.event} raised {type(trouble).__name__}."
+        self._settle(job, error)
+
+    def hand_back(self, jobs: Sequence[Telling]) -> None:
+        self._database.write(lambda connection: leases.hand_back(connection, jobs, now=clock.now()))
+
+    def _signal(self, job: Telling) -> None:
+        with self._database.session() as session:
+            meeting = session.get_one(MeetingDirectConnect, job.meeting_direct_connect_id)
+            recording = session.get(Recording, job.recording_id) if job.recording_id else None
+            session.expunge_all()
+        with self._app.app_context():
+            getattr(signals, job.event).send(self._app, meeting=meeting, recording=recording)
+
+    def _post(self, job: Telling) -> None:
+        if not self._url or not self._webhook:
+            raise NotTold("NOTIFY_URL is not set any more.")
+        body = self._body(job)
+        # The same id in every repetition: the receiver tells a second one from a first by it.
+        message_id, moment = f"msg_{job.id}", clock.now()
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "zoom-rtms-recall",
+            "webhook-id": message_id,
+            "webhook-timestamp": str(int(moment.timestamp())),
+            "webhook-signature": self._webhook.sign(message_id, moment, body),
+        }
+        try:
+            with requests.post(
+                self._url,
+                data=body.encode(),
+                headers=headers,
+                timeout=_TIMEOUT,
+                allow_redirects=False,
+                stream=True,  # its body does not matter, however long
+            ) as answer:
+                status = answer.status_code
+        except requests.RequestException as error:
+            raise NotTold(f"NOTIFY_URL did not answer ({type(error).__name__}).") from None
+        if not 200 <= status < 300:
+            raise NotTold(f"NOTIFY_URL answered {status}, not 2xx.")
+
+    def _body(self, job: Telling) -> str:
+        with self._database.read() as connection:
+            meeting = connection.execute(
+                sa.select(CONNECTS).where(CONNECTS.c.id == job.meeting_direct_connect_id)
+            ).one()
+            recording = connection.execute(
+                sa.select(RECORDINGS).where(RECORDINGS.c.id == job.recording_id)
+            ).one_or_none()
+        return json.dumps(
+            {
+                "type": job.event,
+                "timestamp": job.created_at,
+                "data": {
+                    "meeting": {name: meeting._mapping[name] for name in _TOLD},
+                    "recording": dict(recording._mapping) if recording else None,
+                },
+            },
+            default=as_json,
+        )
+
+    def _settle(self, job: Telling, error: str | None) -> None:
+        now, attempts = clock.now(), job.attempts + 1
+        due_at = None
+        if error:
+            due_at = next_telling(attempts=attempts, created_at=job.created_at, now=now)
+        change: dict[str, Any] = {
+            "attempts": attempts,
+            "last_error": error,
+            "due_at": due_at,
+            "told_at": None if error else now,
+            "lease_owner": None,
+            "leased_until": None,
+        }
+
+        def write(connection: Connection) -> None:
+            connection.execute(
+                NOTIFICATIONS.update()
+                .where(NOTIFICATIONS.c.id == job.id, NOTIFICATIONS.c.lease_owner == job.lease_owner)
+                .values(change)
+            )
+
+        self._database.write(write)
+        where = log.bind(row=job.meeting_direct_connect_id, told=job.event, listener=job.listener)
+        if error and due_at:
+            where.warning("not told yet", error=error, next_try=due_at)
+        elif error:
+            where.error("not told, and given up after a day", error=error)
+        else:
+            where.debug("told")
+
+
+# What of a meeting is told; the queue's own columns are nobody else's business.
+_TOLD = (
+    "id",
+    "rtms_stream_id",
+    "meeting_uuid",
+    "meeting_id",
+    "product",
+    "operator_id",
+    "state",
+    "reason",
+    "recall_id",
+    "status",
+    "sub_code",
+    "last_error",
+    "received_at",
+    "connected_at",
+    "stopped_at",
+    "stop_reason",
+)

@@ -1,0 +1,16 @@
+"""The signals that the user's own code can connect to (blinker).
+
+Each is sent from a dispatcher's thread after the commit that made it true, at least once: a
+process that dies in between sends it again. The sender is the `Flask` application; the receiver
+gets `meeting`, a `MeetingDirectConnect`, and `recording`, a `Recording` or None. A receiver that
+raises is logged and called again later, with waits that grow, for a day.
+"""
+
+from blinker import Namespace
+
+_signals = Namespace()
+
+stream_connected = _signals.signal("stream_connected")
+stream_failed = _signals.signal("stream_failed")
+recording_done = _signals.signal("recording_done")
+recording_failed = _signals.signal("recording_failed")
