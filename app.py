@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import structlog
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, current_app, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from config import Config, ConfigError
@@ -51,18 +51,27 @@ def _prepare_database(database: Database, config: Config) -> None:
     """The embedded database migrates itself; PostgreSQL belongs to the release step."""
     if not database.is_sqlite:
         return
-    migrate.upgrade_if_behind(database)
+    path = sqlite_path(database.url)
+    try:
+        migrate.upgrade_if_behind(database)
+    except DatabaseUnavailable as error:
+        raise DatabaseUnavailable(f"{path} cannot be used: {error}") from error
     database.dispose()  # gunicorn --preload forks after this
     if config.paas:
         log.warning(
-            f"{config.paas} wipes this disk at each deploy, and every meeting's row with it: "
-            "set DATABASE_URL to a PostgreSQL database",
-            database=str(sqlite_path(database.url)),
+            f"{config.paas} wipes its disks at each deploy, and every meeting's row with them: "
+            "set DATABASE_URL to a PostgreSQL database, or put the file on a persistent volume",
+            database=str(path),
         )
 
 
 def _error_as_json(error: HTTPException) -> Response:
-    answer = jsonify(error=error.description or error.name)
+    description = error.description or error.name
+    if error.code == 413:
+        description = f"The body is larger than {current_app.config['MAX_CONTENT_LENGTH']} bytes."
+    if request.method == "POST":  # a wrong path in Zoom's or Recall's settings, for one
+        log.warning("request refused", status=error.code, path=repr(request.path[:100]))
+    answer = jsonify(error=description)
     answer.status_code = error.code or 500
     for name, value in error.get_headers():
         if name == "Allow":

@@ -30,6 +30,17 @@ RECORD_STREAMS = ("all", "first", "host")
 LOG_FORMATS = ("console", "json")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
+# The package with the driver for each kind of ARCHIVE_URL.
+_ARCHIVE_DRIVERS = {
+    "s3": "s3fs",
+    "s3a": "s3fs",
+    "gs": "gcsfs",
+    "gcs": "gcsfs",
+    "az": "adlfs",
+    "abfs": "adlfs",
+    "abfss": "adlfs",
+}
+
 # What each PaaS sets on its machines, whose disks are wiped at every deploy.
 _PAAS_MARKERS = {
     "DYNO": "Heroku",
@@ -50,7 +61,7 @@ class ConfigError(Exception):
         self.problems = problems
         lines = "\n".join(f"  - {problem}" for problem in problems)
         super().__init__(
-            f"The configuration is not complete:\n{lines}\n"
+            f"The configuration is not complete or not right:\n{lines}\n"
             "Set these in the environment or in .env (see .env.example), then start again."
         )
 
@@ -79,6 +90,7 @@ class Config:
     extensions: tuple[str, ...]  # modules with the user's own subscribers
     notify_url: str | None = field(repr=False)  # may carry a token
     notify_secret: str | None = field(repr=False)
+    archive_url: str | None = field(repr=False)  # may carry credentials
     log_format: str
     log_level: str
     port: int
@@ -137,6 +149,7 @@ class Config:
             extensions=read.optional("EXTENSIONS", (), _modules),
             notify_url=read.optional("NOTIFY_URL", None, _notify_url),
             notify_secret=read.optional("NOTIFY_SECRET", None, _webhook_secret),
+            archive_url=read.optional("ARCHIVE_URL", None, _archive_url),
             log_format=read.choice("LOG_FORMAT", "console", LOG_FORMATS),
             log_level=read.choice("LOG_LEVEL", "INFO", LOG_LEVELS, fold=str.upper),
             port=int(read.number("PORT", 8000, 1, 65535, whole=True)),
@@ -162,6 +175,9 @@ class _Reader:
         text = self._text(name)
         if not text:
             self.problems.append(f"{name} is not set.")
+            return None
+        if text.startswith("replace-with-"):
+            self.problems.append(f"{name} still holds the placeholder of .env.example.")
             return None
         return self._parse(name, text, parse)
 
@@ -235,6 +251,30 @@ def _notify_url(text: str) -> str | None:
     return text
 
 
+def _archive_url(text: str) -> str | None:
+    scheme, found, place = _text(text).partition("://")
+    if not found:
+        return text  # a folder
+    # Here, not above: who keeps nothing need not have it loaded.
+    from fsspec import get_filesystem_class
+
+    try:
+        if not place:
+            raise ValueError(text)
+        get_filesystem_class(scheme)
+    except ImportError:
+        package = _ARCHIVE_DRIVERS.get(scheme, "<fsspec's driver for it>")
+        raise ValueError(
+            f"needs a driver that is not installed here: `pip install {package}`"
+        ) from None
+    except ValueError:
+        raise ValueError(
+            "must be a folder, or a URL such as s3://bucket/folder, gs://bucket/folder or "
+            "az://container/folder"
+        ) from None
+    return text
+
+
 def _webhook_secret(text: str) -> str | None:
     try:
         Webhook(_text(text))
@@ -305,6 +345,8 @@ def _database_url(text: str) -> URL:
         url = make_url(text)
     except (ArgumentError, ValueError):
         url = None
+    if url is not None and "@" in (url.host or ""):
+        raise ValueError("has an @ in its password: write it as %40")
     if url is not None and url.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
         return url.set(drivername="postgresql+psycopg")  # a PaaS says postgres://
     if url is not None and url.drivername == "sqlite":
@@ -314,4 +356,4 @@ def _database_url(text: str) -> URL:
                 "processes share it, and what is acknowledged must be on disk"
             )
         return url
-    raise ValueError("must be sqlite:///path, postgres://... or postgresql://...")
+    raise ValueError("must begin with sqlite:///, postgres:// or postgresql://")

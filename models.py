@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 # The Alembic revision these models describe; the server compares it with the database's.
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 
 
 class State(StrEnum):
@@ -204,7 +204,9 @@ class Recording(Base):
     __tablename__ = "recordings"
     __table_args__ = (
         UniqueConstraint("recall_recording_id"),
+        CheckConstraint("(lease_owner IS NULL) = (leased_until IS NULL)", name="lease_whole"),
         Index("ix_recordings_connect", "meeting_direct_connect_id"),
+        Index("ix_recordings_archive", "archive_due_at", **_where("archive_due_at IS NOT NULL")),
     )
 
     id: Mapped[int] = mapped_column(_RowId, primary_key=True)
@@ -219,6 +221,14 @@ class Recording(Base):
     expires_at: Mapped[datetime | None]  # when Recall deletes the media
     # Kind → status. Never a URL: a pre-signed link opens the media to whoever reads it.
     media: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
+
+    # Keeping it (ARCHIVE_URL).
+    archive_due_at: Mapped[datetime | None]  # null: stored, given up, or not to be stored
+    archived_at: Mapped[datetime | None]
+    archive_attempts: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    archive_error: Mapped[str | None]
+    leased_until: Mapped[datetime | None]
+    lease_owner: Mapped[str | None]
 
     def __repr__(self) -> str:
         kinds = ", ".join(f"{kind} {status}" for kind, status in (self.media or {}).items())

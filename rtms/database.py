@@ -21,7 +21,8 @@ from models import SCHEMA_REVISION
 
 # Seconds. Zoom wants its answer within three; a database that takes longer is as good as away.
 _PATIENCE = 2
-_POOL = {"pool_size": 10, "max_overflow": 5, "pool_timeout": _PATIENCE}
+# Connections a process: two processes and a command fit a plan that allows 20.
+_POOL = {"pool_size": 6, "max_overflow": 2, "pool_timeout": _PATIENCE}
 _TRIES = 3
 
 T = TypeVar("T")
@@ -40,11 +41,11 @@ class Database:
         DatabaseUnavailable: an SQLite file has no folder, and none can be made.
     """
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, *, enforce_foreign_keys: bool = True) -> None:
         self.url = url
         self.is_sqlite = url.get_backend_name() == "sqlite"
         if self.is_sqlite:
-            self.engine = _sqlite_engine(url)
+            self.engine = _sqlite_engine(url, enforce_foreign_keys)
             self._write_lock: AbstractContextManager[Any] = _WriteLock(sqlite_path(url))
         else:
             self.engine = sa.create_engine(
@@ -115,14 +116,15 @@ class Database:
             revision = self.revision()
         except DatabaseUnavailable as error:
             return f"The database does not answer: {error}"
-        if revision == SCHEMA_REVISION:
-            return None
         if revision is None:
             return "The database is not migrated yet: run `flask --app app db upgrade`."
-        return (
-            f"The database is at schema revision {revision} and this version needs "
-            f"{SCHEMA_REVISION}: run `flask --app app db upgrade` with the newest version."
-        )
+        # A newer one is a rollout that has begun: a release may only add, so this version goes on.
+        if revision < SCHEMA_REVISION:
+            return (
+                f"The database is at schema revision {revision} and this version needs "
+                f"{SCHEMA_REVISION}: run `flask --app app db upgrade`."
+            )
+        return None
 
     def dispose(self) -> None:
         """Close every connection. What is asked for afterwards opens new ones, so a process that
@@ -177,7 +179,7 @@ class _WriteLock:
         self._threads.release()
 
 
-def _sqlite_engine(url: URL) -> Engine:
+def _sqlite_engine(url: URL, enforce_foreign_keys: bool) -> Engine:
     path = sqlite_path(url)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -192,7 +194,7 @@ def _sqlite_engine(url: URL) -> Engine:
         connection.isolation_level = None  # transactions begin below, not inside the driver
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")  # committed means on disk
-        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA foreign_keys = {'ON' if enforce_foreign_keys else 'OFF'}")
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

@@ -144,7 +144,9 @@ class _Runner(Generic[J]):
                 pause = self._lease_when_due(pause)
             except DatabaseUnavailable as error:
                 log.error(
-                    "the database is away; looking again", lane=self._lane.name, error=str(error)
+                    "the database cannot be used; looking again",
+                    lane=self._lane.name,
+                    error=str(error),
                 )
                 pause = _AFTER_AN_ERROR
             except Exception:

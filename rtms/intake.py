@@ -123,9 +123,10 @@ class Intake:
                 assert meaning is not None
                 self._serialize(connection, meaning)
                 taken = self._apply(connection, meaning, received_at, stored.tracking_id)
-            connection.execute(
-                EVENTS.update().where(EVENTS.c.id == event_id).values(outcome=taken.recorded)
-            )
+            if taken.outcome != "duplicate":  # the record keeps what came of it at first
+                connection.execute(
+                    EVENTS.update().where(EVENTS.c.id == event_id).values(outcome=taken.recorded)
+                )
             return taken
 
         return self._database.write(job)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from models import CONNECTS, GATES, NOTIFICATIONS, Reason, State
+from models import CONNECTS, GATES, NOTIFICATIONS, RECORDINGS, Reason, State
 from rtms.database import AnyRow, insert_into
 
 CREATE_GATE = "create"
@@ -29,6 +29,7 @@ KEY_LIFETIME = timedelta(minutes=55)
 # Written out, not bound: neither engine uses a partial index for a value it does not see.
 _PENDING = sa.text("state = 'pending'")
 _FOLLOWED = sa.text("state <> 'pending' AND due_at IS NOT NULL")
+_TO_ARCHIVE = sa.text("archive_due_at IS NOT NULL")
 _wanted_at = sa.case(
     (CONNECTS.c.leased_until.is_(None), CONNECTS.c.due_at), else_=CONNECTS.c.leased_until
 )
@@ -75,8 +76,31 @@ class Telling:
     lease_owner: str
 
 
-L = TypeVar("L", Leased, Followed, Telling)
-_TABLES = {Leased: CONNECTS, Followed: CONNECTS, Telling: NOTIFICATIONS}
+@dataclass(frozen=True, kw_only=True)
+class Archiving:
+    """A recording that is ours to store until its lease runs out."""
+
+    id: int
+    meeting_direct_connect_id: int
+    recall_recording_id: str
+    expires_at: datetime | None
+    archive_attempts: int
+    leased_until: datetime
+    lease_owner: str
+
+
+L = TypeVar("L", Leased, Followed, Telling, Archiving)
+_TABLES = {
+    Leased: CONNECTS,
+    Followed: CONNECTS,
+    Telling: NOTIFICATIONS,
+    Archiving: RECORDINGS,
+}
+_DUE_AT = {
+    CONNECTS: CONNECTS.c.due_at,
+    NOTIFICATIONS: NOTIFICATIONS.c.due_at,
+    RECORDINGS: RECORDINGS.c.archive_due_at,
+}
 
 
 def new_owner() -> str:
@@ -168,7 +192,7 @@ def _claim(
     table = _TABLES[kind]
     chosen = (
         sa.select(table.c.id)
-        .where(which, table.c.due_at <= now, _unleased(now, table))
+        .where(which, _DUE_AT[table] <= now, _unleased(now, table))
         .order_by(order)
         .limit(limit)
         # What another process is just taking is passed over. SQLite has one writer at a time.
@@ -216,6 +240,45 @@ def next_telling(connection: Connection) -> datetime | None:
         sa.select(sa.func.min(wanted_at)).where(NOTIFICATIONS.c.due_at.is_not(None))
     )
     return due
+
+
+def claim_archiving(
+    connection: Connection, *, limit: int, owner: str, now: datetime, seconds: float
+) -> list[Archiving]:
+    """Lease at most `limit` recordings that are due to be stored, those that expire first first.
+
+    Args:
+        owner: a new name, see `new_owner`.
+        seconds: how long the lease lasts.
+    """
+    return _claim(
+        connection,
+        Archiving,
+        _TO_ARCHIVE,
+        order=RECORDINGS.c.expires_at.nulls_last(),
+        limit=limit,
+        owner=owner,
+        now=now,
+        seconds=seconds,
+    )
+
+
+def next_archiving(connection: Connection) -> datetime | None:
+    """When a recording will next be due to be stored; None where there is none."""
+    wanted_at = sa.func.coalesce(RECORDINGS.c.leased_until, RECORDINGS.c.archive_due_at)
+    due: datetime | None = connection.scalar(sa.select(sa.func.min(wanted_at)).where(_TO_ARCHIVE))
+    return _after_gate(connection, RETRIEVE_GATE, due)
+
+
+def renew(connection: Connection, leased: L, *, now: datetime, seconds: float) -> bool:
+    """Let a lease last longer. False: it has run out, and the row is somebody else's."""
+    table = _TABLES[type(leased)]
+    renewed = connection.execute(
+        table.update()
+        .where(table.c.id == leased.id, table.c.lease_owner == leased.lease_owner)
+        .values(leased_until=now + timedelta(seconds=seconds))
+    )
+    return renewed.rowcount == 1
 
 
 def hand_back(connection: Connection, leased: Sequence[L], *, now: datetime) -> None:

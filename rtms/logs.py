@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import logging
 import sys
+from datetime import datetime
 
 import structlog
+from structlog.typing import EventDict
 
 from config import Config
+
+
+def _plain(_logger: object, _method: str, line: EventDict) -> EventDict:
+    """Leave out what has no value, and write moments as everybody reads them."""
+    return {
+        name: value.isoformat(timespec="milliseconds") if isinstance(value, datetime) else value
+        for name, value in line.items()
+        if value is not None
+    }
 
 
 def configure(config: Config) -> None:
@@ -19,6 +30,7 @@ def configure(config: Config) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _plain,
             structlog.dev.ConsoleRenderer(colors=people and sys.stderr.isatty())
             if people
             else structlog.processors.JSONRenderer(default=str),

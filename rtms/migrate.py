@@ -28,10 +28,20 @@ def upgrade(database: Database) -> None:
         alembic.attributes["connection"] = connection
         command.upgrade(alembic, "head")
 
+    # SQLite rebuilds a table by dropping it, which would delete what refers to it.
+    migrating = Database(database.url, enforce_foreign_keys=False)
     try:
-        database.write(job)
+        migrating.write(job)
     except CommandError as error:
-        raise DatabaseUnavailable(database.unfit() or str(error)) from error
+        revision = database.revision()
+        if revision and revision > SCHEMA_REVISION:
+            raise DatabaseUnavailable(
+                f"The database is at schema revision {revision}, newer than this version "
+                f"({SCHEMA_REVISION}): use the version that made it."
+            ) from error
+        raise DatabaseUnavailable(str(error)) from error
+    finally:
+        migrating.dispose()
 
 
 def upgrade_if_behind(database: Database) -> None:
@@ -40,5 +50,5 @@ def upgrade_if_behind(database: Database) -> None:
     Raises:
         DatabaseUnavailable: the database does not answer, or is newer than this program.
     """
-    if database.revision() != SCHEMA_REVISION:
+    if (database.revision() or "") < SCHEMA_REVISION:
         upgrade(database)

@@ -147,12 +147,14 @@ class Recall:
             return OutcomeUnknown(retry_after=None, error=f"No answer from Recall: {_why(error)}.")
         return _read_create(answer, hide=(self._api_key, zoom_rtms.get("signature", "")))
 
-    def retrieve_direct_connect(self, recall_id: str) -> dict[str, Any]:
+    def retrieve_direct_connect(self, recall_id: str | None) -> dict[str, Any]:
         """One connection as Recall has it now: `id`, `status`, `recordings`, `metadata`.
 
         Raises:
             RecallError: Recall did not answer with it; the message says what it did.
         """
+        if not recall_id:
+            raise RecallError("There is no Recall id to ask with: it was never connected.")
         path = f"{CREATE_PATH}/{quote(recall_id, safe='')}"
         try:
             answer = self._call("GET", path, None, {})

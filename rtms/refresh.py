@@ -38,6 +38,7 @@ class RefreshLane:
         self._database = database
         self._recall = recall
         self._listeners = outbox.listeners(config)
+        self._archive = config.archive_url is not None
         self._lease_seconds = config.lease_seconds
         # An even pace for all processes together, with room for one lease at once.
         self._seconds_each = 60 / max(config.recall_retrieves_per_minute - _AT_ONCE, 1)
@@ -76,6 +77,7 @@ class RefreshLane:
             job.id,
             job.recall_id,
             listeners=self._listeners,
+            archive=self._archive,
             owner=job.lease_owner,
         )
 
@@ -90,12 +92,14 @@ def refresh(
     recall_id: str,
     *,
     listeners: tuple[Listener, ...] = (),
+    archive: bool = False,
     owner: str | None = None,
 ) -> str | None:
     """Ask Recall about a connection and write down what it says.
 
     Args:
         listeners: who is to be told where a recording has reached its end.
+        archive: whether recordings that are done are to be stored.
         owner: the lease's owner, where the row must still be leased by it.
 
     Returns:
@@ -120,6 +124,9 @@ def refresh(
         standing = _stand(connection, row, found, trouble, now)
         for event, recording_id in _happened(connection, row, found, standing):
             outbox.put(connection, listeners, event, id, now=now, recording_id=recording_id)
+        if archive and found:
+            # What a person refreshes is tried anew, even if it was given up.
+            _to_archive(connection, found, id, now=now, anew=owner is None)
         change: dict[str, Any] = {
             "state": standing.state,
             "reason": standing.reason,
@@ -224,6 +231,25 @@ def _keep(
         ).returning(RECORDINGS.c.id)
     )
     return before, recording_id
+
+
+def _to_archive(
+    connection: Connection, found: ConnectionState, id: int, *, now: datetime, anew: bool
+) -> None:
+    """Make recordings due to be stored that are done, with all their media."""
+    done = [r.recall_recording_id for r in found.recordings if r.status == "done" and r.is_over]
+    untried = sa.true() if anew else RECORDINGS.c.archive_attempts == 0
+    connection.execute(
+        RECORDINGS.update()
+        .where(
+            RECORDINGS.c.meeting_direct_connect_id == id,
+            RECORDINGS.c.recall_recording_id.in_(done),
+            RECORDINGS.c.archive_due_at.is_(None),
+            RECORDINGS.c.archived_at.is_(None),
+            untried,
+        )
+        .values(archive_due_at=now, archive_attempts=0)
+    )
 
 
 def _tell(row: AnyRow, standing: Standing) -> None:

@@ -61,10 +61,10 @@ def judge(
         return _skipped(Reason.STOPPED_FIRST, "its stop was delivered first: it is over already")
     live = next((row for row in known if row.is_live), None)
     if live and _urls(live.server_urls) == _urls(start.server_urls):
-        return Verdict(detail=f"connection {live.id} has this stream already")
+        return Verdict(detail=f"meeting {live.id} has this stream already")
     if live:
         return Verdict(
-            detail=f"Zoom's RTMS server failed over: this takes the place of connection {live.id}",
+            detail=f"Zoom's RTMS server failed over: this takes the place of meeting {live.id}",
             new_row=True,
             supersedes=live.id,
         )

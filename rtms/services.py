@@ -8,6 +8,7 @@ from typing import Any
 from flask import Flask, current_app
 
 from config import Config
+from rtms.archive import ArchiveLane
 from rtms.connect import ConnectLane
 from rtms.database import Database
 from rtms.dispatcher import Dispatcher, Lane
@@ -57,6 +58,8 @@ class Services:
         lanes: list[Lane[Any]] = [ConnectLane(*parts), RefreshLane(*parts)]
         if self.app and listeners(self.config):
             lanes.append(NotifyLane(self.app, self.database, self.config))
+        if self.config.archive_url:
+            lanes.append(ArchiveLane(*parts))
         self.dispatcher = Dispatcher(*lanes)
         self.dispatcher.start()
         return self.dispatcher

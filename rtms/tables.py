@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from models import Reason, State
+from models import Product, Reason, State
 
+_MIN_WIDTHS = {"Received (UTC)": 16, "At Recall": 36}  # characters; an id must not be broken
 _SHORT = 8  # characters of a stream's id that tell it from others on one page
 
 _STYLES = {
@@ -30,8 +31,8 @@ _STYLES = {
 MEANINGS: dict[str, str] = {
     State.PENDING: "Being connected. Nothing to do.",
     State.CONNECTED: "Recall has the stream. Nothing to do.",
-    State.ENDED: "The stream is over, or a newer connection took its place; Recall has what it "
-    "recorded.",
+    State.ENDED: "The stream is over, or a newer connection took its place; what Recall has of it "
+    "is being looked up.",
     State.DONE: "Every recording has reached an end.",
     Reason.REFUSED: "Recall said no for good. Mend what the error names, then `meetings retry`.",
     Reason.WINDOW_EXPIRED: "Recall was not reached while Zoom was waiting. If the meeting is still "
@@ -56,7 +57,7 @@ def print_meetings(rows: Sequence[Mapping[str, Any]], console: Console | None = 
         table.add_row(
             str(row["id"]),
             _moment(row["received_at"]),
-            row["meeting_id"] or row["meeting_uuid"],
+            _called(row),
             Text(row["state"] + (f": {row['reason']}" if row["reason"] else ""), _style(row)),
             " ".join(filter(None, (row["recall_id"], row["status"], row["sub_code"]))),
         )
@@ -92,13 +93,18 @@ def print_fields(fields: Mapping[str, Any]) -> None:
 def _table(*headings: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0)
     for heading in headings:
-        table.add_column(heading, overflow="fold", no_wrap=heading == "Received (UTC)")
+        table.add_column(heading, overflow="fold", min_width=_MIN_WIDTHS.get(heading))
     return table
 
 
 def _console() -> Console:
     # What Zoom and Recall say is text, never markup.
     return Console(markup=False, highlight=False, emoji=False)
+
+
+def _called(row: Mapping[str, Any]) -> str:
+    called: str = row["meeting_id"] or row["meeting_uuid"]
+    return called if row["product"] == Product.MEETING else f"{row['product']} {called}"
 
 
 def _moment(moment: datetime) -> str:

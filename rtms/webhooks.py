@@ -85,13 +85,14 @@ def _take_in(to: Services, body: dict[str, Any]) -> tuple[Response, int]:
 
 
 def _tell(event: str, taken: Taken, tracking_id: str) -> None:
-    about = {"row": taken.row_id, "stream": taken.stream, "tracking_id": tracking_id or None}
     log.log(
         _LEVELS[taken.level],
         event,
         outcome=taken.outcome,
         detail=taken.detail,
-        **{name: value for name, value in about.items() if value is not None},
+        row=taken.row_id,
+        stream=taken.stream,
+        tracking_id=tracking_id or None,
     )
 
 

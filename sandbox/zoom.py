@@ -150,8 +150,12 @@ class ZoomSandbox:
             deliveries[number] = self._send_alone(wire, headers, barrier)
 
         threads = [threading.Thread(target=send, args=(each,)) for each in range(copies)]
-        for thread in threads:
-            thread.start()
+        try:
+            for thread in threads:
+                thread.start()
+        except BaseException:  # Ctrl-C, for one
+            barrier.abort()  # or those that did start would wait for the others for ever
+            raise
         for thread in threads:
             thread.join()
         return [each for each in deliveries if each is not None]
@@ -227,7 +231,7 @@ class ZoomSandbox:
             connection.request("POST", target, wire, headers)
             answer = connection.getresponse()
             text = answer.read().decode("utf-8", "replace")
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, threading.BrokenBarrierError) as error:
             return Delivery(None, "", time.monotonic() - began, repr(error), self.timeout)
         finally:
             connection.close()

@@ -48,7 +48,11 @@ def events_list(
     elif rows:
         tables.print_events(rows)
     else:
-        click.echo("No events. What Zoom delivers appears here.")
+        click.echo(
+            "No events like that."
+            if event or stream or outcome or since or until
+            else "No events. What Zoom delivers appears here."
+        )
 
 
 @events.command("show")

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from models import CONNECTS, EVENTS, RECORDINGS, State
 from rtms import mend, tables
 from rtms.cli.options import Commands, as_json, fail, fetch, page, received
+from rtms.events import stop_in_words
 from rtms.services import services
 
 meetings = Commands("meetings", help="The meetings, and how their connections stand.")
@@ -41,7 +42,11 @@ def meetings_list(
     elif rows:
         tables.print_meetings(rows)
     else:
-        click.echo("No meetings. Once Zoom reports a stream, it appears here.")
+        click.echo(
+            "No meetings like that."
+            if states or since or until
+            else "No meetings. Once Zoom reports a stream, it appears here."
+        )
 
 
 @meetings.command("show")
@@ -66,12 +71,15 @@ def meetings_show(id: int, as_json: bool) -> None:
     if as_json:
         tables.print_json({**row, "events": events, "recordings": recordings})
         return
+    if row["stopped_at"]:
+        row["stop_reason"] = f"{row['stop_reason']}: {stop_in_words(row['stop_reason'])}"
     tables.print_fields({**row, "meaning": tables.MEANINGS[row["reason"] or row["state"]]})
     for recording in recordings:
         click.echo()
-        tables.print_fields(recording)
+        media = ", ".join(f"{kind} {status}" for kind, status in recording["media"].items())
+        tables.print_fields({**recording, "media": media})
     if events:
-        click.echo("\nWhat Zoom said about this stream:")
+        click.echo("\nWhat was said about this stream:")
         tables.print_events(events)
 
 

@@ -47,7 +47,14 @@ def meetings_refresh(ids: tuple[int, ...], as_json: bool) -> None:
             error = f"Meeting {id} was never connected: Recall knows nothing of it."
         else:
             to = listeners(its.config)
-            error = refresh.refresh(its.database, its.recall, id, row["recall_id"], listeners=to)
+            error = refresh.refresh(
+                its.database,
+                its.recall,
+                id,
+                row["recall_id"],
+                listeners=to,
+                archive=its.config.archive_url is not None,
+            )
             row = _row(id)
         results.append(
             {"id": id, "state": row.get("state"), "status": row.get("status"), "error": error}

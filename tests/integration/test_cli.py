@@ -223,6 +223,7 @@ def test_events_replay_runs_a_stored_event_through_the_rules_again(
 ) -> None:
     its.intake.take(events.started(Stream()))
     assert "was duplicate" in run(runner, "events", "replay", "1")
+    assert rows.events()[0].outcome.startswith("accepted")  # what came of it at first
     its.database.write(lambda c: c.execute(CONNECTS.delete()))
     told = json.loads(run(runner, "events", "replay", "1", "--json"))
     assert told["outcome"] == "accepted"

@@ -145,7 +145,7 @@ REFUSED = [
         "sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true",
         "sqlite:///file::memory:?cache=shared&uri=true",
     )),
-    *(("DATABASE_URL", text, "must be sqlite:///path, postgres://") for text in (
+    *(("DATABASE_URL", text, "must begin with sqlite:///, postgres://") for text in (
         "mysql://localhost/x", "rtms.sqlite3", "postgresql+psycopg2://localhost/x", "://",
         "postgres://localhost:port/x",
     )),

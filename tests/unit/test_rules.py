@@ -232,5 +232,5 @@ def test_a_webinar_is_connected_like_a_meeting() -> None:
 
 
 def test_a_verdict_names_the_connection_it_is_about() -> None:
-    assert "connection 1 " in decide(start(), CONNECTED).detail
-    assert "connection 1" in decide(start(200, OTHER_URLS), CONNECTED).detail
+    assert "meeting 1 " in decide(start(), CONNECTED).detail
+    assert "meeting 1" in decide(start(200, OTHER_URLS), CONNECTED).detail

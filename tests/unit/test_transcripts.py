@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import srt  # type: ignore[import-untyped]
+import srt
 import webvtt
 from hypothesis import given
 from hypothesis import strategies as st

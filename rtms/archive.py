@@ -1,0 +1,334 @@
+"""Keeping recordings: the lane that stores their media before they expire (ARCHIVE_URL)."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.engine import Connection
+
+from config import Config
+from models import CONNECTS, RECORDINGS
+from rtms import clock, downloads, hold, leases
+from rtms.database import AnyRow, Database, DatabaseUnavailable
+from rtms.downloads import DownloadError
+from rtms.hold import Hold, Lost
+from rtms.leases import Archiving
+from rtms.links import LinkBroken, LinkRefused, Links
+from rtms.manifest import Named, manifest, write_whole
+from rtms.media import Medium, RecordingState, read_connection
+from rtms.recall import Recall, RecallError
+from rtms.store import NotStored, Store
+
+ARCHIVE_LANE = "archive"
+_THREADS = 2
+_LOOK_AGAIN = 3600.0  # seconds between two looks for what is done and was never made due
+_FIRST_WAIT = 60.0  # seconds; doubled with every try
+_LONGEST_WAIT = 6 * 3600.0  # seconds
+_MOST_TRIES = 36  # with those waits, a week
+_TOO_LATE = timedelta(minutes=5)  # before the media expire: another try would not finish
+_WITH_FILES = ("video_mixed", "audio_mixed", "transcript", "participant_events")
+
+log = structlog.get_logger()
+
+
+def next_try(*, attempts: int, expires_at: datetime | None, now: datetime) -> datetime | None:
+    """When to store again what could not be stored; None when it was tried long enough.
+
+    Args:
+        attempts: the tries so far.
+        expires_at: when Recall deletes the media, if that is known.
+    """
+    if attempts >= _MOST_TRIES:
+        return None
+    wait = timedelta(seconds=min(_FIRST_WAIT * 2 ** (attempts - 1), _LONGEST_WAIT))
+    if expires_at is None:
+        return now + wait
+    left = expires_at - now
+    return now + min(wait, left / 2) if left > _TOO_LATE else None
+
+
+class NotArchived(Exception):
+    """A recording is not stored. The message says why."""
+
+    def __init__(self, message: str, *, for_good: bool = False) -> None:
+        super().__init__(message)
+        self.for_good = for_good  # another try would bring nothing
+
+
+class ArchiveLane:
+    """Recordings that are done, and how they are stored."""
+
+    name = ARCHIVE_LANE
+    threads = _THREADS
+
+    def __init__(self, database: Database, recall: Recall, config: Config) -> None:
+        assert config.archive_url
+        self._database = database
+        self._recall = recall
+        self._store = Store(config.archive_url)
+        self._timeout = config.recall_timeout_seconds
+        self._seconds_each = 60 / max(config.recall_retrieves_per_minute - _THREADS, 1)
+        self._holds: dict[Archiving, Hold] = {}
+        self._look_at = 0.0
+        if config.paas and self._store.is_folder:
+            log.warning(
+                f"{config.paas} wipes this disk at each deploy, and what ARCHIVE_URL keeps with "
+                "it: set it to a bucket, such as s3://bucket/folder"
+            )
+
+    def next_due(self) -> datetime | None:
+        if time.monotonic() >= self._look_at:
+            self._database.write(lambda connection: _take_up(connection, clock.now()))
+            self._look_at = time.monotonic() + _LOOK_AGAIN
+        with self._database.read() as connection:
+            return leases.next_archiving(connection)
+
+    def lease(self, limit: int) -> Sequence[Archiving]:
+        owner = leases.new_owner()
+
+        def job(connection: Connection) -> list[Archiving]:
+            now = clock.now()
+            self._database.serialize_on(connection, leases.RETRIEVE_GATE)
+            opens_at = leases.gate(connection, leases.RETRIEVE_GATE)
+            if opens_at and opens_at > now:
+                return []
+            rows = leases.claim_archiving(
+                connection, limit=limit, owner=owner, now=now, seconds=hold.LEASE_SECONDS
+            )
+            if rows:  # each asks Recall for its links
+                until = now + timedelta(seconds=len(rows) * self._seconds_each)
+                leases.close_gate(connection, leases.RETRIEVE_GATE, until=until)
+            return rows
+
+        return self._database.write(job)
+
+    def work(self, job: Archiving) -> None:
+        trouble: NotArchived | None = None
+        with Hold(self._database, job) as held:
+            self._holds[job] = held
+            try:
+                self._archive(job, held)
+            except Lost:
+                log.warning("left a recording to another process", recording=job.id)
+                return
+            except DatabaseUnavailable:
+                raise
+            except NotArchived as error:
+                trouble = error
+            except (NotStored, DownloadError) as error:
+                trouble = NotArchived(str(error))
+            except Exception as error:
+                # Its words are not ours to trust: they may hold a link.
+                trouble = NotArchived(f"Storing it broke off ({type(error).__name__}).")
+            finally:
+                del self._holds[job]
+        self._settle(job, trouble)
+
+    def hand_back(self, jobs: Sequence[Archiving]) -> None:
+        for job in jobs:
+            if held := self._holds.get(job):
+                held.let_go()
+        self._database.write(lambda connection: leases.hand_back(connection, jobs, now=clock.now()))
+
+    def _archive(self, job: Archiving, held: Hold) -> None:
+        """Store every medium that is done, and then the manifest.
+
+        Raises:
+            NotArchived, NotStored, DownloadError: not all of it is stored.
+        """
+        with self._database.read() as connection:
+            meeting = connection.execute(
+                sa.select(CONNECTS).where(CONNECTS.c.id == job.meeting_direct_connect_id)
+            ).one()
+        recording = self._ask(job, meeting)
+        named = Named(meeting, recording)
+        files: list[dict[str, Any]] = []
+        for medium in recording.media:
+            for link in sorted(medium.links) if medium.status == "done" else ():
+                name = named.file(medium, link)
+                source = _Source(self, job, held, meeting, medium, link)
+                size = self._keep(named.folder, name, source, held)
+                files.append({"kind": medium.kind, "file": name, "bytes": size})
+        if files:
+            held.check()
+            about = manifest(meeting, recording, files)
+            self._store.put(named.folder, named.manifest, lambda path: write_whole(path, about))
+        _complain_of_missing(recording, files)
+
+    def _keep(self, folder: str, name: str, source: _Source, held: Hold) -> int:
+        held.check()
+        there = self._store.size(folder, name)
+        if there is not None and there == self._announced(source.first_link):
+            return there
+        return self._store.put(
+            folder,
+            name,
+            lambda path: (
+                downloads.fetch(
+                    source,
+                    path,
+                    allowed_host=self._recall.base_url,
+                    progress=lambda done, total: held.check(),
+                    timeout=self._timeout,
+                    pause=held.wait,
+                ).bytes
+            ),
+        )
+
+    def _announced(self, link: str) -> int | None:
+        """The bytes behind a link; None where it does not tell."""
+        try:
+            with (
+                Links(self._recall.base_url, self._timeout) as links,
+                links.open(link, {"Range": "bytes=0-0"}) as answer,
+            ):
+                span = answer.headers.get("Content-Range", "")
+                length = answer.headers.get("Content-Length", "")
+                found = (
+                    re.fullmatch(r"bytes 0-0/(\d{1,18})", span)
+                    if answer.status == 206
+                    else (re.fullmatch(r"(\d{1,18})", length) if answer.status == 200 else None)
+                )
+                return int(found[1]) if found else None
+        except (LinkRefused, LinkBroken):
+            return None
+
+    def ask_again(self, job: Archiving, meeting: AnyRow, held: Hold) -> RecordingState:
+        """Ask Recall for a recording once more, when it is this process's turn."""
+
+        def reserve(connection: Connection) -> float:
+            now = clock.now()
+            self._database.serialize_on(connection, leases.RETRIEVE_GATE)
+            turn = max(leases.gate(connection, leases.RETRIEVE_GATE) or now, now)
+            until = turn + timedelta(seconds=self._seconds_each)
+            leases.close_gate(connection, leases.RETRIEVE_GATE, until=until)
+            return (turn - now).total_seconds()
+
+        held.wait(self._database.write(reserve))
+        return self._ask(job, meeting)
+
+    def _ask(self, job: Archiving, meeting: AnyRow) -> RecordingState:
+        try:
+            found = read_connection(self._recall.retrieve_direct_connect(meeting.recall_id or ""))
+        except RecallError as error:
+            if error.retry_after is not None:
+                until = clock.now() + timedelta(seconds=error.retry_after)
+                self._database.write(
+                    lambda c: leases.close_gate(c, leases.RETRIEVE_GATE, until=until)
+                )
+            if error.status == 404:
+                raise NotArchived(
+                    "Recall no longer has it (404): it was deleted there before it was stored.",
+                    for_good=True,
+                ) from None
+            raise NotArchived(str(error)) from None
+        for recording in found.recordings:
+            if recording.recall_recording_id == job.recall_recording_id:
+                break
+        else:
+            raise NotArchived("Recall does not name the recording in its answer.")
+        if recording.status != "done":
+            raise NotArchived(
+                f"Recall says that the recording is {recording.status}.",
+                for_good=recording.status in ("failed", "deleted"),
+            )
+        return recording
+
+    def _settle(self, job: Archiving, trouble: NotArchived | None) -> None:
+        now, attempts = clock.now(), job.archive_attempts + 1
+        due_at = None
+        if trouble and not trouble.for_good:
+            due_at = next_try(attempts=attempts, expires_at=job.expires_at, now=now)
+        change: dict[str, Any] = {
+            "archive_attempts": attempts,
+            "archive_error": str(trouble) if trouble else None,
+            "archive_due_at": due_at,
+            "archived_at": None if trouble else now,
+            "lease_owner": None,
+            "leased_until": None,
+        }
+
+        def write(connection: Connection) -> None:
+            connection.execute(
+                RECORDINGS.update()
+                .where(RECORDINGS.c.id == job.id, RECORDINGS.c.lease_owner == job.lease_owner)
+                .values(change)
+            )
+
+        self._database.write(write)
+        where = log.bind(row=job.meeting_direct_connect_id, recording=job.recall_recording_id)
+        if trouble and due_at:
+            where.warning("not archived yet", error=str(trouble), next_try=due_at)
+        elif trouble:
+            where.error("not archived, and given up", error=str(trouble))
+        else:
+            where.info("archived")
+
+
+class _Source:
+    """Links to one file: the one we have first, and fresh ones where it is refused."""
+
+    def __init__(
+        self,
+        lane: ArchiveLane,
+        job: Archiving,
+        held: Hold,
+        meeting: AnyRow,
+        medium: Medium,
+        link: str,
+    ) -> None:
+        self._lane = lane
+        self._job = job
+        self._held = held
+        self._meeting = meeting
+        self._kind = medium.kind
+        self._name = link
+        self.first_link = medium.links[link]
+        self._used = False
+
+    def __call__(self) -> str:
+        if not self._used:
+            self._used = True
+            return self.first_link
+        recording = self._lane.ask_again(self._job, self._meeting, self._held)
+        for medium in recording.media:
+            if medium.kind == self._kind and self._name in medium.links:
+                return medium.links[self._name]
+        raise NotArchived(f"Recall has no link to its {self._kind} any more.")
+
+
+def _take_up(connection: Connection, now: datetime) -> None:
+    """Make due what was done before there was an archive, or in a process that knew of none."""
+    connection.execute(
+        RECORDINGS.update()
+        .where(
+            RECORDINGS.c.status == "done",
+            RECORDINGS.c.archive_due_at.is_(None),
+            RECORDINGS.c.archived_at.is_(None),
+            RECORDINGS.c.archive_attempts == 0,
+            sa.or_(RECORDINGS.c.expires_at.is_(None), RECORDINGS.c.expires_at > now),
+        )
+        .values(archive_due_at=now)
+    )
+
+
+def _complain_of_missing(recording: RecordingState, files: Sequence[object]) -> None:
+    """Raise `NotArchived` where there is more to come, or nothing was there at all."""
+    for medium in recording.media:
+        if medium.status == "processing":
+            raise NotArchived(f"Recall is still processing its {medium.kind}.")
+        if medium.status == "done" and medium.kind in _WITH_FILES and not medium.links:
+            raise NotArchived(f"Recall gives no link to its {medium.kind}.")
+    if not files:
+        statuses = recording.media_statuses()
+        states = ", ".join(f"{kind} is {status}" for kind, status in statuses.items())
+        raise NotArchived(
+            f"Recall has no media of it to store: {states or 'it names none'}.",
+            for_good="deleted" in statuses.values(),
+        )

@@ -1,0 +1,95 @@
+"""What a kept recording's files are called, and the manifest that explains them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rtms import clock
+from rtms.database import AnyRow
+from rtms.filenames import file_name, kind_and_extension
+from rtms.media import Medium, RecordingState
+from rtms.store import NotStored
+from rtms.tables import as_json
+
+
+@dataclass(frozen=True)
+class Named:
+    """The names of one recording's files."""
+
+    meeting: AnyRow
+    recording: RecordingState
+
+    @property
+    def folder(self) -> str:
+        began = self._began
+        return f"{began:%Y/%m}" if began else "undated"
+
+    @property
+    def manifest(self) -> str:
+        # Not one that a medium's file can have: those end in a kind and one extension.
+        return self._name("manifest", ".json").removesuffix("_manifest.json") + ".manifest.json"
+
+    def file(self, medium: Medium, link: str) -> str:
+        return self._name(*kind_and_extension(medium, link))
+
+    @property
+    def _began(self) -> datetime | None:
+        began: datetime | None = self.recording.started_at or self.meeting.connected_at
+        return began
+
+    def _name(self, kind: str, extension: str) -> str:
+        topic = self.recording.title or self.meeting.meeting_id or self.meeting.meeting_uuid
+        return file_name(self._began, topic, self.recording.recall_recording_id, kind, extension)
+
+
+def manifest(
+    meeting: AnyRow, recording: RecordingState, files: Sequence[Mapping[str, Any]]
+) -> bytes:
+    """What the files are, for whoever finds them without this program. No link is in it."""
+    about = {
+        "recording_id": recording.recall_recording_id,
+        "title": recording.title,
+        "started_at": recording.started_at,
+        "completed_at": recording.completed_at,
+        "expires_at": recording.expires_at,
+        "media": recording.media_statuses(),
+        "files": files,
+        "meeting": {name: meeting._mapping[name] for name in _TOLD},
+        "stored_at": clock.now(),
+    }
+    return json.dumps(about, indent=2, ensure_ascii=False, default=as_json).encode() + b"\n"
+
+
+def write_whole(path: Path, content: bytes) -> int:
+    """Write a small file whole, or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise NotStored(f"{path.name} cannot be stored: {why}.") from None
+    return len(content)
+
+
+# What of a meeting is in its recordings' manifests.
+_TOLD = (
+    "meeting_uuid",
+    "meeting_id",
+    "product",
+    "rtms_stream_id",
+    "operator_id",
+    "recall_id",
+    "received_at",
+    "connected_at",
+    "stopped_at",
+)

@@ -1,0 +1,569 @@
+"""Keeping recordings: stored whole with a manifest, tried again, and by one process at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from fsspec.implementations.memory import MemoryFileSystem
+from sqlalchemy.engine import Connection
+
+from config import ROOT, Config, ConfigError
+from models import CONNECTS, NOTIFICATIONS, RECORDINGS
+from rtms import archive, clock, hold, leases
+from rtms.archive import next_try
+from rtms.database import Database
+from rtms.services import Services
+from rtms.store import NotStored, Store
+from sandbox import Fault, RecallSandbox, Stream, events
+from tests.integration.conftest import Rows, Zoom, wait_for
+
+SECRET = "s3cr3t-of-the-bucket"
+
+
+class Trouble(MemoryFileSystem):  # type: ignore[misc]
+    """A place that fails, stores too little or takes its time, as a test wants."""
+
+    protocol = "trouble"
+    store: dict[str, Any] = {}  # noqa: RUF012 (fsspec shares it among instances)
+    pseudo_dirs = [""]  # noqa: RUF012
+    refuse: str | None = None
+    short = False
+    pause: threading.Event | None = None
+    under_way = 0
+    uploads: list[str] = []  # noqa: RUF012
+
+    def put_file(self, lpath: str, rpath: str, **options: Any) -> None:
+        cls = type(self)
+        cls.uploads.append(rpath)
+        cls.under_way += 1
+        if cls.pause:
+            cls.pause.wait(30)
+        if cls.refuse:
+            raise PermissionError(cls.refuse)
+        content = Path(lpath).read_bytes()
+        self.pipe_file(rpath, content[:-1] if cls.short else content)
+
+
+fsspec.register_implementation("trouble", Trouble)
+
+
+@pytest.fixture(autouse=True)
+def place() -> Iterator[type[Trouble]]:
+    """The troublesome place, empty and without trouble."""
+    Trouble.store.clear()
+    Trouble.uploads.clear()
+    Trouble.refuse, Trouble.short, Trouble.pause, Trouble.under_way = None, False, None, 0
+    yield Trouble
+    if Trouble.pause:
+        Trouble.pause.set()
+
+
+@pytest.fixture
+def environ(environ: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    return {"ARCHIVE_URL": str(tmp_path / "archive"), **environ}
+
+
+@pytest.fixture
+def done(recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows) -> Stream:
+    """A meeting whose recording is done, with the dispatcher running."""
+    its.start_dispatcher()
+    return finish(recall, zoom, its, rows)
+
+
+def finish(recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows) -> Stream:
+    recall.set(processing_seconds=0.0)
+    stream = Stream(meeting_id=98765432100)
+    zoom.deliver(events.started(stream))
+    wait_for(lambda: rows.meeting().state == "connected")
+    recall.end_stream(stream.rtms_stream_id)
+    zoom.deliver(events.stopped(stream))
+    its.database.write(lambda c: c.execute(CONNECTS.update().values(due_at=clock.now())))
+    wait_for(lambda: rows.meeting().state == "done")
+    return stream
+
+
+def recording(its: Services) -> Any:
+    with its.database.read() as connection:
+        return connection.execute(sa.select(RECORDINGS)).one()
+
+
+def archived(its: Services) -> Any:
+    return wait_for(lambda: (row := recording(its)).archived_at and row)
+
+
+def failed(its: Services, attempts: int = 1) -> Any:
+    return wait_for(lambda: (row := recording(its)).archive_attempts >= attempts and row)
+
+
+def change(its: Services, **values: Any) -> None:
+    its.database.write(lambda c: c.execute(RECORDINGS.update().values(values)))
+
+
+def media_requests(recall: RecallSandbox) -> list[Any]:
+    return [entry for entry in recall.ledger if entry.path.startswith("/media/")]
+
+
+def retrieves(recall: RecallSandbox) -> list[Any]:
+    return [entry for entry in recall.ledger if "direct_connect/" in entry.path]
+
+
+def test_a_done_recording_is_stored_with_a_manifest(
+    done: Stream,
+    recall: RecallSandbox,
+    its: Services,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    row = archived(its)
+    assert (row.archive_due_at, row.archive_attempts, row.archive_error) == (None, 1, None)
+    assert (row.lease_owner, row.leased_until) == (None, None)
+    folder = tmp_path / "archive" / f"{row.started_at:%Y}" / f"{row.started_at:%m}"
+    files = {path.name: path for path in folder.iterdir()}
+    (manifest,) = (name for name in files if name.endswith(".manifest.json"))
+    about = json.loads(files[manifest].read_text())
+    listed = {each["file"]: each["bytes"] for each in about["files"]}
+    assert {*listed, manifest} == set(files)  # nothing partial is left
+    assert all(files[name].stat().st_size == size > 0 for name, size in listed.items())
+    (video,) = (name for name in listed if name.endswith("_video.mp4"))
+    assert files[video].read_bytes() == (ROOT / "sandbox/media/meeting.mp4").read_bytes()
+    assert about["recording_id"] == row.recall_recording_id
+    assert about["meeting"]["meeting_id"] == "98765432100"
+    assert about["meeting"]["meeting_uuid"] == done.meeting_uuid
+    assert about["media"]["transcript"] == "done"
+    for shown in (json.dumps(about), str(row), capfd.readouterr().err):
+        assert "/media/" not in shown
+        assert "signature=" not in shown.lower()
+        assert its.config.recall_api_key not in shown
+
+
+@pytest.mark.environ(ARCHIVE_URL="")
+def test_without_an_archive_nothing_is_due(done: Stream, its: Services) -> None:
+    row = recording(its)
+    assert (row.status, row.archive_due_at, row.archived_at) == ("done", None, None)
+    assert its.dispatcher
+    with pytest.raises(KeyError):
+        its.dispatcher.wake("archive")
+
+
+@pytest.mark.environ(ARCHIVE_URL="")
+def test_what_was_done_before_is_taken_up_unless_it_has_expired(
+    done: Stream, its: Services, environ: dict[str, str], tmp_path: Path
+) -> None:
+    assert its.dispatcher
+    its.dispatcher.drain(timeout=10)
+    now = clock.now()
+    change(its, expires_at=now - timedelta(seconds=1))
+    url = str(tmp_path / "later")
+    with_archive = Services.from_config(Config.from_environ({**environ, "ARCHIVE_URL": url}))
+    lane = archive.ArchiveLane(with_archive.database, with_archive.recall, with_archive.config)
+    assert lane.next_due() is None
+    change(its, expires_at=now + timedelta(days=1))
+    dispatcher = with_archive.start_dispatcher()
+    archived(its)
+    assert list((tmp_path / "later").rglob("*_video.mp4"))
+    dispatcher.drain(timeout=10)
+    with_archive.recall.close()
+    with_archive.database.dispose()
+
+
+@pytest.mark.environ(ARCHIVE_URL="trouble://bucket/recordings")
+def test_a_failing_upload_is_in_the_row_and_tried_again(
+    recall: RecallSandbox,
+    zoom: Zoom,
+    its: Services,
+    rows: Rows,
+    place: type[Trouble],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    place.refuse = "AccessDenied for //user:pass@host/bucket/a?sig=abc"
+    its.start_dispatcher()
+    finish(recall, zoom, its, rows)
+    row = failed(its)
+    assert row.archived_at is None
+    assert "AccessDenied" in row.archive_error
+    seen = row.archive_error + capfd.readouterr().err
+    assert "sig=abc" not in seen
+    assert "pass" not in seen
+    wait = row.archive_due_at - clock.now()
+    assert timedelta(seconds=40) < wait <= timedelta(seconds=60)
+    change(its, archive_due_at=clock.now())
+    row = failed(its, 2)
+    assert timedelta(seconds=100) < row.archive_due_at - clock.now() <= timedelta(seconds=120)
+    place.refuse = None
+    change(its, archive_due_at=clock.now())
+    row = archived(its)
+    assert (row.archive_attempts, row.archive_error, row.archive_due_at) == (3, None, None)
+    assert [name for name in place.store if name.endswith("_video.mp4")]
+
+
+@pytest.mark.environ(ARCHIVE_URL="trouble://bucket/recordings")
+def test_what_was_stored_short_is_not_taken_for_done(
+    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows, place: type[Trouble]
+) -> None:
+    place.short = True
+    its.start_dispatcher()
+    finish(recall, zoom, its, rows)
+    row = failed(its)
+    assert row.archived_at is None
+    assert "bytes there after" in row.archive_error
+    assert not [name for name in place.store if name.endswith(".manifest.json")]
+    place.short = False
+    change(its, archive_due_at=clock.now())
+    archived(its)
+    for name, file in place.store.items():
+        if name.endswith("_video.mp4"):
+            assert file.size == (ROOT / "sandbox/media/meeting.mp4").stat().st_size
+
+
+@pytest.mark.environ(ARCHIVE_URL="memory://kept")
+def test_what_is_there_already_is_not_stored_again(done: Stream, its: Services) -> None:
+    archived(its)
+    store = MemoryFileSystem.store
+    before = {name: file.modified for name, file in store.items() if "manifest" not in name}
+    change(its, archived_at=None, archive_due_at=clock.now())
+    archived(its)
+    assert before == {name: file.modified for name, file in store.items() if name in before}
+    store.clear()
+
+
+def test_a_link_that_expires_under_way_is_replaced(
+    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows, tmp_path: Path
+) -> None:
+    recall.video_bytes = 300_000
+    expired = Fault(kind="status", status=403, path="media", method="GET", times=1, after=1)
+    recall.add_fault(Fault(kind="truncated", path="media", method="GET", cut=100_000))
+    recall.add_fault(expired)
+    its.start_dispatcher()
+    finish(recall, zoom, its, rows)
+    row = archived(its)
+    assert (row.archive_attempts, row.archive_error) == (1, None)
+    (video,) = (tmp_path / "archive").rglob("*_video.mp4")
+    assert video.stat().st_size == 300_000
+    assert 403 in [entry.status for entry in media_requests(recall)]
+
+
+@pytest.mark.environ(RECALL_RETRIEVES_PER_MINUTE="62")
+def test_its_retrieves_keep_the_common_pace(
+    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows
+) -> None:
+    its.start_dispatcher()
+    finish(recall, zoom, its, rows)
+    archived(its)
+    with its.database.read() as connection:
+        opens_at = leases.gate(connection, leases.RETRIEVE_GATE)
+    first, second = retrieves(recall)[-2:]
+    assert opens_at
+    assert opens_at > datetime.fromtimestamp(second.at, UTC) + timedelta(seconds=0.8)
+    assert second.at - first.at > 0.8
+
+
+def test_what_recall_no_longer_has_is_given_up(
+    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows
+) -> None:
+    its.start_dispatcher()
+    stream = finish(recall, zoom, its, rows)
+    archived(its)
+    recall.end_stream(stream.rtms_stream_id, ending="deleted")
+    change(its, archived_at=None, archive_attempts=0, archive_due_at=clock.now())
+    row = failed(its)
+    assert (row.archive_due_at, row.archived_at) == (None, None)
+    assert "deleted" in row.archive_error
+
+
+@pytest.mark.environ(ARCHIVE_URL="trouble://bucket/recordings")
+def test_a_long_upload_keeps_its_lease_and_two_processes_store_once(
+    recall: RecallSandbox,
+    zoom: Zoom,
+    its: Services,
+    rows: Rows,
+    place: type[Trouble],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hold, "LEASE_SECONDS", 1.0)
+    monkeypatch.setattr(hold, "_RENEW_SECONDS", 0.2)
+    place.pause = threading.Event()
+    other = Services.from_config(its.config)
+    its.start_dispatcher()
+    dispatcher = other.start_dispatcher()
+    finish(recall, zoom, its, rows)
+    wait_for(lambda: place.under_way)
+    first = recording(its)
+    wait_for(lambda: clock.now() > first.leased_until + timedelta(seconds=1))
+    row = recording(its)
+    assert row.lease_owner == first.lease_owner
+    assert row.leased_until > clock.now()
+    assert place.under_way == 1
+    place.pause.set()
+    archived(its)
+    assert len(place.uploads) == len(set(place.uploads))
+    dispatcher.drain(timeout=10)
+    other.recall.close()
+    other.database.dispose()
+
+
+@pytest.mark.environ(ARCHIVE_URL="trouble://bucket/recordings")
+def test_at_a_shutdown_an_upload_is_handed_back(
+    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows, place: type[Trouble]
+) -> None:
+    place.pause = threading.Event()
+    dispatcher = its.start_dispatcher()
+    finish(recall, zoom, its, rows)
+    wait_for(lambda: place.under_way)
+    assert not dispatcher.drain(timeout=0.1)
+    row = recording(its)
+    assert row.leased_until <= clock.now()
+    assert row.archive_due_at is not None
+    place.pause.set()
+
+
+CHILD = """
+import sys
+from config import Config
+from rtms.archive import ArchiveLane
+from rtms.services import Services
+
+its = Services.from_config(Config.from_environ(dict(line.split("=", 1) for line in sys.stdin)))
+lane = ArchiveLane(its.database, its.recall, its.config)
+lane.next_due()
+(job,) = lane.lease(1)
+print("leased", flush=True)
+lane.work(job)
+"""
+
+
+@pytest.mark.environ(RECALL_RETRIEVES_PER_MINUTE="100000")
+def test_what_a_killed_process_was_storing_is_taken_over(
+    recall: RecallSandbox,
+    zoom: Zoom,
+    its: Services,
+    rows: Rows,
+    environ: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    recall.video_bytes = 200_000
+    recall.add_fault(Fault(kind="drip", path="media", method="GET", seconds=0.05))
+    dispatcher = its.start_dispatcher()
+    # The meeting is done in a process that knows of no archive, so that only the child stores.
+    dispatcher._runners["archive"].begin_drain()
+    finish(recall, zoom, its, rows)
+    dispatcher.drain(timeout=10)
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        text=True,
+    )
+    assert child.stdin
+    assert child.stdout
+    child.stdin.writelines(f"{name}={value}\n" for name, value in environ.items())
+    child.stdin.close()
+    assert child.stdout.readline() == "leased\n"
+    wait_for(lambda: media_requests(recall))
+    child.send_signal(signal.SIGKILL)
+    child.wait(timeout=10)
+    child.stdout.close()
+    row = recording(its)
+    assert row.lease_owner
+    assert row.leased_until > clock.now() + timedelta(seconds=30)
+    lane = archive.ArchiveLane(its.database, its.recall, its.config)
+    assert lane.lease(1) == []
+    change(its, leased_until=clock.now())
+    (job,) = lane.lease(1)
+    recall.clear_faults()
+    lane.work(job)
+    assert recording(its).archived_at
+    (video,) = (tmp_path / "archive").rglob("*_video.mp4")
+    assert video.stat().st_size == 200_000
+    assert not list((tmp_path / "archive").rglob(".*"))
+
+
+def test_a_person_who_refreshes_puts_back_what_was_given_up(
+    done: Stream, recall: RecallSandbox, its: Services, rows: Rows, app: Any
+) -> None:
+    archived(its)
+    change(its, archived_at=None, archive_attempts=36, archive_error="given up")
+    its.database.write(
+        lambda c: c.execute(CONNECTS.update().values(due_at=clock.now(), state="ended"))
+    )
+    wait_for(lambda: rows.meeting().state == "done")
+    assert recording(its).archive_attempts == 36  # a process does not
+    result = app.test_cli_runner().invoke(args=["meetings", "refresh", "1"])
+    assert result.exit_code == 0, result.output
+    row = archived(its)
+    assert (row.archive_attempts, row.archive_error) == (1, None)
+
+
+# ---- the waits
+
+
+def test_waits_grow_and_end_after_a_week_or_when_the_media_expire() -> None:
+    start = now = datetime(2026, 11, 22, tzinfo=UTC)
+    waits: list[float] = []
+    while due := next_try(attempts=len(waits) + 1, expires_at=None, now=now):
+        waits.append((due - now).total_seconds())
+        now = due
+    assert waits[:3] == [60, 120, 240]
+    assert waits == sorted(waits)
+    assert timedelta(days=6) < now - start < timedelta(days=8)
+    expires_at = start + timedelta(hours=2)
+    now, tries = start, 0
+    while due := next_try(attempts=tries + 1, expires_at=expires_at, now=now):
+        now, tries = due, tries + 1
+    assert expires_at - timedelta(minutes=5) <= now < expires_at
+
+
+# ---- the configuration, and the place
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("s3://key:" + SECRET + "@bucket/a", "pip install s3fs"),
+        ("gs://bucket", "pip install gcsfs"),
+        ("az://container", "pip install adlfs"),
+        ("nonsense://" + SECRET, "must be a folder"),
+        ("memory://", "must be a folder"),
+    ],
+)
+def test_a_place_without_a_driver_is_a_configuration_error(
+    environ: dict[str, str], url: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("s3fs", "gcsfs", "adlfs"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ConfigError) as caught:
+        Config.from_environ({**environ, "ARCHIVE_URL": url})
+    assert f"ARCHIVE_URL {'needs' if 'pip' in said else 'must'}" in str(caught.value)
+    assert said in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+def test_credentials_in_the_url_are_not_shown(
+    environ: dict[str, str], place: type[Trouble], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"trouble://user-1:{SECRET}@bucket/a"
+    assert SECRET not in repr(Config.from_environ({**environ, "ARCHIVE_URL": url}))
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "from-the-environment")
+    place.refuse = f"no: {url} user-1 {SECRET} from-the-environment"
+    with pytest.raises(NotStored) as caught:
+        Store(url).put("2026/11", "a", lambda path: path.write_bytes(b"x"))
+    assert "PermissionError" in str(caught.value)
+    for secret in (SECRET, "user-1", "from-the-environment"):
+        assert secret not in str(caught.value)
+
+
+def test_a_folder_may_be_a_file_url_and_says_what_the_disk_says(tmp_path: Path) -> None:
+    place = Store(f"file://{tmp_path}/kept")
+    assert place.size("2026/11", "a") is None
+    assert place.put("2026/11", "a", lambda path: path.write_bytes(b"abc")) == 3
+    assert (tmp_path / "kept/2026/11/a").read_bytes() == b"abc"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotStored, match="a cannot be stored: "):
+        Store(str(tmp_path / "file")).put("2026", "a", lambda path: path.write_bytes(b"abc"))
+
+
+# ---- the migration
+
+
+def test_the_migration_keeps_what_is_there_both_ways(config: Config) -> None:
+    database = Database(config.database_url)
+    alembic = AlembicConfig()
+    alembic.set_main_option("script_location", str(ROOT / "migrations"))
+
+    def migrate(how: Callable[..., None], to: str) -> None:
+        def job(connection: Connection) -> None:
+            alembic.attributes["connection"] = connection
+            how(alembic, to)
+
+        database.write(job)
+
+    def there() -> tuple[int, ...]:
+        tables = (CONNECTS, RECORDINGS, NOTIFICATIONS)
+        with database.read() as connection:
+            return tuple(
+                connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+                for table in tables
+            )
+
+    def fill(connection: Connection) -> None:
+        now = clock.now()
+        connection.execute(
+            CONNECTS.insert().values(
+                rtms_stream_id="s",
+                meeting_uuid="m",
+                product="meeting",
+                server_urls="",
+                event_ts=1,
+                state="pending",
+                connect_by=now,
+                idempotency_key="k",
+                received_at=now,
+            )
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO recordings (meeting_direct_connect_id, recall_recording_id, status, media)"
+            " VALUES (1, 'r', 'done', '{}')"
+        )
+        connection.execute(
+            NOTIFICATIONS.insert().values(
+                event="recording_done",
+                listener="signals",
+                meeting_direct_connect_id=1,
+                recording_id=1,
+                created_at=now,
+            )
+        )
+
+    migrate(command.upgrade, "0002")
+    database.write(fill)
+    for _ in range(2):
+        migrate(command.upgrade, "0003")
+        assert there() == (1, 1, 1)
+        with database.read() as connection:
+            row = connection.execute(sa.select(RECORDINGS)).one()
+        assert (row.archive_attempts, row.archive_due_at, row.lease_owner) == (0, None, None)
+        for half in ({"lease_owner": "me"}, {"leased_until": clock.now()}):
+            with pytest.raises(Exception, match=r"lease_whole|CHECK"):
+                database.write(
+                    lambda c, half=half: c.execute(RECORDINGS.update().values(half))  # type: ignore[misc]
+                )
+        migrate(command.downgrade, "0002")
+        assert there() == (1, 1, 1)
+        with database.engine.connect() as connection:
+            columns = {each["name"] for each in sa.inspect(connection).get_columns("recordings")}
+        assert "lease_owner" not in columns
+        assert "archive_due_at" not in columns
+    database.dispose()
+
+
+@pytest.mark.environ(RECALL_TIMEOUT_SECONDS="2")
+def test_a_connect_does_not_wait_behind_an_upload(
+    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows, tmp_path: Path
+) -> None:
+    recall.add_fault(Fault(kind="hang", path="media", method="GET", times=None))
+    its.start_dispatcher()
+    finish(recall, zoom, its, rows)
+    wait_for(lambda: media_requests(recall))
+    began = time.monotonic()
+    zoom.deliver(events.started(Stream()))
+    wait_for(lambda: rows.meetings()[1].state == "connected")
+    assert time.monotonic() - began < 5
+    recall.clear_faults()
+    assert its.dispatcher
+    its.dispatcher.drain(timeout=0)
