@@ -1,0 +1,359 @@
+"""``make demo``: three meetings, from Zoom's webhook to Recall, without any account.
+
+The server is the real one; Zoom and Recall are the stand-ins. Exits 0 only if every row of the
+table is what it should be and Recall's side agrees; leaves nothing running, whatever happens.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, NoReturn
+
+import requests
+from dotenv import dotenv_values
+from rich.console import Console
+from rich.text import Text
+
+from sandbox import Delivery, Fault, RecallSandbox, Stream, ZoomSandbox, events
+from sandbox.connections import Connection
+
+ROOT = Path(__file__).resolve().parents[1]
+SECRETS = {
+    "ZOOM_SECRET_TOKEN": "secret-token-of-the-demo",
+    "ZOOM_CLIENT_ID": "client-id-of-the-demo",
+    "ZOOM_CLIENT_SECRET": "client-secret-of-the-demo",
+    "RECALL_API_KEY": "api-key-of-the-demo",
+}
+# What of the user's shell reaches the server: enough to run Python and to print, and no setting.
+KEPT = "PATH HOME LANG LC_ALL LC_CTYPE TERM COLORTERM NO_COLOR COLUMNS TMPDIR LD_LIBRARY_PATH"
+LEAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+WAIT_SECONDS = 30.0  # for the server, a command or a connection, on a machine that is busy
+SIGN_OF_LIFE = 1.0  # seconds of waiting after which to say so
+STOP_SECONDS = 5.0  # from SIGTERM to SIGKILL
+
+COPIES = 4  # that arrive together, as from so many subscriptions to one event
+REPEATED = Stream(meeting_id=81111111111)
+MOVED = Stream(meeting_id=82222222222)
+DELAYED = Stream(meeting_id=83333333333)
+
+# What the table should say in the end, oldest row first; 6: the meeting ended.
+COLUMNS = ("id", "meeting_id", "attempts", "stop_reason", "superseded_by", "state", "reason")
+EXPECTED = (
+    (1, "81111111111", 1, 6, None, "ended", None),
+    (2, "82222222222", 1, None, 3, "ended", None),
+    (3, "82222222222", 1, 6, None, "ended", None),
+    (4, "83333333333", 2, 6, None, "ended", None),
+)
+
+WHAT_NEXT = """
+What next:
+  README.md   the set-up, click by click: Zoom's app, Recall's key, .env
+  make run    the server for real"""
+
+console = Console(highlight=False, markup=False, emoji=False)
+
+
+class Trouble(Exception):
+    """Something is not as it should be; the message says what."""
+
+
+class Demo:
+    """The server between its two neighbours. What is started goes onto ``stack``."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        """Start the server, in an empty folder; it may not be ready yet."""
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="demo-")))
+        self._log = stack.enter_context((folder / "server.log").open("ab"))
+        self._recall = stack.enter_context(
+            RecallSandbox(
+                SECRETS["RECALL_API_KEY"],
+                client_id=SECRETS["ZOOM_CLIENT_ID"],
+                client_secret=SECRETS["ZOOM_CLIENT_SECRET"],
+                processing_seconds=3600,  # the demo is over before the recordings are ready
+            )
+        )
+        # The server inherits this socket: nobody else can take its port.
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port, file = listener.getsockname()[1], listener.fileno()
+            self._environ = own_environ() | {
+                "PORT": str(port),
+                "WEB_CONCURRENCY": "2",
+                "DATABASE_URL": f"sqlite:///{folder / 'rtms.sqlite3'}",
+                "RECALL_BASE_URL": self._recall.url,
+            }
+            command = ("gunicorn", "app:app", "--bind", f"fd://{file}")
+            self._server = stack.enter_context(
+                running(*command, env=self._environ, out=self._log, err=self._log, pass_fds=(file,))
+            )
+        self._url = f"http://127.0.0.1:{port}"
+        self._zoom = stack.enter_context(
+            ZoomSandbox(f"{self._url}/zoom-webhook", SECRETS["ZOOM_SECRET_TOKEN"])
+        )
+
+    def run(self) -> None:
+        """Go through the whole story, or raise Trouble."""
+        console.print(
+            "The real server; Zoom and Recall are stand-ins. On the left: how long each step took. "
+            '"200 in 9 ms" is the server\'s answer to Zoom, which waits three seconds for it.\n'
+        )
+        began = time.monotonic()
+        for number, said in enumerate(self._story(), 1):
+            took = f"{(time.monotonic() - began) * 1000:,.0f} ms"
+            line = Text.assemble((f"{number:>2}", "bold"), (f"{took:>10}  ", "dim"), said)
+            console.print(line, soft_wrap=True)
+            began = time.monotonic()
+        console.print("\n$ flask --app app meetings list", style="bold")
+        self._flask("meetings", "list")
+        self._explain()
+        self._end()
+        console.print(WHAT_NEXT)
+
+    def _story(self) -> Iterator[str]:
+        """Do one step after the other, and say of each what happened."""
+        self._wait_for("the server to be ready", self._ready)
+        yield f"The server is ready at {self._url}, with an empty table."
+
+        validation = self._zoom.validate()
+        expect(validation.ok, f"Zoom refuses the endpoint: {validation.reason}.")
+        yield "Zoom challenges the endpoint: the answer is right."
+
+        forged = self._zoom.deliver(events.started(Stream()), signature="v0=" + "0" * 64)
+        expect(forged.status == 401, f"A forged delivery was answered {forged.status}, not 401.")
+        yield "Somebody forges a delivery: 401, refused."
+
+        started = events.started(REPEATED)
+        answers = accepted(*self._zoom.deliver_at_once(started, COPIES))
+        self._wait_for_recall(REPEATED)
+        yield f"Meeting {REPEATED.meeting_id} starts, sent {COPIES} times at once: {answers}."
+        yield f"Zoom delivers the same event again: {accepted(self._zoom.deliver(started))}."
+
+        answer = accepted(self._zoom.deliver(events.started(MOVED)))
+        self._wait_for_recall(MOVED)
+        yield f"Meeting {MOVED.meeting_id} starts: {answer}."
+        answer = accepted(self._zoom.deliver(events.failover(MOVED)))
+        self._wait_for_recall(MOVED, connections=2)
+        yield f"Its media server fails, and Zoom names another: {answer}."
+
+        self._recall.add_fault(Fault(kind="status", status=503, path="create"))
+        answer = accepted(self._zoom.deliver(events.started(DELAYED)))
+        self._wait_for_recall(DELAYED)
+        yield f"Meeting {DELAYED.meeting_id} starts while Recall answers 503: {answer}."
+
+        for stream in (REPEATED, MOVED, DELAYED):
+            self._recall.end_stream(stream.rtms_stream_id)
+            answer = accepted(self._zoom.deliver(events.stopped(stream)))
+        yield f"The three meetings end: {answer}."
+
+        self._check()
+        yield f"All {len(EXPECTED)} rows are what they should be, and Recall's side agrees."
+
+    def _explain(self) -> None:
+        stream = DELAYED.rtms_stream_id
+        asked = [each.at for each in self._recall.ledger if each.stream_id == stream]
+        for paragraph in (
+            f"Meeting {REPEATED.meeting_id} was delivered {COPIES + 1} times, {COPIES} of them at "
+            "the same instant, and connected once (row 1). A second connection to its stream "
+            "would have kicked out the first.",
+            f"Meeting {MOVED.meeting_id} was connected (row 2). When its media server failed, row "
+            "3 connected it to the new one and took row 2's place.",
+            f"Meeting {DELAYED.meeting_id} met a Recall that answered 503. Zoom had its 200 all "
+            f"the same, and the next try, {asked[1] - asked[0]:.1f} s later, connected it (row 4), "
+            "well inside the 60 seconds that Zoom allows.",
+            "The forged delivery left no row. Recall counts four connections; none was kicked "
+            "out, and each came with the right join signature. Under At Recall stand the id that "
+            "Recall gave, and the status that it last told the server.",
+        ):
+            console.print(f"\n{paragraph}", width=min(console.width, 90))
+
+    def _end(self) -> None:
+        """Let the server leave; one that was about to fall over all the while is found out."""
+        self._zoom.close()
+        self._server.terminate()
+        self._wait_for("the server to leave", lambda: self._server.poll() is not None)
+        code = self._server.returncode
+        expect(code == 0, f"The server was asked to leave, and ended with exit code {code}.")
+        console.print("\nThe server has left; nothing is left running.")
+
+    def _check(self) -> None:
+        faults: list[str] = []
+
+        def right() -> bool:
+            listed = self._flask("meetings", "list", "--json", capture=True)
+            faults[:] = faults_in(json.loads(listed)[::-1], self._recall.connections)
+            return not faults
+
+        try:  # what Recall answered may be on its way into the table still
+            self._wait_for("the rows to be what they should be", right, seconds=5)
+        except Trouble as trouble:
+            raise Trouble("\n".join([str(trouble), *faults])) from None
+
+    def _ready(self) -> bool:
+        with requests.Session() as session, suppress(requests.RequestException):
+            session.trust_env = False  # no proxy
+            return session.get(f"{self._url}/readyz", timeout=0.9).status_code == 200
+        return False
+
+    def _flask(self, *words: str, capture: bool = False) -> str:
+        """Run one of the project's commands; it prints here, unless its output is captured."""
+        with tempfile.TemporaryFile() as file:
+            command, out = ("flask", "--app", "app", *words), file if capture else None
+            with running(*command, env=self._environ, out=out, err=self._log) as process:
+                self._wait_for(" ".join(command), lambda: process.poll() is not None)
+            expect(process.returncode == 0, f"{' '.join(command)} ended with {process.returncode}.")
+            file.seek(0)
+            return file.read().decode()
+
+    def _wait_for_recall(self, stream: Stream, connections: int = 1) -> None:
+        def connected() -> bool:
+            seen = self._recall.summary().get(stream.rtms_stream_id)
+            return seen is not None and seen["created"] >= connections
+
+        self._wait_for(f"meeting {stream.meeting_id} to be connected", connected)
+
+    def _wait_for(
+        self, what: str, happened: Callable[[], bool], seconds: float = WAIT_SECONDS
+    ) -> None:
+        """Wait until it has happened, with a sign of life now and then, or raise Trouble."""
+        began = said = time.monotonic()
+        while not happened():
+            ended = self._server.poll()
+            expect(ended is None, f"The server ended by itself, with exit code {ended}.")
+            now = time.monotonic()
+            expect(now < began + seconds, f"Waited {seconds:g} s for {what}, in vain.")
+            if now > said + SIGN_OF_LIFE:
+                console.print(f"   ... waiting for {what} ({now - began:.0f} s)", soft_wrap=True)
+                said = now
+            time.sleep(0.01)
+
+    def log_tail(self, lines: int = 120) -> str:
+        """Return the end of what the server wrote."""
+        written = Path(self._log.name).read_text("utf-8", "replace").splitlines()
+        return "\n".join(written[-lines:])
+
+
+def expect(true: bool, otherwise: str) -> None:
+    """Raise Trouble with these words if something is not true."""
+    if not true:
+        raise Trouble(otherwise)
+
+
+def accepted(*deliveries: Delivery) -> str:
+    """Make sure that Zoom counts each as delivered, and say what the answer was."""
+    for each in deliveries:
+        expect(each.ok, f"A delivery was answered {each.status}: {each.error or each.answer}")
+    return f"200 in {max(each.seconds for each in deliveries) * 1000:.0f} ms"
+
+
+def faults_in(rows: Sequence[dict[str, Any]], made: Sequence[Connection]) -> Iterator[str]:
+    """Compare the table, and Recall's connections, with what should be; oldest first.
+
+    Each row has one connection and each connection its row: nothing was connected twice.
+    """
+    for values, row, connection in zip_longest(EXPECTED, rows, made):
+        if values is None:
+            which = row["id"] if row else "none"
+            yield f"One too many: row {which}, at Recall {connection and connection.id}."
+            continue
+        name = f"Row {values[0]} (meeting {values[1]})"
+        if row is None:
+            yield f"{name} is missing."
+            continue
+        expected = dict(zip(COLUMNS, values, strict=True))
+        expected["recall_id"] = connection.id if connection else "the id of a connection"
+        expected["rtms_stream_id"] = connection.stream_id if connection else "that one's stream"
+        for column, value in expected.items():
+            if row[column] != value:
+                yield f"{name}: {column} is {row[column]!r}, and should be {value!r}."
+        if not row["status"]:
+            yield f"{name}: status is {row['status']!r}, and should be what Recall said."
+    for connection in made:
+        if connection.kicked_out:
+            yield f"Recall's connection {connection.id} was kicked out by a second one."
+        if not connection.signature_ok:
+            yield f"Recall's connection {connection.id} came with a wrong join signature."
+
+
+def own_environ() -> dict[str, str]:
+    """Return an environment in which neither the user's shell nor a .env has a say."""
+    # A variable that is set but empty counts as not set, and hides the one in .env.
+    hidden = dict.fromkeys(dotenv_values(ROOT / ".env", interpolate=False), "")
+    kept = {name: os.environ[name] for name in KEPT.split() if name in os.environ}
+    return hidden | kept | {"FLASK_SKIP_DOTENV": "1"} | SECRETS
+
+
+@contextmanager
+def running(*module: str, out: Any, err: Any, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a Python module as a process with a group of its own, and see to its end."""
+    command, quiet = [sys.executable, "-m", *module], subprocess.DEVNULL
+    with ExitStack() as stack:
+        with undisturbed():
+            process = subprocess.Popen(
+                command, cwd=ROOT, stdin=quiet, stdout=out, stderr=err,
+                start_new_session=True, **more,
+            )  # fmt: skip
+            stack.callback(stop, process)
+        yield process
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Let a process leave; kill what is left of it and its children after that."""
+    if process.poll() is None:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def leave(number: int, _frame: object = None) -> NoReturn:
+    """Leave on a signal, by way of everything that has to be stopped."""
+    for each in LEAVING:
+        signal.signal(each, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let signals wait: nothing is to be started and lost, or stopped by halves."""
+    came: list[int] = []
+    held = [number for number in LEAVING if signal.getsignal(number) is leave]
+    for number in held:
+        signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number in held:
+            signal.signal(number, leave)
+    if came:
+        leave(came[0])
+
+
+def main() -> None:
+    """Run the demo; what went wrong, if anything, goes to stderr with the end of the log."""
+    for number in LEAVING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, leave)
+    stack = ExitStack()
+    try:
+        demo = Demo(stack)
+        try:
+            demo.run()
+        except Trouble as trouble:
+            sys.exit(f"\n{trouble}\n\nThe end of the server's log:\n{demo.log_tail()}")
+    finally:
+        with undisturbed():
+            stack.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""`make demo` works on any machine, says why when it does not, and leaves nothing behind."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sandbox import ZoomSandbox
+
+ROOT = Path(__file__).parents[2]
+NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "instance", "tests", "bench")
+HOSTILE = {
+    "DATABASE_URL": "garbage",
+    "DISPATCHER": "off",
+    "DYNO": "x",
+    "GUNICORN_CMD_ARGS": "--bind 0.0.0.0:1",
+    "HTTP_PROXY": "http://127.0.0.1:1",
+    "RECALL_REGION": "mars",
+    "WEB_CONCURRENCY": "0",
+}
+SECONDS = 90  # for a run, on a machine that does other things as well
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the project, as a fresh clone has it."""
+    return Path(shutil.copytree(ROOT, tmp_path / "project", ignore=NOT_COPIED))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Where the demo puts what is temporary; nothing of it may be left, and no process either."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    yield folder
+    assert list(folder.iterdir()) == []
+    assert [
+        each for each in psutil.process_iter() if _environ(each).get("TMPDIR") == str(folder)
+    ] == []
+
+
+def _environ(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ()
+    except psutil.Error:  # another user's, or gone
+        return {}
+
+
+@contextmanager
+def started(project: Path, folder: Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """Start the demo, as `make demo` does; it is killed if it does not end by itself."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "sandbox.demo"],
+        cwd=project,
+        env={**os.environ, **variables, "TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as demo:
+        try:
+            yield demo
+        finally:
+            demo.kill()
+
+
+def test_no_setting_of_the_users_changes_the_demo(project: Path, folder: Path) -> None:
+    (project / ".env").write_text("\n".join(f"{name}={text}" for name, text in HOSTILE.items()))
+    with started(project, folder, **HOSTILE) as demo:
+        told, trouble = demo.communicate(timeout=SECONDS)
+    assert (demo.returncode, trouble) == (0, "")
+    assert re.search(r"^ID Received \(UTC\) +Meeting +State At Recall", told, re.MULTILINE)
+    rows = re.findall(r"^(\d) +\d{4}-\d\d-\d\d \d\d:\d\d (\d+) (\w+) ", told, re.MULTILINE)
+    assert rows == [
+        ("4", "83333333333", "ended"),
+        ("3", "82222222222", "ended"),
+        ("2", "82222222222", "ended"),
+        ("1", "81111111111", "ended"),
+    ]
+    assert "81111111111 was delivered 5 times" in told
+
+
+def test_a_server_that_cannot_start_is_told_with_its_log(project: Path, folder: Path) -> None:
+    (project / "app.py").write_text("raise RuntimeError('this application cannot be imported')")
+    with started(project, folder) as demo:
+        told, trouble = demo.communicate(timeout=SECONDS)
+    assert demo.returncode == 1
+    assert "The server ended by itself" in trouble
+    assert "this application cannot be imported" in trouble
+    assert "The server is ready" not in told
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_whoever_leaves_early_leaves_nothing_running(
+    project: Path, folder: Path, number: signal.Signals
+) -> None:
+    with started(project, folder) as demo:
+        assert demo.stdout is not None
+        assert any("The server is ready" in line for line in demo.stdout)
+        demo.send_signal(number)
+        _, trouble = demo.communicate(timeout=SECONDS)
+    assert (demo.returncode, trouble) == (128 + number, "")
+
+
+def test_whoever_leaves_in_the_midst_of_copies_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def start_two(thread: threading.Thread) -> None:
+        if len(begun) == 2:
+            raise KeyboardInterrupt
+        begun.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_two)
+    with ZoomSandbox("http://127.0.0.1:9/", "token") as zoom, pytest.raises(KeyboardInterrupt):
+        zoom.deliver_at_once({}, copies=4)
+    for thread in begun:
+        thread.join(10)
+    assert [thread.is_alive() for thread in begun] == [False, False]
