@@ -1,4 +1,4 @@
-"""``make demo``: three meetings, from Zoom's webhook to Recall, without any account.
+"""``make demo``: three meetings, from Zoom's webhook to a video on disk, without any account.
 
 The server is the real one; Zoom and Recall are the stand-ins. Exits 0 only if every row of the
 table is what it should be and Recall's side agrees; leaves nothing running, whatever happens.
@@ -8,15 +8,15 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import requests
 from dotenv import dotenv_values
@@ -25,20 +25,20 @@ from rich.text import Text
 
 from sandbox import Delivery, Fault, RecallSandbox, Stream, ZoomSandbox, events
 from sandbox.connections import Connection
+from sandbox.media import FOLDER as MEDIA
+from sandbox.processes import LEAVING, ROOT, leave, running, undisturbed
 
-ROOT = Path(__file__).resolve().parents[1]
 SECRETS = {
     "ZOOM_SECRET_TOKEN": "secret-token-of-the-demo",
     "ZOOM_CLIENT_ID": "client-id-of-the-demo",
     "ZOOM_CLIENT_SECRET": "client-secret-of-the-demo",
     "RECALL_API_KEY": "api-key-of-the-demo",
+    "RECALL_WEBHOOK_SECRET": "whsec_" + b64encode(b"webhook-secret-of-the-demo").decode(),
 }
 # What of the user's shell reaches the server: enough to run Python and to print, and no setting.
 KEPT = "PATH HOME LANG LC_ALL LC_CTYPE TERM COLORTERM NO_COLOR COLUMNS TMPDIR LD_LIBRARY_PATH"
-LEAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WAIT_SECONDS = 30.0  # for the server, a command or a connection, on a machine that is busy
 SIGN_OF_LIFE = 1.0  # seconds of waiting after which to say so
-STOP_SECONDS = 5.0  # from SIGTERM to SIGKILL
 
 COPIES = 4  # that arrive together, as from so many subscriptions to one event
 REPEATED = Stream(meeting_id=81111111111)
@@ -48,10 +48,10 @@ DELAYED = Stream(meeting_id=83333333333)
 # What the table should say in the end, oldest row first; 6: the meeting ended.
 COLUMNS = ("id", "meeting_id", "attempts", "stop_reason", "superseded_by", "state", "reason")
 EXPECTED = (
-    (1, "81111111111", 1, 6, None, "ended", None),
-    (2, "82222222222", 1, None, 3, "ended", None),
-    (3, "82222222222", 1, 6, None, "ended", None),
-    (4, "83333333333", 2, 6, None, "ended", None),
+    (1, "81111111111", 1, 6, None, "done", None),
+    (2, "82222222222", 1, None, 3, "done", None),
+    (3, "82222222222", 1, 6, None, "done", None),
+    (4, "83333333333", 2, 6, None, "done", None),
 )
 
 WHAT_NEXT = """
@@ -72,18 +72,21 @@ class Demo:
     def __init__(self, stack: ExitStack) -> None:
         """Start the server, in an empty folder; it may not be ready yet."""
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="demo-")))
+        self._videos = folder / "videos"
         self._log = stack.enter_context((folder / "server.log").open("ab"))
-        self._recall = stack.enter_context(
-            RecallSandbox(
-                SECRETS["RECALL_API_KEY"],
-                client_id=SECRETS["ZOOM_CLIENT_ID"],
-                client_secret=SECRETS["ZOOM_CLIENT_SECRET"],
-                processing_seconds=3600,  # the demo is over before the recordings are ready
-            )
-        )
         # The server inherits this socket: nobody else can take its port.
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port, file = listener.getsockname()[1], listener.fileno()
+            self._url = f"http://127.0.0.1:{port}"
+            self._recall = stack.enter_context(
+                RecallSandbox(
+                    SECRETS["RECALL_API_KEY"],
+                    client_id=SECRETS["ZOOM_CLIENT_ID"],
+                    client_secret=SECRETS["ZOOM_CLIENT_SECRET"],
+                    webhook_url=f"{self._url}/recall-webhook",
+                    webhook_secret=SECRETS["RECALL_WEBHOOK_SECRET"],
+                )
+            )
             self._environ = own_environ() | {
                 "PORT": str(port),
                 "WEB_CONCURRENCY": "2",
@@ -94,7 +97,6 @@ class Demo:
             self._server = stack.enter_context(
                 running(*command, env=self._environ, out=self._log, err=self._log, pass_fds=(file,))
             )
-        self._url = f"http://127.0.0.1:{port}"
         self._zoom = stack.enter_context(
             ZoomSandbox(f"{self._url}/zoom-webhook", SECRETS["ZOOM_SECRET_TOKEN"])
         )
@@ -111,9 +113,9 @@ class Demo:
             line = Text.assemble((f"{number:>2}", "bold"), (f"{took:>10}  ", "dim"), said)
             console.print(line, soft_wrap=True)
             began = time.monotonic()
-        console.print("\n$ flask --app app meetings list", style="bold")
-        self._flask("meetings", "list")
+        self._show("meetings", "list")
         self._explain()
+        self._fetch()
         self._end()
         console.print(WHAT_NEXT)
 
@@ -154,7 +156,10 @@ class Demo:
         yield f"The three meetings end: {answer}."
 
         self._check()
-        yield f"All {len(EXPECTED)} rows are what they should be, and Recall's side agrees."
+        yield (
+            "Recall's webhook says that the recordings are ready. "
+            f"All {len(EXPECTED)} rows are what they should be, and Recall's side agrees."
+        )
 
     def _explain(self) -> None:
         stream = DELAYED.rtms_stream_id
@@ -170,9 +175,26 @@ class Demo:
             "well inside the 60 seconds that Zoom allows.",
             "The forged delivery left no row. Recall counts four connections; none was kicked "
             "out, and each came with the right join signature. Under At Recall stand the id that "
-            "Recall gave, and the status that it last told the server.",
+            "Recall gave, and the status that it last told the server. Next: the recording.",
         ):
             console.print(f"\n{paragraph}", width=min(console.width, 90))
+
+    def _fetch(self) -> None:
+        """Turn the first meeting into a video and a transcript."""
+        self._show("meetings", "link", "1")
+        self._show("meetings", "download", "1", "--kind", "video_mixed", "--to", str(self._videos))
+        self._show("meetings", "transcript", "1", "--format", "vtt")
+        videos = [path.read_bytes() for path in self._videos.iterdir()]
+        original = (MEDIA / "meeting.mp4").read_bytes()
+        expect(videos == [original], "The downloaded video is not the one that Recall has.")
+        vtt = self._flask("meetings", "transcript", "1", "--format", "vtt", capture=True)
+        expect(vtt.startswith("WEBVTT\n") and " --> " in vtt, f"This is no WebVTT:\n{vtt}")
+        console.print("\nThe video is whole, to the byte, and the captions are WebVTT.")
+
+    def _show(self, *words: str) -> None:
+        """Run one of the project's commands, as somebody would type it."""
+        console.print(f"\n$ flask --app app {' '.join(words)}", style="bold", soft_wrap=True)
+        self._flask(*words)
 
     def _end(self) -> None:
         """Let the server leave; one that was about to fall over all the while is found out."""
@@ -191,8 +213,8 @@ class Demo:
             faults[:] = faults_in(json.loads(listed)[::-1], self._recall.connections)
             return not faults
 
-        try:  # what Recall answered may be on its way into the table still
-            self._wait_for("the rows to be what they should be", right, seconds=5)
+        try:  # Recall's webhooks, and what the server asks because of them, are on their way
+            self._wait_for("the rows to be what they should be", right)
         except Trouble as trouble:
             raise Trouble("\n".join([str(trouble), *faults])) from None
 
@@ -288,54 +310,6 @@ def own_environ() -> dict[str, str]:
     hidden = dict.fromkeys(dotenv_values(ROOT / ".env", interpolate=False), "")
     kept = {name: os.environ[name] for name in KEPT.split() if name in os.environ}
     return hidden | kept | {"FLASK_SKIP_DOTENV": "1"} | SECRETS
-
-
-@contextmanager
-def running(*module: str, out: Any, err: Any, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a Python module as a process with a group of its own, and see to its end."""
-    command, quiet = [sys.executable, "-m", *module], subprocess.DEVNULL
-    with ExitStack() as stack:
-        with undisturbed():
-            process = subprocess.Popen(
-                command, cwd=ROOT, stdin=quiet, stdout=out, stderr=err,
-                start_new_session=True, **more,
-            )  # fmt: skip
-            stack.callback(stop, process)
-        yield process
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """Let a process leave; kill what is left of it and its children after that."""
-    if process.poll() is None:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_SECONDS)
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def leave(number: int, _frame: object = None) -> NoReturn:
-    """Leave on a signal, by way of everything that has to be stopped."""
-    for each in LEAVING:
-        signal.signal(each, signal.SIG_IGN)
-    raise SystemExit(128 + number)
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Let signals wait: nothing is to be started and lost, or stopped by halves."""
-    came: list[int] = []
-    held = [number for number in LEAVING if signal.getsignal(number) is leave]
-    for number in held:
-        signal.signal(number, lambda number, _: came.append(number))
-    try:
-        yield
-    finally:
-        for number in held:
-            signal.signal(number, leave)
-    if came:
-        leave(came[0])
 
 
 def main() -> None:

@@ -196,7 +196,7 @@ def _shown(name: str) -> Iterator[Callable[[int, int | None], None]]:
     if sys.stderr.isatty():
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
         console = Console(stderr=True, markup=False, highlight=False)
-        with Progress(*columns, TransferSpeedColumn(), console=console, transient=True) as bar:
+        with Progress(*columns, TransferSpeedColumn(), console=console) as bar:
             task = bar.add_task(name[-40:], total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
         return

@@ -80,12 +80,14 @@ def test_no_setting_of_the_users_changes_the_demo(project: Path, folder: Path) -
     assert re.search(r"^ID Received \(UTC\) +Meeting +State At Recall", told, re.MULTILINE)
     rows = re.findall(r"^(\d) +\d{4}-\d\d-\d\d \d\d:\d\d (\d+) (\w+) ", told, re.MULTILINE)
     assert rows == [
-        ("4", "83333333333", "ended"),
-        ("3", "82222222222", "ended"),
-        ("2", "82222222222", "ended"),
-        ("1", "81111111111", "ended"),
+        ("4", "83333333333", "done"),
+        ("3", "82222222222", "done"),
+        ("2", "82222222222", "done"),
+        ("1", "81111111111", "done"),
     ]
     assert "81111111111 was delivered 5 times" in told
+    assert re.search(r"^\S+_video\.mp4 \(18\.4 kB\)$", told, re.MULTILINE)
+    assert "WEBVTT" in told
 
 
 def test_a_server_that_cannot_start_is_told_with_its_log(project: Path, folder: Path) -> None:

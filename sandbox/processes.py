@@ -1,0 +1,62 @@
+"""Processes that a program starts, and that do not outlive it."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+ROOT = Path(__file__).resolve().parents[1]
+LEAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_SECONDS = 5.0  # from SIGTERM to SIGKILL
+
+
+@contextmanager
+def running(*module: str, out: Any, err: Any, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a Python module as a process with a group of its own, and see to its end."""
+    command, quiet = [sys.executable, "-m", *module], subprocess.DEVNULL
+    with ExitStack() as stack:
+        with undisturbed():
+            process = subprocess.Popen(
+                command, cwd=ROOT, stdin=quiet, stdout=out, stderr=err,
+                start_new_session=True, **more,
+            )  # fmt: skip
+            stack.callback(stop, process)
+        yield process
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Let a process leave; kill what is left of it and its children after that."""
+    if process.poll() is None:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def leave(number: int, _frame: object = None) -> NoReturn:
+    """Leave on a signal, by way of everything that has to be stopped."""
+    for each in LEAVING:
+        signal.signal(each, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let signals wait: nothing is to be started and lost, or stopped by halves."""
+    came: list[int] = []
+    held = [number for number in LEAVING if signal.getsignal(number) is leave]
+    for number in held:
+        signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number in held:
+            signal.signal(number, leave)
+    if came:
+        leave(came[0])
