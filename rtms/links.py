@@ -10,20 +10,17 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Mapping
-from http.cookiejar import DefaultCookiePolicy
 from types import TracebackType
 from typing import Self
-from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.auth import AuthBase
-from urllib3.exceptions import HTTPError, ReadTimeoutError
+
+from rtms.http import NETWORK_ERRORS, Session, in_words, join, origin
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_HOPS = 5
 _CHUNK = 256 * 1024  # bytes
-# urllib3 has errors of its own, and a host's name may be none (UnicodeError).
-_NETWORK_ERRORS = (requests.RequestException, HTTPError, OSError, UnicodeError)
 
 
 class LinkRefused(Exception):
@@ -64,8 +61,8 @@ class Answer:
             try:
                 # One read is one receive, so that what came before a break is not lost.
                 chunk = self._response.raw.read1(_CHUNK, decode_content=False)
-            except _NETWORK_ERRORS as error:
-                why = _why(error)
+            except NETWORK_ERRORS as error:
+                why = in_words(error)
             if why:  # outside of the handler: the error caught there may hold the link
                 raise LinkBroken(why)
             if not chunk:
@@ -82,11 +79,9 @@ class Links:
     """
 
     def __init__(self, allowed_host: str | None, timeout: float) -> None:
-        self._allowed = None if allowed_host is None else _origin(allowed_host)
+        self._allowed = None if allowed_host is None else origin(allowed_host)
         self._timeout = timeout
-        self._session = _Session()
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._session.headers["User-Agent"] = "zoom-rtms-recall"
+        self._session = Session()
         # A length of compressed bytes would say nothing about the file's.
         self._session.headers["Accept-Encoding"] = "identity"
 
@@ -116,7 +111,7 @@ class Links:
             if response.status_code not in _REDIRECTS:
                 return Answer(response)
             response.close()
-            link = _join(link, response.headers.get("Location", ""))
+            link = join(link, response.headers.get("Location", ""))
             what = "The link redirects to an address that"
         raise LinkRefused(f"The link redirects more than {_MAX_HOPS} times")
 
@@ -131,17 +126,17 @@ class Links:
                 allow_redirects=False,
                 stream=True,
             )
-        except _NETWORK_ERRORS as error:
-            why = _why(error)
+        except NETWORK_ERRORS as error:
+            why = in_words(error)
         raise LinkBroken(why)  # outside of the handler: the error caught there holds the link
 
     def _complaint(self, link: str) -> str | None:
         """Why a link must not be followed, or None if it may be."""
-        origin = _origin(link)
-        if origin is None:
+        where = origin(link)
+        if where is None:
             return "is no plain URL"
-        scheme, host, _ = origin
-        if scheme == "https" or origin == self._allowed:
+        scheme, host, _ = where
+        if scheme == "https" or where == self._allowed:
             return None
         return f"leads to {host[:100]} over {scheme[:20]}, and only https is followed"
 
@@ -151,13 +146,6 @@ class _Nobody(AuthBase):
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         return request
-
-
-class _Session(requests.Session):
-    """Leaves redirects to us. The library looks at where they lead even when told not to follow."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        return None
 
 
 class _Discretion(logging.Filter):
@@ -175,40 +163,3 @@ class _Discretion(logging.Filter):
 
 for _name in ("urllib3.connection", "urllib3.connectionpool"):
     logging.getLogger(_name).addFilter(_Discretion())
-
-
-def _origin(url: str) -> tuple[str, str, int | None] | None:
-    """Scheme, host and port; None where it is no plain URL. What parsers read differently (a
-    backslash, a user before the host) must not lead one of them to another host."""
-    if not re.fullmatch(r"[\x21-\x7e]+", url) or "\\" in url:
-        return None
-    try:
-        parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:
-        return None
-    if not parts.scheme or not parts.hostname or "@" in parts.netloc:
-        return None
-    return parts.scheme, parts.hostname, port
-
-
-def _join(link: str, location: str) -> str:
-    try:
-        return urljoin(link, location) if location else ""
-    except ValueError:
-        return ""
-
-
-def _why(error: Exception) -> str:
-    """An error of the network in a few words, without URLs and addresses."""
-    if isinstance(error, requests.ConnectTimeout):
-        return "it could not be reached in time"
-    if isinstance(error, requests.Timeout | ReadTimeoutError):
-        return "it did not answer in time"
-    if isinstance(error, requests.exceptions.SSLError):
-        return "its certificate was not accepted"
-    if isinstance(error, requests.exceptions.ProxyError):
-        return "the proxy did not connect"
-    if isinstance(error, requests.ConnectionError | HTTPError):
-        return "the connection failed or was cut"
-    return f"the exchange broke off ({type(error).__name__})"

@@ -18,6 +18,7 @@ from config import Config
 from models import CONNECTS, NOTIFICATIONS, RECORDINGS, Listener, MeetingDirectConnect, Recording
 from rtms import clock, leases, signals
 from rtms.database import Database
+from rtms.http import USER_AGENT
 from rtms.leases import Telling
 from rtms.tables import as_json
 
@@ -104,7 +105,7 @@ class NotifyLane:
         message_id, moment = f"msg_{job.id}", clock.now()
         headers = {
             "Content-Type": "application/json",
-            "User-Agent": "zoom-rtms-recall",
+            "User-Agent": USER_AGENT,
             "webhook-id": message_id,
             "webhook-timestamp": str(int(moment.timestamp())),
             "webhook-signature": self._webhook.sign(message_id, moment, body),

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from urllib3.exceptions import HTTPError, ReadTimeoutError
+
+from rtms.http import NETWORK_ERRORS, Session, in_words, join, origin
 
 CREATE_PATH = "/api/v1/meeting_direct_connect"  # the quickstart's, without a closing slash
 _MAX_ANSWER_BYTES = 1024 * 1024
@@ -100,10 +99,8 @@ class Recall:
         self._timeout = timeout
         self._auth = _Token(api_key)
         self._api_key = api_key
-        self._session = _Session()
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._session = Session()
         self._session.headers["Accept"] = "application/json"
-        self._session.headers["User-Agent"] = "zoom-rtms-recall"
         adapter = HTTPAdapter(pool_connections=4, pool_maxsize=connections)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
@@ -143,8 +140,10 @@ class Recall:
             answer = self._call("POST", CREATE_PATH, body, {"Idempotency-Key": idempotency_key})
         except _ForeignRedirect as error:
             return Refused(error=str(error))
-        except _NETWORK_ERRORS as error:
-            return OutcomeUnknown(retry_after=None, error=f"No answer from Recall: {_why(error)}.")
+        except _ERRORS as error:
+            return OutcomeUnknown(
+                retry_after=None, error=f"No answer from Recall: {_in_words(error)}."
+            )
         return _read_create(answer, hide=(self._api_key, zoom_rtms.get("signature", "")))
 
     def retrieve_direct_connect(self, recall_id: str | None) -> dict[str, Any]:
@@ -158,8 +157,8 @@ class Recall:
         path = f"{CREATE_PATH}/{quote(recall_id, safe='')}"
         try:
             answer = self._call("GET", path, None, {})
-        except (*_NETWORK_ERRORS, _ForeignRedirect) as error:
-            raise RecallError(f"No answer from Recall: {_why(error)}.") from None
+        except (*_ERRORS, _ForeignRedirect) as error:
+            raise RecallError(f"No answer from Recall: {_in_words(error)}.") from None
         body = answer.json()
         if answer.status == 200 and body is None:  # not quoted: it may hold pre-signed links
             raise RecallError("Recall answered 200 with something that is not a JSON object.")
@@ -179,8 +178,8 @@ class Recall:
         answer = self._send(method, url, body, headers, give_up_at)
         if answer.status not in _REDIRECTS:
             return answer
-        target = _join(url, answer.headers.get("Location", ""))
-        if target is None or _origin(target) != _origin(self.base_url):
+        target = join(url, answer.headers.get("Location", ""))
+        if origin(target) is None or origin(target) != origin(self.base_url):
             raise _ForeignRedirect(
                 "Recall's address redirects to another host, which must not get the API key: "
                 "check RECALL_BASE_URL and RECALL_REGION."
@@ -281,14 +280,6 @@ class _Token(AuthBase):
         return request
 
 
-class _Session(requests.Session):
-    """Leaves redirects to us. The library would turn a redirected POST into a GET, and looks at
-    where it leads, and at all of its body, even when told not to follow it."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        return None
-
-
 class _ForeignRedirect(Exception):
     pass
 
@@ -297,8 +288,7 @@ class _NoAnswer(Exception):
     pass
 
 
-# The body is read from urllib3 directly, which has errors of its own.
-_NETWORK_ERRORS = (requests.RequestException, HTTPError, OSError, _NoAnswer)
+_ERRORS = (*NETWORK_ERRORS, _NoAnswer)
 
 
 def _read_create(answer: _Answer, *, hide: tuple[str, ...]) -> CreateOutcome:
@@ -353,38 +343,6 @@ def _http_date(text: str) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _join(url: str, location: str) -> str | None:
-    """Where a redirect leads; None where that is no plain URL. What parsers read differently (a
-    backslash, a user before the host) must not lead one of them to another host."""
-    if not re.fullmatch(r"[\x21-\x7e]*", location) or set(location) & set('\\@"<>^`{|}'):
-        return None
-    try:
-        return urljoin(url, location)
-    except ValueError:
-        return None
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None] | None:
-    try:
-        parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:
-        return None
-    return parts.scheme, parts.hostname, port
-
-
-def _why(error: Exception) -> str:
-    """An error of the network in a few words: which kind, without URLs and addresses."""
-    if isinstance(error, requests.ConnectTimeout):
-        return "it could not be reached in time"
-    if isinstance(error, requests.Timeout | ReadTimeoutError):
-        return "it did not answer in time"
-    if isinstance(error, requests.exceptions.SSLError):
-        return "its certificate was not accepted"
-    if isinstance(error, requests.exceptions.ProxyError):
-        return "the proxy did not connect"
-    if isinstance(error, requests.ConnectionError | HTTPError):
-        return "the connection failed or was reset"
-    if isinstance(error, _NoAnswer | _ForeignRedirect):
-        return str(error).rstrip(".")
-    return f"the exchange broke off ({type(error).__name__})"
+def _in_words(error: Exception) -> str:
+    ours = isinstance(error, _NoAnswer | _ForeignRedirect)
+    return str(error).rstrip(".") if ours else in_words(error)
