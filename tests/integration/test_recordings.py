@@ -148,3 +148,37 @@ def test_a_download_that_breaks_off_is_kept_and_resumed(
     assert runner.invoke(args=args).exit_code == 0
     (video,) = tmp_path.glob("*_video.mp4")
     assert video.read_bytes() == Path("sandbox/media/meeting.mp4").read_bytes()
+
+
+def test_several_recordings_with_gaps_are_each_told(
+    meeting: Stream, runner: FlaskCliRunner, its: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forced, because the stand-in makes one recording a connection."""
+    real = its.recall.retrieve_direct_connect
+
+    def several(recall_id: str | None) -> dict[str, object]:
+        body = real(recall_id)
+        (recording,) = body["recordings"]
+        body["recordings"] = [
+            {**recording, "id": "without-media", "media_shortcuts": None},
+            {**recording, "id": "empty", "media_shortcuts": {"video_mixed": {"data": None}}},
+            {**recording, "id": "second"},
+            {**recording, "id": "third"},
+        ]
+        return body
+
+    monkeypatch.setattr(its.recall, "retrieve_direct_connect", several)
+    links = json.loads(run(runner, "meetings", "link", "1", "--json"))
+    assert [link["recording"] for link in links] == ["second", "third"]
+    result = runner.invoke(args=["meetings", "transcript", "1"])
+    assert (result.exit_code, "--recording (3, 4)" in result.output) == (1, True)
+    assert "Ada Lovelace" in run(runner, "meetings", "transcript", "1", "--recording", "4")
+    run(runner, "meetings", "refresh", "1")
+    told = json.loads(run(runner, "meetings", "show", "1", "--json"))
+    assert [one["recall_recording_id"] for one in told["recordings"]] == [
+        "without-media",
+        "empty",
+        "second",
+        "third",
+    ]
+    assert told["recordings"][0]["media"] == {}
