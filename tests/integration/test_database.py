@@ -6,6 +6,8 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -112,6 +114,21 @@ def test_a_migration_that_rebuilds_a_table_keeps_what_refers_to_it(
     with database.read() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(RECORDINGS)) == 1
     database.dispose()
+
+
+def test_many_that_open_a_new_sqlite_file_at_the_same_moment_all_can(tmp_path: Path) -> None:
+    def open_one(round_: int, barrier: threading.Barrier) -> str | None:
+        database = Database(sa.make_url(f"sqlite:///{tmp_path}/{round_}.sqlite3"))
+        barrier.wait()
+        revision = database.revision()
+        database.dispose()
+        return revision
+
+    with ThreadPoolExecutor(6) as pool:
+        for round_ in range(30):
+            barrier = threading.Barrier(6)
+            opened = [pool.submit(open_one, round_, barrier) for _ in range(6)]
+            assert [one.result() for one in opened] == [None] * 6
 
 
 def test_sqlite_is_durable(tmp_path: Path) -> None:
