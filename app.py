@@ -43,7 +43,10 @@ def create_app(config: Config | None = None) -> Flask:
     app.register_error_handler(HTTPException, _error_as_json)
     cli.init_app(app)
     for name in config.extensions:  # the user's own code, which connects to rtms.signals
-        importlib.import_module(name)
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise ConfigError([f"EXTENSIONS: {name} cannot be imported: {error}."]) from error
     return app
 
 

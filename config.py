@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from standardwebhooks import Webhook
@@ -110,7 +112,7 @@ class Config:
         Raises:
             ConfigError: something is missing or malformed.
         """
-        return cls.from_environ({**dotenv_values(dotenv), **os.environ})
+        return cls.from_environ({**_read_dotenv(dotenv), **os.environ})
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str | None]) -> Config:
@@ -161,6 +163,22 @@ class Config:
         if read.problems:
             raise ConfigError(read.problems)
         return config
+
+
+def _read_dotenv(path: Path) -> dict[str, str | None]:
+    """The variables of a `.env` file; none where there is no file."""
+    if not path.is_file():
+        return {}
+    try:
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigError([f"{path} is not UTF-8 text: save it as such."]) from None
+    bindings = list(parse_stream(io.StringIO(text)))
+    wrong = [binding.original.line for binding in bindings if binding.error]
+    if wrong:
+        lines = ", ".join(str(line) for line in wrong)
+        raise ConfigError([f"{path} cannot be read at line {lines}: a quote is not closed, maybe."])
+    return dict(dotenv_values(stream=io.StringIO(text)))
 
 
 class _Reader:

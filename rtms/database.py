@@ -26,6 +26,7 @@ _PATIENCE = 2
 # Connections a process: two processes and a command fit a plan that allows 20.
 _POOL = {"pool_size": 6, "max_overflow": 2, "pool_timeout": _PATIENCE}
 _TRIES = 3
+_LOCK_POLL = 0.001  # seconds
 
 T = TypeVar("T")
 AnyRow: TypeAlias = sa.Row[*tuple[Any, ...]]
@@ -43,16 +44,14 @@ class Database:
         DatabaseUnavailable: an SQLite file has no folder, and none can be made.
     """
 
-    def __init__(self, url: URL, *, enforce_foreign_keys: bool = True) -> None:
+    def __init__(self, url: URL, *, for_migration: bool = False) -> None:
         self.url = url
         self.is_sqlite = url.get_backend_name() == "sqlite"
         if self.is_sqlite:
-            self.engine = _sqlite_engine(url, enforce_foreign_keys)
+            self.engine = _sqlite_engine(url, enforce_foreign_keys=not for_migration)
             self._write_lock: AbstractContextManager[Any] = _WriteLock(sqlite_path(url))
         else:
-            self.engine = sa.create_engine(
-                url, hide_parameters=True, connect_args={"connect_timeout": _PATIENCE}, **_POOL
-            )
+            self.engine = _postgresql_engine(url, wait_for_locks=for_migration)
             self._write_lock = nullcontext()
         self._writer = self.engine.execution_options(begin="BEGIN IMMEDIATE")
 
@@ -163,10 +162,22 @@ class _WriteLock:
         try:
             if self._file is None:
                 self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._file, fcntl.LOCK_EX)
+            self._lock_file(self._file)
         except BaseException:
             self._threads.release()
             raise
+
+    def _lock_file(self, file: int) -> None:
+        give_up_at = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > give_up_at:
+                    raise TimeoutError(
+                        "another process has been writing to the database for too long"
+                    ) from None
+                time.sleep(_LOCK_POLL)
 
     def close(self) -> None:
         """Close the file: two processes that share it open would not lock each other out."""
@@ -181,7 +192,22 @@ class _WriteLock:
         self._threads.release()
 
 
-def _sqlite_engine(url: URL, enforce_foreign_keys: bool) -> Engine:
+def _postgresql_engine(url: URL, *, wait_for_locks: bool) -> Engine:
+    engine = sa.create_engine(
+        url, hide_parameters=True, connect_args={"connect_timeout": _PATIENCE}, **_POOL
+    )
+    if wait_for_locks:
+        return engine
+
+    @sa.event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:
+        connection.execute(f"SET lock_timeout = '{_PATIENCE}s'")
+        connection.commit()
+
+    return engine
+
+
+def _sqlite_engine(url: URL, *, enforce_foreign_keys: bool) -> Engine:
     path = sqlite_path(url)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -235,4 +261,8 @@ def _worth_repeating(error: Exception) -> bool:
 
 def _in_words(error: Exception) -> str:
     origin = error.orig if isinstance(error, exc.DBAPIError) else error
+    # PostgreSQL's details quote the row; its first line does not.
+    primary = getattr(getattr(origin, "diag", None), "message_primary", None)
+    if primary:
+        return str(primary)
     return " ".join(str(origin).split()) or type(origin).__name__

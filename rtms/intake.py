@@ -153,7 +153,7 @@ class Intake:
             case Started():
                 return self._start(connection, meaning, received_at, tracking_id)
             case Stopped():
-                return _stop(connection, meaning, received_at)
+                return self._stop(connection, meaning, received_at)
             case Interrupted():
                 return _interrupt(connection, meaning)
             case ConcurrencyNearLimit():
@@ -223,6 +223,52 @@ class Intake:
             is_due=verdict.skip is None,
         )
 
+    def _stop(self, connection: Connection, stop: Stopped, received_at: datetime) -> Taken:
+        row_id = _end(connection, stop, received_at)
+        detail = f"the stream stopped: {stop_in_words(stop.stop_reason)}"
+        level = "warning" if is_fault(stop.stop_reason) else "info"
+        if stop.stop_reason == 18:  # every stream will end like this until they are right
+            level = "error"
+        again = self._take_up_restart(connection, stop, received_at) if row_id else None
+        if again:
+            detail += f"; it was started again since, which is meeting {again.row_id}"
+        elif row_id is None:
+            detail += "; no connection of this stream is known yet"
+        return Taken(
+            outcome="accepted",
+            detail=detail,
+            level=level,
+            stream=stop.rtms_stream_id,
+            row_id=row_id,
+            is_due=again is not None and again.is_due,
+        )
+
+    def _take_up_restart(
+        self, connection: Connection, stop: Stopped, received_at: datetime
+    ) -> Taken | None:
+        """A restart that overtook its own stop looked like a duplicate of what was still live."""
+        later = connection.execute(
+            sa.select(EVENTS.c.id, EVENTS.c.payload, EVENTS.c.tracking_id)
+            .where(
+                EVENTS.c.rtms_stream_id == stop.rtms_stream_id,
+                EVENTS.c.event.endswith(".rtms_started"),
+                EVENTS.c.event_ts > stop.event_ts,
+            )
+            .order_by(EVENTS.c.event_ts.desc())
+            .limit(1)
+        ).first()
+        if later is None:
+            return None
+        start = parse(later.payload)
+        assert isinstance(start, Started)
+        taken = self._start(connection, start, received_at, later.tracking_id)
+        if taken.row_id is None:
+            return None
+        connection.execute(
+            EVENTS.update().where(EVENTS.c.id == later.id).values(outcome=taken.recorded)
+        )
+        return taken
+
     def _new_row(
         self, start: Started, verdict: Verdict, received_at: datetime, tracking_id: str | None
     ) -> dict[str, Any]:
@@ -267,14 +313,14 @@ def _duplicate(meaning: Meaning | None) -> Taken:
     )
 
 
-def _stop(connection: Connection, stop: Stopped, received_at: datetime) -> Taken:
+def _end(connection: Connection, stop: Stopped, received_at: datetime) -> int | None:
     """A stop ends what was connected, and skips what was not. Where a try is under way or its
     outcome is not known, the row stays until it is: Recall may have the stream."""
-    words = stop_in_words(stop.stop_reason)
     stopped = {
         "stopped_at": clock.from_milliseconds(stop.event_ts),
         "stop_reason": stop.stop_reason,
     }
+    words = stop_in_words(stop.stop_reason)
     rows = connection.execute(
         sa.select(CONNECTS.c.id, CONNECTS.c.state, CONNECTS.c.key_used_at)
         .where(
@@ -284,6 +330,7 @@ def _stop(connection: Connection, stop: Stopped, received_at: datetime) -> Taken
             CONNECTS.c.superseded_by.is_(None),
         )
         .order_by(CONNECTS.c.event_ts)
+        .with_for_update()  # the dispatcher may be claiming or settling it at this moment
     ).all()
     for row in rows:
         change: dict[str, Any] = dict(stopped)
@@ -297,17 +344,7 @@ def _stop(connection: Connection, stop: Stopped, received_at: datetime) -> Taken
                 "last_error": f"The stream was over before it was connected: {words}.",
             }
         connection.execute(CONNECTS.update().where(CONNECTS.c.id == row.id).values(change))
-    level = "warning" if is_fault(stop.stop_reason) else "info"
-    if stop.stop_reason == 18:  # every stream will end like this until the credentials are right
-        level = "error"
-    unknown = "" if rows else "; no connection of this stream is known yet"
-    return Taken(
-        outcome="accepted",
-        detail=f"the stream stopped: {words}{unknown}",
-        level=level,
-        stream=stop.rtms_stream_id,
-        row_id=rows[-1].id if rows else None,
-    )
+    return rows[-1].id if rows else None
 
 
 def _interrupt(connection: Connection, event: Interrupted) -> Taken:
@@ -340,7 +377,9 @@ def _known(connection: Connection, stream: str) -> list[Known]:
             CONNECTS.c.state,
             CONNECTS.c.reason,
             CONNECTS.c.stopped_at,
-        ).where(CONNECTS.c.rtms_stream_id == stream)
+        )
+        .where(CONNECTS.c.rtms_stream_id == stream)
+        .with_for_update()  # the dispatcher may be settling one at this moment
     )
     return [
         Known(

@@ -29,7 +29,7 @@ def upgrade(database: Database) -> None:
         command.upgrade(alembic, "head")
 
     # SQLite rebuilds a table by dropping it, which would delete what refers to it.
-    migrating = Database(database.url, enforce_foreign_keys=False)
+    migrating = Database(database.url, for_migration=True)
     try:
         migrating.write(job)
     except CommandError as error:

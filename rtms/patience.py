@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.gthread import _DEFER, ThreadWorker
 
 # Seconds for one request, from its first byte to the last of its answer. Zoom waits three.
 REQUEST_SECONDS = 5.0
@@ -29,6 +29,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         super().init_process()
 
     def handle(self, conn: Any) -> Any:
+        if not conn.initialized and not conn.wait_for_data(0.0):
+            return _DEFER  # whoever connects and says nothing waits without a thread
         with self._begun_lock:
             self._begun[conn] = time.monotonic()
         try:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from models import Product, Reason, State
 
-_MIN_WIDTHS = {"Received (UTC)": 16, "At Recall": 36}  # characters; an id must not be broken
+_MAX_WIDTHS = {"Meeting": 14, "State": 15}  # characters; 36 are left for Recall's id, as a rule
 _SHORT = 8  # characters of a stream's id that tell it from others on one page
 
 _STYLES = {
@@ -93,7 +93,7 @@ def print_fields(fields: Mapping[str, Any]) -> None:
 def _table(*headings: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0)
     for heading in headings:
-        table.add_column(heading, overflow="fold", min_width=_MIN_WIDTHS.get(heading))
+        table.add_column(heading, overflow="fold", max_width=_MAX_WIDTHS.get(heading))
     return table
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 from flask import Blueprint, Response, abort, jsonify, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from rtms import bodies, hints, zoom
 from rtms.connect import CONNECT_LANE
@@ -25,7 +26,7 @@ log = structlog.get_logger()
 def zoom_webhook() -> tuple[Response, int]:
     """Take in one of Zoom's deliveries, or answer its challenge."""
     config = services().config
-    raw = request.get_data(cache=False)
+    raw = _raw()
     body = bodies.decode_body(raw)
     is_challenge = body["event"] == zoom.CHALLENGE_EVENT
     timestamp = request.headers.get("x-zm-request-timestamp", "")
@@ -54,7 +55,7 @@ def recall_webhook() -> tuple[Response, int]:
     its = services()
     if not its.config.recall_webhook_secrets:
         abort(404)
-    raw = request.get_data(cache=False)
+    raw = _raw()
     headers = {name.lower(): value for name, value in request.headers}
     message_id = hints.verify(its.config.recall_webhook_secrets, headers, raw)
     body = bodies.decode_body(raw)
@@ -63,6 +64,24 @@ def recall_webhook() -> tuple[Response, int]:
         its.dispatcher.wake(REFRESH_LANE)
     log.debug(body["event"], row=row_id)
     return jsonify(outcome="accepted"), 200
+
+
+def _raw() -> bytes:
+    """The body's bytes as they came.
+
+    Raises:
+        RequestEntityTooLarge: there are more than are read.
+        BadBody: it broke off, or its transfer encoding is not right.
+    """
+    try:
+        raw = request.get_data(cache=False)
+    except HTTPException:
+        raise
+    except Exception as error:  # each server has errors of its own for what it cannot read
+        raise bodies.BadBody(f"The body cannot be read ({type(error).__name__}).") from None
+    if request.content_length is None and len(raw) >= (request.max_content_length or len(raw) + 1):
+        raise RequestEntityTooLarge  # chunks beyond the limit are cut off silently
+    return raw
 
 
 def _take_in(to: Services, body: dict[str, Any]) -> tuple[Response, int]:

@@ -259,7 +259,28 @@ def test_no_secret_is_in_anything_the_server_writes(
     assert "signature=" not in written
 
 
-@pytest.mark.parametrize("part", ["header", "body"])
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"zz\r\n", b"400"),
+        (b"2\r\n{}XX\r\n", b"400"),
+        (b"80000\r\n" + b" " * 0x80000 + b"\r\n0\r\n\r\n", b"413"),
+    ],
+    ids=["no chunk", "no end of a chunk", "more than is read"],
+)
+def test_a_chunked_body_that_cannot_be_read_is_refused(
+    server: Server, body: bytes, status: bytes
+) -> None:
+    server.start()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        client.sendall(
+            b"POST /zoom-webhook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + body
+        )
+        assert client.recv(100).split()[1] == status
+    assert "Traceback" not in server.log()
+
+
+@pytest.mark.parametrize("part", ["silence", "header", "body"])
 def test_clients_that_send_slowly_are_cut_off(server: Server, zoom: ZoomSandbox, part: str) -> None:
     """As many as there are threads, in all processes: Zoom waits until they are cut off."""
     server.start()
@@ -267,7 +288,8 @@ def test_clients_that_send_slowly_are_cut_off(server: Server, zoom: ZoomSandbox,
         for _ in range(16):
             client = socket.create_connection(("127.0.0.1", server.port), timeout=30)
             stack.enter_context(client)
-            client.sendall(b"POST /zoom-webhook HTTP/1.1\r\nHost: x\r\n")
+            if part != "silence":
+                client.sendall(b"POST /zoom-webhook HTTP/1.1\r\nHost: x\r\n")
             if part == "body":
                 client.sendall(b"Content-Length: 1000\r\n\r\n{")
         assert zoom.deliver(events.started(Stream())).status == 200

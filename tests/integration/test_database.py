@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import subprocess
@@ -185,6 +186,47 @@ def test_sqlite_locked_by_a_stranger_gets_zoom_a_503_in_time(
     stranger.close()
     assert zoom.deliver(body).status_code == 200
     assert rows.meeting().state == "pending"
+
+
+def test_postgresql_locked_by_a_stranger_gets_zoom_a_503_in_time(
+    zoom: Zoom, its: Services, rows: Rows
+) -> None:
+    if its.database.is_sqlite:
+        pytest.skip("SQLite has a lock of its own")
+    body = events.started(Stream())
+    with its.database.engine.connect() as stranger:
+        stranger.execute(sa.text("LOCK TABLE webhook_events"))
+        assert zoom.deliver(body).status_code == 503
+    assert zoom.deliver(body).status_code == 200
+    assert rows.meeting().state == "pending"
+
+
+def test_a_stopped_process_that_holds_the_write_lock_gets_zoom_a_503(
+    zoom: Zoom, its: Services, rows: Rows
+) -> None:
+    if not its.database.is_sqlite:
+        pytest.skip("PostgreSQL needs no such lock")
+    body = events.started(Stream())
+    with Path(f"{sqlite_path(its.database.url)}.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert zoom.deliver(body).status_code == 503
+    assert zoom.deliver(body).status_code == 200
+
+
+def test_trouble_with_a_row_is_told_without_quoting_it(its: Services) -> None:
+    with pytest.raises(DatabaseUnavailable) as caught:
+        its.database.write(
+            lambda c: c.execute(
+                CONNECTS.insert().values(
+                    rtms_stream_id="the-stream-of-somebody", meeting_uuid="m", product="meeting",
+                    server_urls="wss://a", event_ts=1, state="skipped", attempts=1,
+                    idempotency_key="the-key", connect_by=datetime.now(UTC),
+                    received_at=datetime.now(UTC),
+                )
+            )
+        )  # fmt: skip
+    assert "the-key" not in str(caught.value)
+    assert "the-stream" not in str(caught.value)
 
 
 def test_readyz_says_what_is_missing(app: Flask, its: Services) -> None:

@@ -15,10 +15,11 @@ from flask import Flask
 from config import Config
 from models import CONNECTS
 from rtms import clock
+from rtms.connect import ConnectLane
 from rtms.database import Database
 from rtms.intake import Intake, Taken
 from rtms.services import Services
-from sandbox import Stream, events
+from sandbox import RecallSandbox, Stream, events
 from tests.integration.conftest import Rows, Zoom
 
 
@@ -144,6 +145,22 @@ def test_a_failed_stream_that_starts_again_gets_another_chance(its: Services, ro
     )
     assert take(its, events.started(stream)) == ["accepted"]
     assert [row.state for row in rows.meetings()] == ["failed", "pending"]
+
+
+def test_a_restart_that_overtook_its_own_stop_is_connected_anew(its: Services, rows: Rows) -> None:
+    stream = Stream()
+    start, stop, restart = events.started(stream), events.stopped(stream), events.started(stream)
+    its.intake.take(start)
+    connect(its, rows.meeting().id)
+    assert take(its, restart) == ["duplicate"]
+    taken = its.intake.take(stop)
+    older, newer = rows.meetings()
+    assert (older.state, newer.state) == ("ended", "pending")
+    assert newer.event_ts == restart["event_ts"]
+    assert taken.is_due
+    assert f"meeting {newer.id}" in taken.detail
+    assert [event.outcome.split(":")[0] for event in rows.events()] == ["accepted"] * 3
+    assert take(its, stop, restart) == ["duplicate", "duplicate"]
 
 
 # ---- stops and interruptions
@@ -319,6 +336,36 @@ def test_a_start_and_its_stop_at_the_same_moment_leave_nothing_to_connect(
     assert {(row.state, row.reason, row.stop_reason) for row in rows.meetings()} == {
         ("skipped", "stopped_first", 6)
     }
+
+
+def test_a_stop_at_the_moment_of_a_connect_leaves_no_half_of_each(
+    recall: RecallSandbox, app: Flask, its: Services, config: Config, rows: Rows
+) -> None:
+    """The dispatcher claims and settles a row while its stop is taken in."""
+    lane = ConnectLane(its.database, its.recall, config)
+    other = Database(config.database_url)
+    intake = Intake(other, config)
+    barrier = Barrier(2)
+
+    def dispatch() -> None:
+        barrier.wait()
+        for job in lane.lease(1):
+            lane.work(job)
+
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(40):
+            stream = Stream()
+            its.intake.take(events.started(stream))
+            dispatched = pool.submit(dispatch)
+            barrier.wait()
+            intake.take(events.stopped(stream))
+            dispatched.result()
+    other.dispose()
+    for row in rows.meetings():
+        connected = (row.state, row.reason) == ("ended", None) and row.recall_id
+        skipped = (row.state, row.reason) == ("skipped", "stopped_first") and not row.recall_id
+        assert connected or skipped, row
+    assert len(recall.connections) == sum(bool(row.recall_id) for row in rows.meetings())
 
 
 def test_the_database_refuses_a_second_live_row_of_a_stream(its: Services, rows: Rows) -> None:

@@ -16,7 +16,7 @@ from flask import Flask
 from standardwebhooks import Webhook
 
 from app import create_app
-from config import Config
+from config import Config, ConfigError
 from models import CONNECTS, NOTIFICATIONS
 from rtms import clock, signals
 from rtms.notify import next_telling
@@ -149,6 +149,11 @@ def test_extensions_are_imported_at_start(
 
     assert my_subscribers.IMPORTED
     services(app).database.dispose()
+
+
+def test_an_extension_that_is_not_there_is_named(environ: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="EXTENSIONS: nope_module cannot be imported"):
+        create_app(Config.from_environ({**environ, "EXTENSIONS": "nope_module"}))
 
 
 def test_telling_is_tried_for_a_day_with_waits_that_grow() -> None:

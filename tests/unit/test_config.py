@@ -299,3 +299,18 @@ def test_without_a_file_the_environment_is_all(
     with pytest.raises(ConfigError) as wrong:
         Config.load(tmp_path / ".env")
     assert len(wrong.value.problems) == len(NEEDED)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("ZOOM_SECRET_TOKEN=abc\n".encode("utf-16"), "is not UTF-8 text"),
+        (b"A=1\nRECORDING_CONFIG='{}\n", "cannot be read at line 2"),
+    ],
+)
+def test_a_dotenv_file_that_cannot_be_read_is_named(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
+    (tmp_path / ".env").write_bytes(content)
+    with pytest.raises(ConfigError, match=words):
+        Config.load(tmp_path / ".env")
