@@ -25,7 +25,6 @@ _AFTER_NOTHING = 0.02  # what was due went to another process
 
 log = structlog.get_logger()
 
-J_contra = TypeVar("J_contra", contravariant=True)
 J = TypeVar("J")
 
 

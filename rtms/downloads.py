@@ -44,6 +44,10 @@ _PASSING = frozenset({408, 425, 429})
 _COMPRESSED = frozenset({"gzip", "x-gzip", "deflate", "compress", "br", "zstd"})
 
 
+# Is told how many bytes are there, and of how many if that is known.
+Progress = Callable[[int, int | None], None]
+
+
 class DownloadError(Exception):
     """A medium is not on disk. The message says what happened, to which file, and what to do."""
 
@@ -90,8 +94,8 @@ def exists(target: Path) -> bool:
     return target.is_file()
 
 
-def _silent(done: int, total: int | None) -> None:
-    pass
+def silent(done: int, total: int | None) -> None:
+    """No progress to be shown."""
 
 
 def fetch(
@@ -99,7 +103,7 @@ def fetch(
     target: Path,
     *,
     allowed_host: str | None = None,
-    progress: Callable[[int, int | None], None] = _silent,
+    progress: Progress = silent,
     timeout: float,
     attempts: int = 5,
     pause: Callable[[float], object] = time.sleep,
@@ -150,9 +154,7 @@ def fetch(
 
 
 class _Download:
-    def __init__(
-        self, links: Links, partial: Partial, progress: Callable[[int, int | None], None]
-    ) -> None:
+    def __init__(self, links: Links, partial: Partial, progress: Progress) -> None:
         self._links = links
         self._partial = partial
         self._progress = progress

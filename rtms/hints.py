@@ -14,10 +14,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from models import CONNECTS, EVENTS, RECORDINGS, Source, State
+from models import CONNECTS, RECORDINGS, Source, State
 from rtms import clock
 from rtms.bodies import BadSignature
-from rtms.database import Database, insert_into
+from rtms.database import Database
+from rtms.record import record_once
 
 _MAX_ID = 255  # characters
 
@@ -112,9 +113,7 @@ def take(database: Database, body: dict[str, Any], message_id: str) -> int | Non
             if row
             else "unknown: no connection here is the one it is about",
         }
-        statement = insert_into(connection, EVENTS).values(event).on_conflict_do_nothing()
-        new = connection.scalar(statement.returning(EVENTS.c.id)) is not None
-        if not new or row is None:
+        if not record_once(connection, event) or row is None:
             return None
         connection.execute(
             CONNECTS.update()

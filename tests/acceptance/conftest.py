@@ -131,16 +131,6 @@ class Server:
 
 
 @pytest.fixture
-def recall() -> Iterator[RecallSandbox]:
-    with RecallSandbox(
-        api_key=ENVIRON["RECALL_API_KEY"],
-        client_id=ENVIRON["ZOOM_CLIENT_ID"],
-        client_secret=ENVIRON["ZOOM_CLIENT_SECRET"],
-    ) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
 def server(
     environ: dict[str, str], recall: RecallSandbox, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Server]:

@@ -19,20 +19,7 @@ from models import CONNECTS, EVENTS
 from rtms import migrate
 from rtms.database import Database
 from rtms.services import Services, services
-from sandbox import RecallSandbox
 from sandbox.zoom import sign, stringify
-from tests.conftest import ENVIRON
-
-
-@pytest.fixture
-def recall() -> Iterator[RecallSandbox]:
-    """A stand-in for Recall, on loopback."""
-    with RecallSandbox(
-        api_key=ENVIRON["RECALL_API_KEY"],
-        client_id=ENVIRON["ZOOM_CLIENT_ID"],
-        client_secret=ENVIRON["ZOOM_CLIENT_SECRET"],
-    ) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture
