@@ -87,24 +87,22 @@ class ArchiveLane:
             self._database.write(lambda connection: _take_up(connection, clock.now()))
             self._look_at = time.monotonic() + _LOOK_AGAIN
         with self._database.read() as connection:
-            return leases.next_archiving(connection)
+            return leases.next_due(connection, Archiving)
 
     def lease(self, limit: int) -> Sequence[Archiving]:
         owner = leases.new_owner()
 
         def job(connection: Connection) -> list[Archiving]:
-            now = clock.now()
             self._database.serialize_on(connection, leases.RETRIEVE_GATE)
-            opens_at = leases.gate(connection, leases.RETRIEVE_GATE)
-            if opens_at and opens_at > now:
-                return []
-            rows = leases.claim_archiving(
-                connection, limit=limit, owner=owner, now=now, seconds=hold.LEASE_SECONDS
+            return leases.claim_paced(  # each asks Recall for its links
+                connection,
+                Archiving,
+                limit=limit,
+                owner=owner,
+                now=clock.now(),
+                seconds=hold.LEASE_SECONDS,
+                seconds_each=self._seconds_each,
             )
-            if rows:  # each asks Recall for its links
-                until = now + timedelta(seconds=len(rows) * self._seconds_each)
-                leases.close_gate(connection, leases.RETRIEVE_GATE, until=until)
-            return rows
 
         return self._database.write(job)
 

@@ -49,7 +49,8 @@ class ConnectLane:
 
     def next_due(self) -> datetime | None:
         with self._database.read() as connection:
-            return leases.next_due(connection)
+            due = leases.next_due(connection, Leased)
+            return min(filter(None, (due, leases.next_expiry(connection))), default=None)
 
     def lease(self, limit: int) -> Sequence[Leased]:
         owner = leases.new_owner()
@@ -62,7 +63,7 @@ class ConnectLane:
             opens_at = leases.gate(connection, leases.CREATE_GATE)
             if opens_at and opens_at > now:
                 return over, []
-            return over, leases.claim(
+            return over, leases.claim_pending(
                 connection,
                 limit=limit,
                 owner=owner,

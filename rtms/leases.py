@@ -26,13 +26,6 @@ RETRIEVE_GATE = "retrieve"
 # connect a second time and kick the first connection out, so it is not used that long.
 KEY_LIFETIME = timedelta(minutes=55)
 
-# Written out, not bound: neither engine uses a partial index for a value it does not see.
-_PENDING = sa.text("state = 'pending'")
-_FOLLOWED = sa.text("state <> 'pending' AND due_at IS NOT NULL")
-_TO_ARCHIVE = sa.text("archive_due_at IS NOT NULL")
-_wanted_at = sa.case(
-    (CONNECTS.c.leased_until.is_(None), CONNECTS.c.due_at), else_=CONNECTS.c.leased_until
-)
 # Nobody is at work on it, and a try whose outcome is known was made.
 _HAD_ITS_TRY = sa.and_(CONNECTS.c.leased_until.is_(None), CONNECTS.c.attempts > 0)
 
@@ -101,6 +94,23 @@ _DUE_AT = {
     NOTIFICATIONS: NOTIFICATIONS.c.due_at,
     RECORDINGS: RECORDINGS.c.archive_due_at,
 }
+# Which rows of its table are of a kind at all. Written out, not bound: neither engine uses a
+# partial index for a value it does not see.
+_WHICH = {
+    Leased: sa.text("state = 'pending'"),
+    Followed: sa.text("state <> 'pending' AND due_at IS NOT NULL"),
+    Telling: sa.text("due_at IS NOT NULL"),
+    Archiving: sa.text("archive_due_at IS NOT NULL"),
+}
+_PENDING = _WHICH[Leased]
+# Which go first: those whose window closes first, that ended last, oldest, that expire first.
+_ORDER: dict[type, sa.ColumnElement[Any]] = {
+    Leased: CONNECTS.c.connect_by,
+    Followed: CONNECTS.c.stopped_at.desc().nulls_last(),
+    Telling: NOTIFICATIONS.c.due_at,
+    Archiving: RECORDINGS.c.expires_at.nulls_last(),
+}
+_GATES = {Leased: CREATE_GATE, Followed: RETRIEVE_GATE, Archiving: RETRIEVE_GATE}
 
 
 def new_owner() -> str:
@@ -108,31 +118,31 @@ def new_owner() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
 
-def next_due(connection: Connection) -> datetime | None:
-    """When a pending row will next want something; None where there is none."""
-    due: datetime | None = connection.scalar(sa.select(sa.func.min(_wanted_at)).where(_PENDING))
-    expires: datetime | None = connection.scalar(
-        sa.select(sa.func.min(CONNECTS.c.connect_by)).where(_PENDING, _HAD_ITS_TRY)
+def next_due(connection: Connection, kind: type[L]) -> datetime | None:
+    """When a row will next want something of a kind; None where there is none."""
+    table = _TABLES[kind]
+    wanted_at = sa.case(
+        (table.c.leased_until.is_(None), _DUE_AT[table]), else_=table.c.leased_until
     )
-    return min(filter(None, (_after_gate(connection, CREATE_GATE, due), expires)), default=None)
-
-
-def next_look(connection: Connection) -> datetime | None:
-    """When a connected row will next want to be asked about; None where there is none."""
-    due: datetime | None = connection.scalar(sa.select(sa.func.min(_wanted_at)).where(_FOLLOWED))
-    return _after_gate(connection, RETRIEVE_GATE, due)
-
-
-def _after_gate(connection: Connection, name: str, due: datetime | None) -> datetime | None:
-    opens_at = gate(connection, name)
+    due: datetime | None = connection.scalar(sa.select(sa.func.min(wanted_at)).where(_WHICH[kind]))
+    opens_at = gate(connection, _GATES[kind]) if kind in _GATES else None
     return max(due, opens_at) if due and opens_at else due
 
 
-def claim(
+def next_expiry(connection: Connection) -> datetime | None:
+    """When the window of a pending row that had its try will next close; None where there is
+    none."""
+    expires: datetime | None = connection.scalar(
+        sa.select(sa.func.min(CONNECTS.c.connect_by)).where(_PENDING, _HAD_ITS_TRY)
+    )
+    return expires
+
+
+def claim_pending(
     connection: Connection, *, limit: int, owner: str, now: datetime, seconds: float
 ) -> list[Leased]:
-    """Lease at most `limit` due rows. Those that can still be saved come first, in the order in
-    which their windows close; then those whose window has closed before their first try.
+    """Lease at most `limit` due pending rows. Those that can still be saved come first, in the
+    order in which their windows close; then those whose window has closed before their first try.
 
     Args:
         owner: a new name, see `new_owner`.
@@ -141,11 +151,10 @@ def claim(
     leased: list[Leased] = []
     for which in (CONNECTS.c.connect_by > now, CONNECTS.c.connect_by <= now):
         if len(leased) < limit:
-            leased += _claim(
+            leased += claim(
                 connection,
                 Leased,
-                sa.and_(_PENDING, which),
-                order=CONNECTS.c.connect_by,
+                which,
                 limit=limit - len(leased),
                 owner=owner,
                 now=now,
@@ -155,45 +164,58 @@ def claim(
     return leased
 
 
-def claim_followed(
-    connection: Connection, *, limit: int, owner: str, now: datetime, seconds: float
-) -> list[Followed]:
-    """Lease at most `limit` connected rows that are due to be asked about, those that ended last
-    first.
+def claim_paced(
+    connection: Connection,
+    kind: type[L],
+    *,
+    limit: int,
+    owner: str,
+    now: datetime,
+    seconds: float,
+    seconds_each: float,
+) -> list[L]:
+    """Lease at most `limit` due rows that each ask something of Recall, at an even pace of all
+    processes together: their gate closes for as long as those requests may take. Let it be the
+    only transaction about that gate.
 
     Args:
         owner: a new name, see `new_owner`.
         seconds: how long the lease lasts.
+        seconds_each: seconds from one request to the next.
     """
-    return _claim(
-        connection,
-        Followed,
-        _FOLLOWED,
-        order=CONNECTS.c.stopped_at.desc().nulls_last(),
-        limit=limit,
-        owner=owner,
-        now=now,
-        seconds=seconds,
-    )
+    opens_at = gate(connection, _GATES[kind])
+    if opens_at and opens_at > now:
+        return []
+    rows = claim(connection, kind, limit=limit, owner=owner, now=now, seconds=seconds)
+    if rows:
+        until = now + timedelta(seconds=len(rows) * seconds_each)
+        close_gate(connection, _GATES[kind], until=until)
+    return rows
 
 
-def _claim(
+def claim(
     connection: Connection,
     kind: type[L],
-    which: sa.ColumnElement[bool] | sa.TextClause,
-    *,
-    order: sa.ColumnElement[Any],
+    *which: sa.ColumnElement[bool],
     limit: int,
     owner: str,
     now: datetime,
     seconds: float,
     **more: Any,
 ) -> list[L]:
+    """Lease at most `limit` due rows of a kind, in the kind's order.
+
+    Args:
+        which: only these.
+        owner: a new name, see `new_owner`.
+        seconds: how long the lease lasts.
+        more: what else to write into them.
+    """
     table = _TABLES[kind]
     chosen = (
         sa.select(table.c.id)
-        .where(which, _DUE_AT[table] <= now, _unleased(now, table))
-        .order_by(order)
+        .where(_WHICH[kind], *which, _DUE_AT[table] <= now, _unleased(now, table))
+        .order_by(_ORDER[kind])
         .limit(limit)
         # What another process is just taking is passed over. SQLite has one writer at a time.
         .with_for_update(skip_locked=True)
@@ -210,64 +232,6 @@ def _claim(
         .returning(*(table.c[field.name] for field in fields(kind)))
     )
     return [kind(**row._mapping) for row in rows]
-
-
-def claim_tellings(
-    connection: Connection, *, limit: int, owner: str, now: datetime, seconds: float
-) -> list[Telling]:
-    """Lease at most `limit` due notifications, the oldest first.
-
-    Args:
-        owner: a new name, see `new_owner`.
-        seconds: how long the lease lasts.
-    """
-    return _claim(
-        connection,
-        Telling,
-        sa.true(),
-        order=NOTIFICATIONS.c.due_at,
-        limit=limit,
-        owner=owner,
-        now=now,
-        seconds=seconds,
-    )
-
-
-def next_telling(connection: Connection) -> datetime | None:
-    """When a notification will next be due; None where there is none."""
-    wanted_at = sa.func.coalesce(NOTIFICATIONS.c.leased_until, NOTIFICATIONS.c.due_at)
-    due: datetime | None = connection.scalar(
-        sa.select(sa.func.min(wanted_at)).where(NOTIFICATIONS.c.due_at.is_not(None))
-    )
-    return due
-
-
-def claim_archiving(
-    connection: Connection, *, limit: int, owner: str, now: datetime, seconds: float
-) -> list[Archiving]:
-    """Lease at most `limit` recordings that are due to be stored, those that expire first first.
-
-    Args:
-        owner: a new name, see `new_owner`.
-        seconds: how long the lease lasts.
-    """
-    return _claim(
-        connection,
-        Archiving,
-        _TO_ARCHIVE,
-        order=RECORDINGS.c.expires_at.nulls_last(),
-        limit=limit,
-        owner=owner,
-        now=now,
-        seconds=seconds,
-    )
-
-
-def next_archiving(connection: Connection) -> datetime | None:
-    """When a recording will next be due to be stored; None where there is none."""
-    wanted_at = sa.func.coalesce(RECORDINGS.c.leased_until, RECORDINGS.c.archive_due_at)
-    due: datetime | None = connection.scalar(sa.select(sa.func.min(wanted_at)).where(_TO_ARCHIVE))
-    return _after_gate(connection, RETRIEVE_GATE, due)
 
 
 def renew(connection: Connection, leased: L, *, now: datetime, seconds: float) -> bool:

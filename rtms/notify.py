@@ -61,13 +61,18 @@ class NotifyLane:
 
     def next_due(self) -> datetime | None:
         with self._database.read() as connection:
-            return leases.next_telling(connection)
+            return leases.next_due(connection, Telling)
 
     def lease(self, limit: int) -> Sequence[Telling]:
         owner = leases.new_owner()
         return self._database.write(
-            lambda connection: leases.claim_tellings(
-                connection, limit=limit, owner=owner, now=clock.now(), seconds=_LEASE_SECONDS
+            lambda connection: leases.claim(
+                connection,
+                Telling,
+                limit=limit,
+                owner=owner,
+                now=clock.now(),
+                seconds=_LEASE_SECONDS,
             )
         )
 

@@ -45,28 +45,22 @@ class RefreshLane:
 
     def next_due(self) -> datetime | None:
         with self._database.read() as connection:
-            return leases.next_look(connection)
+            return leases.next_due(connection, Followed)
 
     def lease(self, limit: int) -> Sequence[Followed]:
         owner = leases.new_owner()
 
         def job(connection: Connection) -> list[Followed]:
-            now = clock.now()
             self._database.serialize_on(connection, leases.RETRIEVE_GATE)
-            opens_at = leases.gate(connection, leases.RETRIEVE_GATE)
-            if opens_at and opens_at > now:
-                return []
-            rows = leases.claim_followed(
+            return leases.claim_paced(
                 connection,
+                Followed,
                 limit=min(limit, _AT_ONCE),
                 owner=owner,
-                now=now,
+                now=clock.now(),
                 seconds=self._lease_seconds,
+                seconds_each=self._seconds_each,
             )
-            if rows:
-                until = now + timedelta(seconds=len(rows) * self._seconds_each)
-                leases.close_gate(connection, leases.RETRIEVE_GATE, until=until)
-            return rows
 
         return self._database.write(job)
 

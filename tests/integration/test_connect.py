@@ -221,7 +221,7 @@ def test_a_connection_that_failed_over_while_in_flight_keeps_its_id_and_stays_en
 
 def claim(database: Database, limit: int = 10, seconds: float = 30) -> list[Leased]:
     return database.write(
-        lambda connection: leases.claim(
+        lambda connection: leases.claim_pending(
             connection,
             limit=limit,
             owner=leases.new_owner(),

@@ -387,7 +387,7 @@ def test_the_retrieve_gate_is_not_the_create_gate(its: Services) -> None:
     its.database.write(lambda c: leases.close_gate(c, leases.RETRIEVE_GATE, until=until))
     its.intake.take(events.started(Stream()))
     with its.database.read() as connection:
-        due = leases.next_due(connection)
+        due = leases.next_due(connection, leases.Leased)
     assert due is not None
     assert due <= clock.now()
     assert EVENTS.name == "webhook_events"
