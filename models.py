@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 # The Alembic revision these models describe; the server compares it with the database's.
-SCHEMA_REVISION = "0003"
+SCHEMA_REVISION = "0004"
 
 
 class State(StrEnum):
@@ -132,13 +132,17 @@ class MeetingDirectConnect(Base):
         # A redelivery carries the same event_ts.
         UniqueConstraint("rtms_stream_id", "event_ts"),
         Index("uq_live_stream", "rtms_stream_id", unique=True, **_where(LIVE)),
-        Index("uq_live_slot", "meeting_slot", unique=True, **_where(LIVE)),
-        Index("ix_live_meeting", "meeting_uuid", **_where(LIVE)),
+        Index(
+            "uq_live_slot",
+            "meeting_slot",
+            unique=True,
+            **_where(f"meeting_slot IS NOT NULL AND {LIVE}"),
+        ),
         Index("ix_pending", "connect_by", **_where("state = 'pending'")),
         Index("ix_followed", "due_at", **_where("state <> 'pending' AND due_at IS NOT NULL")),
         Index("ix_state", "state", "id"),
         Index("ix_received_at", "received_at"),
-        Index("ix_recall_id", "recall_id"),
+        Index("ix_recall_id", "recall_id", **_where("recall_id IS NOT NULL")),
         # Recall's metadata names rows by id, so none is ever given out twice.
         {"sqlite_autoincrement": True},
     )

@@ -22,11 +22,15 @@ from sqlalchemy.orm import Session
 from models import SCHEMA_REVISION
 
 # Seconds. Zoom wants its answer within three; a database that takes longer is as good as away.
-_PATIENCE = 2
+PATIENCE = 2
 # Connections a process: two processes and a command fit a plan that allows 20.
-_POOL = {"pool_size": 6, "max_overflow": 2, "pool_timeout": _PATIENCE}
+_POOL = {"pool_size": 6, "max_overflow": 2, "pool_timeout": PATIENCE}
 _TRIES = 3
 _LOCK_POLL = 0.001  # seconds
+
+_LOCK_ALL = sa.text(
+    "SELECT count(pg_advisory_xact_lock(key)) FROM unnest(CAST(:keys AS bigint[])) AS key"
+)
 
 T = TypeVar("T")
 AnyRow: TypeAlias = sa.Row[*tuple[Any, ...]]
@@ -35,6 +39,10 @@ AnyRow: TypeAlias = sa.Row[*tuple[Any, ...]]
 class DatabaseUnavailable(Exception):
     """The database did not do what was asked and may do it later. The message is its own word,
     without the statement and its values."""
+
+
+class RowRefused(DatabaseUnavailable):
+    """The database is there and does not take this row: the others may well be written."""
 
 
 class Database:
@@ -62,12 +70,16 @@ class Database:
         constraint said so, it decides again on what is there now.
 
         Raises:
+            RowRefused: a constraint does not let it be written.
             DatabaseUnavailable: it was not committed, as far as anyone can tell.
         """
         for last in (*[False] * (_TRIES - 1), True):
             try:
                 with self._write_lock, self._writer.begin() as connection:
                     return job(connection)
+            except (exc.IntegrityError, exc.DataError) as error:
+                if last or isinstance(error, exc.DataError):
+                    raise RowRefused(_in_words(error)) from error
             except (exc.DBAPIError, exc.TimeoutError, OSError) as error:
                 if last or not _worth_repeating(error):
                     raise DatabaseUnavailable(_in_words(error)) from error
@@ -93,11 +105,13 @@ class Database:
     def serialize_on(self, connection: Connection, *names: str) -> None:
         """Let this transaction be the only one about these names until it ends. On SQLite every
         writer is alone already; PostgreSQL has locks for it, taken in one order by everybody."""
-        if self.is_sqlite:
+        if self.is_sqlite or not names:
             return
-        for name in sorted(names):
-            key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+        keys = {
+            int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+            for name in names
+        }
+        connection.execute(_LOCK_ALL, {"keys": sorted(keys)})
 
     def revision(self) -> str | None:
         """The schema revision the database is at; None before the first migration.
@@ -157,7 +171,7 @@ class _WriteLock:
         self._file: int | None = None
 
     def __enter__(self) -> None:
-        if not self._threads.acquire(timeout=_PATIENCE):
+        if not self._threads.acquire(timeout=PATIENCE):
             raise TimeoutError("another thread has been writing to the database for too long")
         try:
             if self._file is None:
@@ -168,7 +182,7 @@ class _WriteLock:
             raise
 
     def _lock_file(self, file: int) -> None:
-        give_up_at = time.monotonic() + _PATIENCE
+        give_up_at = time.monotonic() + PATIENCE
         while True:
             try:
                 return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -194,14 +208,14 @@ class _WriteLock:
 
 def _postgresql_engine(url: URL, *, wait_for_locks: bool) -> Engine:
     engine = sa.create_engine(
-        url, hide_parameters=True, connect_args={"connect_timeout": _PATIENCE}, **_POOL
+        url, hide_parameters=True, connect_args={"connect_timeout": PATIENCE}, **_POOL
     )
     if wait_for_locks:
         return engine
 
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:
-        connection.execute(f"SET lock_timeout = '{_PATIENCE}s'")
+        connection.execute(f"SET lock_timeout = '{PATIENCE}s'")
         connection.commit()
 
     return engine
@@ -214,7 +228,7 @@ def _sqlite_engine(url: URL, *, enforce_foreign_keys: bool) -> Engine:
     except OSError as error:
         raise DatabaseUnavailable(f"the folder of {path} cannot be made: {error}") from error
     engine = sa.create_engine(
-        url, hide_parameters=True, connect_args={"timeout": _PATIENCE}, **_POOL
+        url, hide_parameters=True, connect_args={"timeout": PATIENCE}, **_POOL
     )
 
     @sa.event.listens_for(engine, "connect")
@@ -235,7 +249,7 @@ def _sqlite_engine(url: URL, *, enforce_foreign_keys: bool) -> Engine:
 def _use_wal(connection: Any) -> None:
     """Readers and the writer do not wait for each other. SQLite changes a new file to this only
     while nobody else has it open, and does not wait for that: so we do."""
-    give_up_at = time.monotonic() + _PATIENCE
+    give_up_at = time.monotonic() + PATIENCE
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -247,10 +261,8 @@ def _use_wal(connection: Any) -> None:
 
 
 def _worth_repeating(error: Exception) -> bool:
-    """Another process wrote the same thing first, a connection had died in the pool, or PostgreSQL
-    chose one of two transactions that waited for each other."""
-    if isinstance(error, exc.IntegrityError):
-        return True
+    """A connection had died in the pool, or PostgreSQL chose one of two transactions that waited
+    for each other."""
     if not isinstance(error, exc.DBAPIError):
         return False
     return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in (

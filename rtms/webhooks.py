@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from rtms import bodies, hints, zoom
 from rtms.connect import CONNECT_LANE
 from rtms.database import DatabaseUnavailable
-from rtms.intake import Taken
+from rtms.effects import Taken
 from rtms.refresh import REFRESH_LANE
 from rtms.services import Services, services
 

@@ -65,11 +65,18 @@ def started(project: Path, folder: Path, **variables: str) -> Iterator[subproces
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_heed_signals,
     ) as demo:
         try:
             yield demo
         finally:
             demo.kill()
+
+
+def _heed_signals() -> None:
+    """Whoever runs the tests may ignore some, as `nohup` does, and a child inherits that."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def test_no_setting_of_the_users_changes_the_demo(project: Path, folder: Path) -> None:

@@ -17,7 +17,8 @@ from models import CONNECTS
 from rtms import clock
 from rtms.connect import ConnectLane
 from rtms.database import Database
-from rtms.intake import Intake, Taken
+from rtms.effects import Taken
+from rtms.intake import Intake
 from rtms.services import Services
 from sandbox import RecallSandbox, Stream, events
 from tests.integration.conftest import Rows, Zoom

@@ -1,0 +1,108 @@
+"""Group commit: threads that want to write at the same moment share one transaction.
+
+The first leads: it commits what is waiting, in one transaction. What comes meanwhile waits for
+the next one. So a commit's cost, most of it waiting for the disk, is paid once for many.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from rtms.database import DatabaseUnavailable, RowRefused
+
+_MOST = 64  # jobs a transaction: others want to write, too
+
+J = TypeVar("J")
+R = TypeVar("R")
+
+
+class GroupCommit(Generic[J, R]):
+    """Commits jobs in groups.
+
+    Args:
+        commit: does a group of jobs in one transaction, and returns their results in order.
+        patience: seconds that a job waits for its group's turn.
+    """
+
+    def __init__(self, commit: Callable[[Sequence[J]], Sequence[R]], *, patience: float) -> None:
+        self._commit = commit
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._waiting: list[_Job[J, R]] = []
+        self._is_led = False
+
+    def submit(self, job: J) -> R:
+        """Do a job. When this returns, it is committed.
+
+        Raises:
+            DatabaseUnavailable: it was not committed, as far as anyone can tell.
+        """
+        mine: _Job[J, R] = _Job(job)
+        with self._lock:
+            self._waiting.append(mine)
+            mine.leads = not self._is_led
+            self._is_led = True
+        if not mine.leads:
+            self._await_turn(mine)
+        if mine.leads:
+            self._lead()
+        return mine.result()
+
+    def _await_turn(self, mine: _Job[J, R]) -> None:
+        if mine.turn.acquire(timeout=self._patience):
+            return
+        with self._lock:
+            if mine in self._waiting and not mine.leads:
+                self._waiting.remove(mine)
+                raise DatabaseUnavailable("other threads have been writing for too long")
+        mine.turn.acquire()  # it is being committed at this moment
+
+    def _lead(self) -> None:
+        with self._lock:
+            group, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+        try:
+            self._do(group)
+        finally:
+            with self._lock:
+                self._is_led = bool(self._waiting)
+                if self._is_led:
+                    self._waiting[0].leads = True
+                    self._waiting[0].turn.release()
+            for done in group:
+                done.turn.release()
+
+    def _do(self, group: Sequence[_Job[J, R]]) -> None:
+        try:
+            results = self._commit([each.job for each in group])
+        except Exception as error:
+            the_database_is_away = isinstance(error, DatabaseUnavailable) and not isinstance(
+                error, RowRefused
+            )
+            if the_database_is_away or len(group) == 1:
+                for each in group:
+                    each.error = error
+            else:  # one of them is to blame: the others must not suffer for it
+                for each in group:
+                    self._do([each])
+        else:
+            for each, result in zip(group, results, strict=True):
+                each.results.append(result)
+
+
+class _Job(Generic[J, R]):
+    __slots__ = ("error", "job", "leads", "results", "turn")
+
+    def __init__(self, job: J) -> None:
+        self.job = job
+        self.turn = threading.Lock()
+        self.turn.acquire()
+        self.leads = False
+        self.results: list[R] = []
+        self.error: Exception = DatabaseUnavailable("the thread that was writing it ended")
+
+    def result(self) -> R:
+        if self.results:
+            return self.results[0]
+        raise self.error
