@@ -142,6 +142,7 @@ class MeetingDirectConnect(Base):
         Index("ix_followed", "due_at", **_where("state <> 'pending' AND due_at IS NOT NULL")),
         Index("ix_state", "state", "id"),
         Index("ix_received_at", "received_at"),
+        Index("ix_key_used_at", "key_used_at", **_where("key_used_at IS NOT NULL")),
         Index("ix_recall_id", "recall_id", **_where("recall_id IS NOT NULL")),
         # Recall's metadata names rows by id, so none is ever given out twice.
         {"sqlite_autoincrement": True},
@@ -325,6 +326,12 @@ class Gate(Base):
 
     name: Mapped[str] = mapped_column(String(16), primary_key=True)
     closed_until: Mapped[datetime]
+
+    # What Recall is believed to admit since it last refused: see rtms/pace.py.
+    creates: Mapped[int | None]
+    seconds: Mapped[float | None]
+    learned_at: Mapped[datetime | None]
+    confirmed: Mapped[int | None]
 
 
 # The same tables for statements that need no object: the hot path and the queue use these.

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from config import Config
 from models import CONNECTS, RECORDINGS
-from rtms import clock, downloads, hold, leases
+from rtms import clock, downloads, gates, hold, leases
 from rtms.database import AnyRow, Database, DatabaseUnavailable
 from rtms.downloads import DownloadError
 from rtms.hold import Hold, Lost
@@ -93,7 +93,7 @@ class ArchiveLane:
         owner = leases.new_owner()
 
         def job(connection: Connection) -> list[Archiving]:
-            self._database.serialize_on(connection, leases.RETRIEVE_GATE)
+            self._database.serialize_on(connection, gates.RETRIEVE_GATE)
             return leases.claim_paced(  # each asks Recall for its links
                 connection,
                 Archiving,
@@ -202,10 +202,10 @@ class ArchiveLane:
 
         def reserve(connection: Connection) -> float:
             now = clock.now()
-            self._database.serialize_on(connection, leases.RETRIEVE_GATE)
-            turn = max(leases.gate(connection, leases.RETRIEVE_GATE) or now, now)
+            self._database.serialize_on(connection, gates.RETRIEVE_GATE)
+            turn = max(gates.closed_until(connection, gates.RETRIEVE_GATE) or now, now)
             until = turn + timedelta(seconds=self._seconds_each)
-            leases.close_gate(connection, leases.RETRIEVE_GATE, until=until)
+            gates.close(connection, gates.RETRIEVE_GATE, until=until)
             return (turn - now).total_seconds()
 
         held.wait(self._database.write(reserve))
@@ -217,9 +217,7 @@ class ArchiveLane:
         except RecallError as error:
             if error.retry_after is not None:
                 until = clock.now() + timedelta(seconds=error.retry_after)
-                self._database.write(
-                    lambda c: leases.close_gate(c, leases.RETRIEVE_GATE, until=until)
-                )
+                self._database.write(lambda c: gates.close(c, gates.RETRIEVE_GATE, until=until))
             if error.status == 404:
                 raise NotArchived(
                     "Recall no longer has it (404): it was deleted there before it was stored.",

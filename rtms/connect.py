@@ -15,11 +15,12 @@ from sqlalchemy.engine import Connection
 
 from config import Config
 from models import CONNECTS, Happening, State
-from rtms import clock, leases, outbox
-from rtms.database import AnyRow, Database, DatabaseUnavailable
+from rtms import clock, gates, leases, outbox
+from rtms.database import PATIENCE, AnyRow, Database, DatabaseUnavailable
 from rtms.followup import first_look, first_look_while_live
+from rtms.group_commit import GroupCommit
 from rtms.leases import Leased
-from rtms.recall import Created, CreateOutcome, Recall
+from rtms.recall import Created, CreateOutcome, RateLimited, Recall
 from rtms.retry import Decision, decide
 from rtms.zoom import join_signature
 
@@ -45,11 +46,15 @@ class ConnectLane:
         self._recall = recall
         self._config = config
         self._listeners = outbox.listeners(config)
+        self._settling = GroupCommit(self._settle_all, patience=PATIENCE)
         self.threads = config.connect_threads
 
     def next_due(self) -> datetime | None:
         with self._database.read() as connection:
             due = leases.next_due(connection, Leased)
+            if due:
+                _, has_room_at = gates.peek_room_for_creates(connection, now=clock.now())
+                due = max(due, has_room_at or due)
             return min(filter(None, (due, leases.next_expiry(connection))), default=None)
 
     def lease(self, limit: int) -> Sequence[Leased]:
@@ -60,12 +65,12 @@ class ConnectLane:
             over = [*leases.expire(connection, now=now), *leases.abandon(connection, now=now)]
             for row in over:
                 self._note(connection, row.id, row.state, now)
-            opens_at = leases.gate(connection, leases.CREATE_GATE)
-            if opens_at and opens_at > now:
+            room, _ = gates.room_for_creates(self._database, connection, now=now)
+            if room == 0:
                 return over, []
             return over, leases.claim_pending(
                 connection,
-                limit=limit,
+                limit=limit if room is None else min(limit, room),
                 owner=owner,
                 now=now,
                 seconds=self._config.lease_seconds,
@@ -133,49 +138,61 @@ class ConnectLane:
 
     def _settle(self, job: Leased, outcome: CreateOutcome) -> None:
         """Write down what came of a try, if the row is still ours."""
-
-        def write(connection: Connection) -> tuple[AnyRow, Decision] | None:
-            row = connection.execute(
-                sa.select(
-                    CONNECTS.c.state,
-                    CONNECTS.c.attempts,
-                    CONNECTS.c.connect_by,
-                    CONNECTS.c.stopped_at,
-                    CONNECTS.c.received_at,
-                )
-                .where(CONNECTS.c.id == job.id, CONNECTS.c.lease_owner == job.lease_owner)
-                .with_for_update()
-            ).one_or_none()
-            if row is None:
-                return None
-            now = clock.now()
-            decision = decide(
-                outcome,
-                attempts=row.attempts,
-                now=now,
-                connect_by=row.connect_by,
-                stopped=row.stopped_at is not None,
-                jitter=random.random(),  # noqa: S311 - spreads load, guards nothing
-            )
-            change = _change(outcome, decision, row.attempts, now)
-            if row.state != State.PENDING:  # a newer connection took its place meanwhile
-                kept = ("state", "reason", "due_at")
-                change = {name: value for name, value in change.items() if name not in kept}
-                if isinstance(outcome, Created):
-                    change["due_at"] = first_look(now)
-            connection.execute(CONNECTS.update().where(CONNECTS.c.id == job.id).values(change))
-            if row.state == State.PENDING and decision.state != State.PENDING:
-                self._note(connection, job.id, decision.state, now)
-            if decision.gate_until:
-                leases.close_gate(connection, leases.CREATE_GATE, until=decision.gate_until)
-            return row, decision
-
+        settled = self._settling.submit((job, outcome))
         where = log.bind(row=job.id, stream=job.rtms_stream_id)
-        written = self._database.write(write)
-        if written is None:
+        if settled is None:
             where.warning("the lease was lost; the row's new owner repeats the request")
         else:
-            _tell(where, outcome, *written)
+            _tell(where, outcome, *settled)
+
+    def _settle_all(
+        self, tries: Sequence[tuple[Leased, CreateOutcome]]
+    ) -> Sequence[tuple[AnyRow, Decision] | None]:
+        return self._database.write(
+            lambda connection: [self._settle_one(connection, *each) for each in tries]
+        )
+
+    def _settle_one(
+        self, connection: Connection, job: Leased, outcome: CreateOutcome
+    ) -> tuple[AnyRow, Decision] | None:
+        row = connection.execute(
+            sa.select(
+                CONNECTS.c.state,
+                CONNECTS.c.attempts,
+                CONNECTS.c.connect_by,
+                CONNECTS.c.stopped_at,
+                CONNECTS.c.received_at,
+            )
+            .where(CONNECTS.c.id == job.id, CONNECTS.c.lease_owner == job.lease_owner)
+            .with_for_update()
+        ).one_or_none()
+        if row is None:
+            return None
+        now = clock.now()
+        opens_at = None
+        if isinstance(outcome, RateLimited):
+            opens_at = gates.refuse_create(
+                self._database, connection, job.id, retry_after=outcome.retry_after, now=now
+            )
+        decision = decide(
+            outcome,
+            attempts=row.attempts,
+            now=now,
+            connect_by=row.connect_by,
+            stopped=row.stopped_at is not None,
+            jitter=random.random(),  # noqa: S311 - spreads load, guards nothing
+            opens_at=opens_at,
+        )
+        change = _change(outcome, decision, row.attempts, now)
+        if row.state != State.PENDING:  # a newer connection took its place meanwhile
+            kept = ("state", "reason", "due_at")
+            change = {name: value for name, value in change.items() if name not in kept}
+            if isinstance(outcome, Created):
+                change["due_at"] = first_look(now)
+        connection.execute(CONNECTS.update().where(CONNECTS.c.id == job.id).values(change))
+        if row.state == State.PENDING and decision.state != State.PENDING:
+            self._note(connection, job.id, decision.state, now)
+        return row, decision
 
 
 def _change(

@@ -1,4 +1,4 @@
-"""The table as a queue: which rows are due, whose they are, and Recall's gates.
+"""The table as a queue: which rows are due, and whose they are.
 
 Statements for use inside a transaction; every one takes the moment it is to be judged by.
 """
@@ -16,11 +16,9 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from models import CONNECTS, GATES, NOTIFICATIONS, RECORDINGS, Reason, State
-from rtms.database import AnyRow, insert_into
-
-CREATE_GATE = "create"
-RETRIEVE_GATE = "retrieve"
+from models import CONNECTS, NOTIFICATIONS, RECORDINGS, Reason, State
+from rtms import gates
+from rtms.database import AnyRow
 
 # Recall keeps an answer under its key for an hour (Recall: idempotency). Later the same key would
 # connect a second time and kick the first connection out, so it is not used that long.
@@ -110,7 +108,7 @@ _ORDER: dict[type, sa.ColumnElement[Any]] = {
     Telling: NOTIFICATIONS.c.due_at,
     Archiving: RECORDINGS.c.expires_at.nulls_last(),
 }
-_GATES = {Leased: CREATE_GATE, Followed: RETRIEVE_GATE, Archiving: RETRIEVE_GATE}
+_GATES = {Followed: gates.RETRIEVE_GATE, Archiving: gates.RETRIEVE_GATE}
 
 
 def new_owner() -> str:
@@ -125,7 +123,7 @@ def next_due(connection: Connection, kind: type[L]) -> datetime | None:
         (table.c.leased_until.is_(None), _DUE_AT[table]), else_=table.c.leased_until
     )
     due: datetime | None = connection.scalar(sa.select(sa.func.min(wanted_at)).where(_WHICH[kind]))
-    opens_at = gate(connection, _GATES[kind]) if kind in _GATES else None
+    opens_at = gates.closed_until(connection, _GATES[kind]) if kind in _GATES else None
     return max(due, opens_at) if due and opens_at else due
 
 
@@ -183,13 +181,13 @@ def claim_paced(
         seconds: how long the lease lasts.
         seconds_each: seconds from one request to the next.
     """
-    opens_at = gate(connection, _GATES[kind])
+    opens_at = gates.closed_until(connection, _GATES[kind])
     if opens_at and opens_at > now:
         return []
     rows = claim(connection, kind, limit=limit, owner=owner, now=now, seconds=seconds)
     if rows:
         until = now + timedelta(seconds=len(rows) * seconds_each)
-        close_gate(connection, _GATES[kind], until=until)
+        gates.close(connection, _GATES[kind], until=until)
     return rows
 
 
@@ -288,26 +286,6 @@ def abandon(connection: Connection, *, now: datetime) -> Sequence[AnyRow]:
         "is not known. Recall has forgotten the request by now, so repeating it could kick out a "
         "connection that lives. Look in Recall for the metadata meeting_direct_connect_id with "
         "this row's id; if it is not there, `flask meetings retry` connects anew.",
-    )
-
-
-def gate(connection: Connection, name: str) -> datetime | None:
-    """Until when nobody is to make such requests, whoever said so; None where nobody has."""
-    closed_until: datetime | None = connection.scalar(
-        sa.select(GATES.c.closed_until).where(GATES.c.name == name)
-    )
-    return closed_until
-
-
-def close_gate(connection: Connection, name: str, *, until: datetime) -> None:
-    """Let no process ask before a moment; a later moment that another one set stays."""
-    statement = insert_into(connection, GATES).values(name=name, closed_until=until)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[GATES.c.name],
-            set_={"closed_until": statement.excluded.closed_until},
-            where=GATES.c.closed_until < statement.excluded.closed_until,
-        )
     )
 
 

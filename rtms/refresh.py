@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from config import Config
 from models import CONNECTS, RECORDINGS, Happening, Listener, Reason, State
-from rtms import clock, leases, outbox
+from rtms import clock, gates, leases, outbox
 from rtms.database import AnyRow, Database, insert_into
 from rtms.followup import Standing, next_look, stand
 from rtms.leases import Followed
@@ -51,7 +51,7 @@ class RefreshLane:
         owner = leases.new_owner()
 
         def job(connection: Connection) -> list[Followed]:
-            self._database.serialize_on(connection, leases.RETRIEVE_GATE)
+            self._database.serialize_on(connection, gates.RETRIEVE_GATE)
             return leases.claim_paced(
                 connection,
                 Followed,
@@ -111,7 +111,7 @@ def refresh(
         now = clock.now()
         if trouble and trouble.retry_after is not None:
             until = now + timedelta(seconds=trouble.retry_after)
-            leases.close_gate(connection, leases.RETRIEVE_GATE, until=until)
+            gates.close(connection, gates.RETRIEVE_GATE, until=until)
         row = _locked(connection, id, owner)
         if row is None:
             return None

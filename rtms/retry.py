@@ -12,7 +12,6 @@ from rtms.recall import Created, CreateOutcome, NotDone, OutcomeUnknown, RateLim
 _FIRST_WAIT = 0.5  # seconds; doubled with every try
 _LONGEST_WAIT = 8.0  # seconds; the pool behind a 507 is refilled within seconds to two minutes
 _LAST_TRY_LEAD = 1.0  # seconds before the window closes
-_SHORTEST_GATE = 0.5  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +23,6 @@ class Decision:
     due_at: datetime | None = None
     is_try: bool = True  # whether it counts as one
     new_key: bool = False
-    gate_until: datetime | None = None  # nobody is to ask Recall before
     error: str | None = None
 
 
@@ -36,6 +34,7 @@ def decide(
     connect_by: datetime,
     stopped: bool,
     jitter: float,
+    opens_at: datetime | None = None,
 ) -> Decision:
     """Decide what becomes of a row after a try.
 
@@ -46,19 +45,18 @@ def decide(
         connect_by: when the window closes.
         stopped: whether the stream was stopped meanwhile.
         jitter: from 0 to 1; spreads the tries of many rows.
+        opens_at: when Recall's gate opens, after a 429.
     """
     match outcome:
         case Created():
             return Decision(state=State.ENDED if stopped else State.CONNECTED)
         case Refused(error=error):
             return Decision(state=State.FAILED, reason=Reason.REFUSED, new_key=True, error=error)
-        case RateLimited(retry_after=seconds, error=error):
-            opens_at = now + timedelta(seconds=max(seconds, _SHORTEST_GATE))
+        case RateLimited(error=error):
             return replace(
-                _after_a_429(attempts, now, connect_by, opens_at, stopped, error),
+                _after_a_429(attempts, now, connect_by, opens_at or now, stopped, error),
                 is_try=False,
                 new_key=True,
-                gate_until=opens_at,
             )
         case NotDone(retry_after=seconds, error=error):
             due_at = _next_try(attempts, seconds, now, connect_by, jitter)

@@ -24,7 +24,7 @@ from sqlalchemy.engine import Connection
 
 from config import ROOT, Config, ConfigError
 from models import CONNECTS, NOTIFICATIONS, RECORDINGS
-from rtms import archive, clock, hold, leases
+from rtms import archive, clock, gates, hold
 from rtms.archive import next_try
 from rtms.database import Database
 from rtms.services import Services
@@ -265,7 +265,7 @@ def test_its_retrieves_keep_the_common_pace(
     finish(recall, zoom, its, rows)
     archived(its)
     with its.database.read() as connection:
-        opens_at = leases.gate(connection, leases.RETRIEVE_GATE)
+        opens_at = gates.closed_until(connection, gates.RETRIEVE_GATE)
     first, second = retrieves(recall)[-2:]
     assert opens_at
     assert opens_at > datetime.fromtimestamp(second.at, UTC) + timedelta(seconds=0.8)

@@ -12,7 +12,7 @@ from flask.testing import FlaskCliRunner
 
 from config import Config
 from models import CONNECTS, GATES
-from rtms import clock, leases
+from rtms import clock, gates, leases
 from rtms.connect import ConnectLane
 from rtms.database import Database
 from rtms.leases import Leased
@@ -356,7 +356,7 @@ def test_a_drain_that_runs_out_of_time_hands_its_leases_back(
 
 def test_the_gate_keeps_the_later_of_two_moments(its: Services) -> None:
     later, sooner = clock.now(), clock.now().replace(year=2020)
-    its.database.write(lambda c: leases.close_gate(c, leases.CREATE_GATE, until=later))
-    its.database.write(lambda c: leases.close_gate(c, leases.CREATE_GATE, until=sooner))
+    its.database.write(lambda c: gates.close(c, gates.CREATE_GATE, until=later))
+    its.database.write(lambda c: gates.close(c, gates.CREATE_GATE, until=sooner))
     with its.database.read() as connection:
         assert connection.scalar(sa.select(GATES.c.closed_until)) == later

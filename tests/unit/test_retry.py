@@ -19,6 +19,9 @@ CREATED = Created(recall_id="r-1", status="joining", sub_code=None)
 REFUSED = Refused(error="Recall answered 402.")
 
 
+OPENS_AT = NOW + timedelta(seconds=5)  # where a 429 closed the gate
+
+
 def limited(seconds: float = 5.0) -> RateLimited:
     return RateLimited(retry_after=seconds, error="Recall answered 429.")
 
@@ -47,6 +50,7 @@ def after(
         connect_by=NOW + timedelta(seconds=left),
         stopped=stopped,
         jitter=jitter,
+        opens_at=OPENS_AT,
     )
 
 
@@ -174,51 +178,27 @@ def test_a_short_retry_after_does_not_make_the_tries_denser() -> None:
     )
 
 
-# 429: one gate for everyone, and no try of the row that met it
-
-
-@pytest.mark.parametrize("seconds", [1, 5, 59, 61, 3600])
-@pytest.mark.parametrize("attempts", [0, 3])
-def test_a_429_closes_the_gate_as_long_as_recall_says(seconds: float, attempts: int) -> None:
-    decision = after(limited(seconds), attempts=attempts)
-    assert decision.gate_until == NOW + timedelta(seconds=seconds)
-    # Its turn comes when the gate opens, even where that is after the window: see below.
-    assert wait(decision) == seconds
-
-
-def test_a_429_that_names_no_wait_still_closes_the_gate() -> None:
-    decision = after(limited(0))
-    assert decision.gate_until is not None
-    assert 0 < (decision.gate_until - NOW).total_seconds() <= 1
+# 429: no try of the row that met it, whose turn comes when the gate opens
 
 
 @pytest.mark.parametrize("stopped", [False, True])
 @pytest.mark.parametrize("left", [60, 0, -300])
 @pytest.mark.parametrize("attempts", [0, 1])
-def test_a_429_closes_the_gate_and_is_no_try_whenever_it_comes(
-    attempts: int, left: float, stopped: bool
-) -> None:
-    decision = after(limited(), attempts=attempts, left=left, stopped=stopped)
-    assert decision.gate_until == NOW + timedelta(seconds=5)
-    assert not decision.is_try
+def test_a_429_is_no_try_whenever_it_comes(attempts: int, left: float, stopped: bool) -> None:
+    assert not after(limited(), attempts=attempts, left=left, stopped=stopped).is_try
 
 
 @pytest.mark.parametrize("left", [60, 1, 0, -1, -300])
 def test_a_first_try_that_met_a_429_is_still_owed_however_late(left: float) -> None:
     decision = after(limited(), attempts=0, left=left)
     assert decision.state == State.PENDING
-    assert decision.due_at == decision.gate_until
+    assert decision.due_at == OPENS_AT
 
 
 @pytest.mark.parametrize("left", [0, -1, -300])
 def test_a_later_try_that_met_a_429_is_not_owed_after_the_window(left: float) -> None:
     decision = after(limited(), attempts=1, left=left)
     assert (decision.state, decision.reason) == (State.FAILED, Reason.WINDOW_EXPIRED)
-
-
-@pytest.mark.parametrize("outcome", [CREATED, REFUSED, not_done(30), unknown(30)])
-def test_nothing_but_a_429_closes_the_gate(outcome: CreateOutcome) -> None:
-    assert after(outcome).gate_until is None
 
 
 # Whatever comes
@@ -252,6 +232,7 @@ def test_the_policy_holds_for_every_input(
         connect_by=connect_by,
         stopped=stopped,
         jitter=jitter,
+        opens_at=now + timedelta(seconds=5),
     )
     # A row says what it wants: the next try's moment where it is pending, a reason where it failed.
     assert (decision.due_at is not None) == (decision.state == State.PENDING)
@@ -264,4 +245,3 @@ def test_the_policy_holds_for_every_input(
         assert not decision.new_key
     if decision.state == State.PENDING and isinstance(outcome, NotDone | RateLimited):
         assert decision.new_key
-    assert (decision.gate_until is not None) == isinstance(outcome, RateLimited)

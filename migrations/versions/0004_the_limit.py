@@ -1,4 +1,4 @@
-"""Indexes that a new row need not enter, and delivery keys that lie side by side on the disk."""
+"""Recall's limit as it was learned; fewer indexes for a new row to enter."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -66,9 +66,22 @@ def upgrade() -> None:
         **_where(f"meeting_slot IS NOT NULL AND {LIVE}"),
     )
     _rename_keys("event:stream:ts", "ts:event:stream")
+    op.create_index(
+        "ix_key_used_at", CONNECTS, ["key_used_at"], **_where("key_used_at IS NOT NULL")
+    )
+    for column in (
+        sa.Column("creates", sa.Integer(), nullable=True),
+        sa.Column("seconds", sa.Double(), nullable=True),
+        sa.Column("learned_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("confirmed", sa.Integer(), nullable=True),
+    ):
+        op.add_column("gates", column)
 
 
 def downgrade() -> None:
+    for column in ("confirmed", "learned_at", "seconds", "creates"):
+        op.drop_column("gates", column)
+    op.drop_index("ix_key_used_at", CONNECTS)
     _rename_keys("ts:event:stream", "event:stream:ts")
     op.drop_index("uq_live_slot", CONNECTS)
     op.drop_index("ix_recall_id", CONNECTS)

@@ -1,0 +1,110 @@
+"""Recall's gates: while one is closed, no process asks. Statements for use inside a transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from models import CONNECTS, GATES
+from rtms import pace
+from rtms.database import Database, insert_into
+from rtms.pace import Limit, Sent
+
+CREATE_GATE = "create"
+RETRIEVE_GATE = "retrieve"
+
+
+def closed_until(connection: Connection, name: str) -> datetime | None:
+    """Until when nobody is to make such requests, whoever said so; None where nobody has."""
+    until: datetime | None = connection.scalar(
+        sa.select(GATES.c.closed_until).where(GATES.c.name == name)
+    )
+    return until
+
+
+def close(connection: Connection, name: str, *, until: datetime) -> None:
+    """Let no process ask before a moment; a later moment that another one set stays."""
+    statement = insert_into(connection, GATES).values(name=name, closed_until=until)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[GATES.c.name],
+            set_={"closed_until": statement.excluded.closed_until},
+            where=GATES.c.closed_until < statement.excluded.closed_until,
+        )
+    )
+
+
+def room_for_creates(
+    database: Database, connection: Connection, *, now: datetime
+) -> tuple[int | None, datetime | None]:
+    """How many creates may leave for Recall: see `pace.room`. Where a limit is known, this
+    transaction becomes the only one that counts, so that all processes together keep to it."""
+    if _limit(connection) is not None:
+        database.serialize_on(connection, CREATE_GATE)
+    return peek_room_for_creates(connection, now=now)
+
+
+def peek_room_for_creates(
+    connection: Connection, *, now: datetime
+) -> tuple[int | None, datetime | None]:
+    """The same, for a transaction that only wants to know."""
+    until = closed_until(connection, CREATE_GATE)
+    if until and until > now:
+        return 0, until
+    limit = _limit(connection)
+    sent = _sent(connection, since=now - pace.window(limit)) if limit else []
+    return pace.room(limit, sent, now=now)
+
+
+def refuse_create(
+    database: Database, connection: Connection, id: int, *, retry_after: float, now: datetime
+) -> datetime:
+    """Note that Recall refused a create for now (429), and close the gate for every process.
+
+    Args:
+        id: the row whose create it was.
+        retry_after: seconds, as Recall names them.
+
+    Returns:
+        When the gate opens.
+    """
+    database.serialize_on(connection, CREATE_GATE)
+    sent = _sent(connection, since=now - timedelta(seconds=pace.MINUTE), but=id)
+    limit, opens_at = pace.learn(sent, retry_after=retry_after, now=now, before=_limit(connection))
+    close(connection, CREATE_GATE, until=opens_at)
+    connection.execute(
+        GATES.update()
+        .where(GATES.c.name == CREATE_GATE)
+        .values(
+            creates=limit.creates,
+            seconds=limit.seconds,
+            learned_at=limit.learned_at,
+            confirmed=limit.confirmed,
+        )
+    )
+    return opens_at
+
+
+def _limit(connection: Connection) -> Limit | None:
+    row = connection.execute(sa.select(GATES).where(GATES.c.name == CREATE_GATE)).one_or_none()
+    if row is None or row.learned_at is None:
+        return None
+    return Limit(
+        creates=row.creates,
+        seconds=row.seconds,
+        learned_at=row.learned_at,
+        confirmed=row.confirmed,
+    )
+
+
+def _sent(connection: Connection, *, since: datetime, but: int = 0) -> list[Sent]:
+    """The creates since a moment that were not refused, oldest first: a refusal takes the key, and
+    with it the moment at which it was first used."""
+    rows = connection.execute(
+        sa.select(CONNECTS.c.key_used_at, CONNECTS.c.recall_id.is_not(None).label("admitted"))
+        .where(CONNECTS.c.key_used_at > since, CONNECTS.c.id != but)
+        .order_by(CONNECTS.c.key_used_at)
+    )
+    return [Sent(at=row.key_used_at, admitted=row.admitted) for row in rows]
