@@ -26,6 +26,7 @@ from rtms.zoom import join_signature
 
 CONNECT_LANE = "connect"
 _DATABASE_PAUSE = 0.5  # seconds
+_SWEEP_EVERY = 0.5  # seconds
 
 _HAPPENINGS: dict[str, Happening] = {
     State.CONNECTED: Happening.STREAM_CONNECTED,
@@ -47,6 +48,7 @@ class ConnectLane:
         self._config = config
         self._listeners = outbox.listeners(config)
         self._settling = GroupCommit(self._settle_all, patience=PATIENCE)
+        self._sweep_at = 0.0  # monotonic
         self.threads = config.connect_threads
 
     def next_due(self) -> datetime | None:
@@ -59,12 +61,13 @@ class ConnectLane:
 
     def lease(self, limit: int) -> Sequence[Leased]:
         owner = leases.new_owner()
+        sweeps = time.monotonic() >= self._sweep_at
+        if sweeps:
+            self._sweep_at = time.monotonic() + _SWEEP_EVERY
 
         def job(connection: Connection) -> tuple[list[AnyRow], list[Leased]]:
             now = clock.now()
-            over = [*leases.expire(connection, now=now), *leases.abandon(connection, now=now)]
-            for row in over:
-                self._note(connection, row.id, row.state, now)
+            over = self._sweep(connection, now) if sweeps else []
             room, _ = gates.room_for_creates(self._database, connection, now=now)
             if room == 0:
                 return over, []
@@ -87,6 +90,13 @@ class ConnectLane:
                 error=row.last_error,
             )
         return leased
+
+    def _sweep(self, connection: Connection, now: datetime) -> list[AnyRow]:
+        """Give up the rows that no try can help any more."""
+        over = [*leases.expire(connection, now=now), *leases.abandon(connection, now=now)]
+        for row in over:
+            self._note(connection, row.id, row.state, now)
+        return over
 
     def hand_back(self, jobs: Sequence[Leased]) -> None:
         self._database.write(lambda connection: leases.hand_back(connection, jobs, now=clock.now()))

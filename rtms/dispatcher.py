@@ -212,4 +212,5 @@ class _Runner(Generic[J]):
                 was_full = len(self._in_flight) >= self._lane.threads
                 del self._in_flight[id(job)]
                 self._woken = self._woken or was_full
-                self._changed.notify_all()
+                if was_full or self._draining:
+                    self._changed.notify_all()

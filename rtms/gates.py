@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from models import CONNECTS, GATES
 from rtms import pace
-from rtms.database import Database, insert_into
+from rtms.database import AnyRow, Database, insert_into
 from rtms.pace import Limit, Sent
 
 CREATE_GATE = "create"
@@ -41,7 +41,7 @@ def room_for_creates(
 ) -> tuple[int | None, datetime | None]:
     """How many creates may leave for Recall: see `pace.room`. Where a limit is known, this
     transaction becomes the only one that counts, so that all processes together keep to it."""
-    if _limit(connection) is not None:
+    if not database.is_sqlite and _gate(connection):
         database.serialize_on(connection, CREATE_GATE)
     return peek_room_for_creates(connection, now=now)
 
@@ -50,10 +50,10 @@ def peek_room_for_creates(
     connection: Connection, *, now: datetime
 ) -> tuple[int | None, datetime | None]:
     """The same, for a transaction that only wants to know."""
-    until = closed_until(connection, CREATE_GATE)
-    if until and until > now:
-        return 0, until
-    limit = _limit(connection)
+    gate = _gate(connection)
+    if gate and gate.closed_until > now:
+        return 0, gate.closed_until
+    limit = _limit(gate)
     sent = _sent(connection, since=now - pace.window(limit)) if limit else []
     return pace.room(limit, sent, now=now)
 
@@ -72,7 +72,9 @@ def refuse_create(
     """
     database.serialize_on(connection, CREATE_GATE)
     sent = _sent(connection, since=now - timedelta(seconds=pace.MINUTE), but=id)
-    limit, opens_at = pace.learn(sent, retry_after=retry_after, now=now, before=_limit(connection))
+    limit, opens_at = pace.learn(
+        sent, retry_after=retry_after, now=now, before=_limit(_gate(connection))
+    )
     close(connection, CREATE_GATE, until=opens_at)
     connection.execute(
         GATES.update()
@@ -87,15 +89,18 @@ def refuse_create(
     return opens_at
 
 
-def _limit(connection: Connection) -> Limit | None:
-    row = connection.execute(sa.select(GATES).where(GATES.c.name == CREATE_GATE)).one_or_none()
-    if row is None or row.learned_at is None:
+def _gate(connection: Connection) -> AnyRow | None:
+    return connection.execute(sa.select(GATES).where(GATES.c.name == CREATE_GATE)).one_or_none()
+
+
+def _limit(gate: AnyRow | None) -> Limit | None:
+    if gate is None or gate.learned_at is None:
         return None
     return Limit(
-        creates=row.creates,
-        seconds=row.seconds,
-        learned_at=row.learned_at,
-        confirmed=row.confirmed,
+        creates=gate.creates,
+        seconds=gate.seconds,
+        learned_at=gate.learned_at,
+        confirmed=gate.confirmed,
     )
 
 

@@ -139,27 +139,30 @@ def next_expiry(connection: Connection) -> datetime | None:
 def claim_pending(
     connection: Connection, *, limit: int, owner: str, now: datetime, seconds: float
 ) -> list[Leased]:
-    """Lease at most `limit` due pending rows. Those that can still be saved come first, in the
-    order in which their windows close; then those whose window has closed before their first try.
+    """Lease at most `limit` due pending rows: those that can still be saved, in the order in which
+    their windows close; where there is none, those whose window closed before their first try.
 
     Args:
         owner: a new name, see `new_owner`.
         seconds: how long the lease lasts.
     """
-    leased: list[Leased] = []
-    for which in (CONNECTS.c.connect_by > now, CONNECTS.c.connect_by <= now):
-        if len(leased) < limit:
-            leased += claim(
-                connection,
-                Leased,
-                which,
-                limit=limit - len(leased),
-                owner=owner,
-                now=now,
-                seconds=seconds,
-                key_used_at=sa.func.coalesce(CONNECTS.c.key_used_at, now),
-            )
-    return leased
+    in_time = CONNECTS.c.connect_by > now
+    first_tries = sa.and_(CONNECTS.c.connect_by <= now, sa.not_(_HAD_ITS_TRY))
+    for which in (in_time, first_tries):
+        leased = claim(
+            connection,
+            Leased,
+            which,
+            sa.or_(CONNECTS.c.key_used_at.is_(None), CONNECTS.c.key_used_at > now - KEY_LIFETIME),
+            limit=limit,
+            owner=owner,
+            now=now,
+            seconds=seconds,
+            key_used_at=sa.func.coalesce(CONNECTS.c.key_used_at, now),
+        )
+        if leased:
+            return leased
+    return []
 
 
 def claim_paced(

@@ -25,12 +25,14 @@ log = structlog.get_logger()
 @blueprint.post("/zoom-webhook")
 def zoom_webhook() -> tuple[Response, int]:
     """Take in one of Zoom's deliveries, or answer its challenge."""
-    config = services().config
+    its = services()
+    config = its.config
     raw = _raw()
     body = bodies.decode_body(raw)
     is_challenge = body["event"] == zoom.CHALLENGE_EVENT
-    timestamp = request.headers.get("x-zm-request-timestamp", "")
-    signature = request.headers.get("x-zm-signature", "")
+    headers = request.headers
+    timestamp = headers.get("x-zm-request-timestamp", "")
+    signature = headers.get("x-zm-signature", "")
     token = config.zoom_secret_tokens[0]
     if timestamp or signature or not is_challenge:  # only a challenge may come unsigned
         token = zoom.verify(
@@ -46,7 +48,7 @@ def zoom_webhook() -> tuple[Response, int]:
         answer = zoom.answer_challenge(body, token)
         log.info("zoom validates the endpoint")
         return jsonify(answer), 200
-    return _take_in(services(), body)
+    return _take_in(its, body, headers.get("x-zm-trackingid", "")[:255])
 
 
 @blueprint.post("/recall-webhook")
@@ -84,8 +86,7 @@ def _raw() -> bytes:
     return raw
 
 
-def _take_in(to: Services, body: dict[str, Any]) -> tuple[Response, int]:
-    tracking_id = request.headers.get("x-zm-trackingid", "")[:255]
+def _take_in(to: Services, body: dict[str, Any], tracking_id: str) -> tuple[Response, int]:
     tracking_id = tracking_id if tracking_id.isprintable() else ""
     taken = to.intake.take(body, tracking_id or None)
     # Committed. From here on nothing may keep Zoom from its 200.
