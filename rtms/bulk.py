@@ -1,7 +1,7 @@
-"""INSERTs of many rows with one statement whose text is made once.
+"""Statements about many rows whose text is made once for each number of rows.
 
-SQLAlchemy compiles such a statement anew for each number of rows, which costs more than the
-database takes to do it.
+SQLAlchemy puts such a text together anew each time, which costs more than the database takes to do
+what it says.
 """
 
 from __future__ import annotations
@@ -47,8 +47,7 @@ class BulkInsert:
         return result.all() if result.returns_rows else []
 
     def _make_text(self, engine: str, rows: int) -> str:
-        place = "?" if engine == "sqlite" else "%s"
-        row = f"({', '.join([place] * len(self._columns))})"
+        row = f"({_places(engine, len(self._columns))})"
         return (
             f"INSERT INTO {self._table.name} ({', '.join(self._columns)}) "  # noqa: S608 - our names
             f"VALUES {', '.join([row] * rows)} {self._then}"
@@ -58,3 +57,32 @@ class BulkInsert:
         """How each column's values are turned into what the driver takes."""
         types = ((name, self._table.c[name].type.dialect_impl(dialect)) for name in self._columns)
         return [(name, type_.bind_processor(dialect)) for name, type_ in types]
+
+
+class BulkFind:
+    """Which of some texts stand in a column of some tables.
+
+    Args:
+        columns: the columns to look into.
+    """
+
+    def __init__(self, *columns: sa.Column[str]) -> None:
+        self._columns = columns
+        self._text = lru_cache(maxsize=256)(self._make_text)
+
+    def execute(self, connection: Connection, texts: Sequence[str]) -> set[str]:
+        """Those of the texts, at least one, that stand in any of the columns."""
+        statement = self._text(connection.dialect.name, len(texts))
+        found = connection.exec_driver_sql(statement, tuple(texts) * len(self._columns))
+        return {row[0] for row in found}
+
+    def _make_text(self, engine: str, texts: int) -> str:
+        return " UNION ALL ".join(
+            f"SELECT {column.name} FROM {column.table.name} "  # noqa: S608 - our names
+            f"WHERE {column.name} IN ({_places(engine, texts)})"
+            for column in self._columns
+        )
+
+
+def _places(engine: str, values: int) -> str:
+    return ", ".join(["?" if engine == "sqlite" else "%s"] * values)

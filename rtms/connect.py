@@ -6,7 +6,7 @@ import random
 import time
 import uuid
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,7 +26,7 @@ from rtms.zoom import join_signature
 
 CONNECT_LANE = "connect"
 _DATABASE_PAUSE = 0.5  # seconds
-_SWEEP_EVERY = 0.5  # seconds
+_SWEEP_EVERY = timedelta(seconds=0.5)
 
 _HAPPENINGS: dict[str, Happening] = {
     State.CONNECTED: Happening.STREAM_CONNECTED,
@@ -48,22 +48,25 @@ class ConnectLane:
         self._config = config
         self._listeners = outbox.listeners(config)
         self._settling = GroupCommit(self._settle_all, patience=PATIENCE)
-        self._sweep_at = 0.0  # monotonic
+        self._window = timedelta(seconds=config.connect_window_seconds)
+        self._swept_at = datetime.min.replace(tzinfo=UTC)
         self.threads = config.connect_threads
 
     def next_due(self) -> datetime | None:
         with self._database.read() as connection:
-            due = leases.next_due(connection, Leased)
+            now = clock.now()
+            due = leases.next_pending(connection, now=now, window=self._window)
             if due:
-                _, has_room_at = gates.peek_room_for_creates(connection, now=clock.now())
+                _, has_room_at = gates.peek_room_for_creates(connection, now=now)
                 due = max(due, has_room_at or due)
             return min(filter(None, (due, leases.next_expiry(connection))), default=None)
 
     def lease(self, limit: int) -> Sequence[Leased]:
         owner = leases.new_owner()
-        sweeps = time.monotonic() >= self._sweep_at
+        # Not by the clock's order: it may be set back.
+        sweeps = not timedelta(0) <= clock.now() - self._swept_at < _SWEEP_EVERY
         if sweeps:
-            self._sweep_at = time.monotonic() + _SWEEP_EVERY
+            self._swept_at = clock.now()
 
         def job(connection: Connection) -> tuple[list[AnyRow], list[Leased]]:
             now = clock.now()
@@ -77,6 +80,7 @@ class ConnectLane:
                 owner=owner,
                 now=now,
                 seconds=self._config.lease_seconds,
+                window=self._window,
             )
 
         over, leased = self._database.write(job)
@@ -93,7 +97,11 @@ class ConnectLane:
 
     def _sweep(self, connection: Connection, now: datetime) -> list[AnyRow]:
         """Give up the rows that no try can help any more."""
-        over = [*leases.expire(connection, now=now), *leases.abandon(connection, now=now)]
+        over = [
+            row
+            for give_up in (leases.expire, leases.abandon, leases.overtake)
+            for row in give_up(connection, now=now)
+        ]
         for row in over:
             self._note(connection, row.id, row.state, now)
         return over
@@ -104,26 +112,7 @@ class ConnectLane:
             log.warning("handed back in flight", row=job.id, stream=job.rtms_stream_id)
 
     def work(self, job: Leased) -> None:
-        outcome = self._recall.create_direct_connect(
-            zoom_rtms={
-                "meeting_uuid": job.meeting_uuid,
-                "rtms_stream_id": job.rtms_stream_id,
-                "server_urls": job.server_urls,
-                "signature": join_signature(
-                    self._config.zoom_client_id,
-                    self._config.zoom_client_secret,
-                    meeting_uuid=job.meeting_uuid,
-                    rtms_stream_id=job.rtms_stream_id,
-                ),
-            },
-            recording_config=self._config.recording_config,
-            # So that a connection whose answer was lost can still be matched with its row.
-            metadata={
-                "rtms_stream_id": job.rtms_stream_id,
-                "meeting_direct_connect_id": str(job.id),
-            },
-            idempotency_key=job.idempotency_key,
-        )
+        outcome = self._recall.create_direct_connect(**self.request(job))
         while True:
             try:
                 return self._settle(job, outcome)
@@ -139,6 +128,29 @@ class ConnectLane:
                     return None
                 where.warning("the database is away; trying to write again", error=str(error))
                 time.sleep(_DATABASE_PAUSE)
+
+    def request(self, job: Leased) -> dict[str, Any]:
+        """What to ask Recall for."""
+        return {
+            "zoom_rtms": {
+                "meeting_uuid": job.meeting_uuid,
+                "rtms_stream_id": job.rtms_stream_id,
+                "server_urls": job.server_urls,
+                "signature": join_signature(
+                    self._config.zoom_client_id,
+                    self._config.zoom_client_secret,
+                    meeting_uuid=job.meeting_uuid,
+                    rtms_stream_id=job.rtms_stream_id,
+                ),
+            },
+            "recording_config": self._config.recording_config,
+            # So that a connection whose answer was lost can still be matched with its row.
+            "metadata": {
+                "rtms_stream_id": job.rtms_stream_id,
+                "meeting_direct_connect_id": str(job.id),
+            },
+            "idempotency_key": job.idempotency_key,
+        }
 
     def _note(self, connection: Connection, id: int, state: str, now: datetime) -> None:
         """Note that the user's own code is to be told, where it wants to know."""
@@ -156,10 +168,11 @@ class ConnectLane:
             _tell(where, outcome, *settled)
 
     def _settle_all(
-        self, tries: Sequence[tuple[Leased, CreateOutcome]]
+        self, tries: Sequence[tuple[Leased, CreateOutcome]], give_up_at: float
     ) -> Sequence[tuple[AnyRow, Decision] | None]:
         return self._database.write(
-            lambda connection: [self._settle_one(connection, *each) for each in tries]
+            lambda connection: [self._settle_one(connection, *each) for each in tries],
+            give_up_at=give_up_at,
         )
 
     def _settle_one(
@@ -172,8 +185,9 @@ class ConnectLane:
                 CONNECTS.c.connect_by,
                 CONNECTS.c.stopped_at,
                 CONNECTS.c.received_at,
+                CONNECTS.c.superseded_by,
             )
-            .where(CONNECTS.c.id == job.id, CONNECTS.c.lease_owner == job.lease_owner)
+            .where(CONNECTS.c.id == job.id, _may_settle(job, outcome))
             .with_for_update()
         ).one_or_none()
         if row is None:
@@ -194,15 +208,27 @@ class ConnectLane:
             opens_at=opens_at,
         )
         change = _change(outcome, decision, row.attempts, now)
-        if row.state != State.PENDING:  # a newer connection took its place meanwhile
+        if row.superseded_by is not None:  # a newer connection took its place meanwhile
             kept = ("state", "reason", "due_at")
             change = {name: value for name, value in change.items() if name not in kept}
             if isinstance(outcome, Created):
                 change["due_at"] = first_look(now)
         connection.execute(CONNECTS.update().where(CONNECTS.c.id == job.id).values(change))
-        if row.state == State.PENDING and decision.state != State.PENDING:
+        if row.superseded_by is None and decision.state != State.PENDING:
             self._note(connection, job.id, decision.state, now)
         return row, decision
+
+
+def _may_settle(job: Leased, outcome: CreateOutcome) -> sa.ColumnElement[bool]:
+    """Whoever holds the lease says what came of the row. But that Recall made the connection is a
+    fact whoever heard of it, and a row that lost it would be a recording that nobody follows."""
+    ours = CONNECTS.c.lease_owner == job.lease_owner
+    if not isinstance(outcome, Created):
+        return ours
+    return sa.or_(
+        ours,
+        sa.and_(CONNECTS.c.idempotency_key == job.idempotency_key, CONNECTS.c.recall_id.is_(None)),
+    )
 
 
 def _change(
@@ -217,6 +243,8 @@ def _change(
         "lease_owner": None,
         "leased_until": None,
     }
+    if decision.connect_by:
+        change["connect_by"] = decision.connect_by
     if decision.new_key:
         change |= {"idempotency_key": str(uuid.uuid4()), "key_used_at": None}
     if isinstance(outcome, Created):

@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -26,7 +26,8 @@ PATIENCE = 2
 # Connections a process: two processes and a command fit a plan that allows 20.
 _POOL = {"pool_size": 6, "max_overflow": 2, "pool_timeout": PATIENCE}
 _TRIES = 3
-_LOCK_POLL = 0.001  # seconds
+_SHORTEST_POLL, _LONGEST_POLL = 0.0001, 0.001  # seconds
+_LEAST_WAIT = 100  # milliseconds
 
 _LOCK_ALL = sa.text(
     "SELECT count(pg_advisory_xact_lock(key)) FROM unnest(CAST(:keys AS bigint[])) AS key"
@@ -57,17 +58,21 @@ class Database:
         self.is_sqlite = url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             self.engine = _sqlite_engine(url, enforce_foreign_keys=not for_migration)
-            self._write_lock: AbstractContextManager[Any] = _WriteLock(sqlite_path(url))
+            self._write_lock: _WriteLock | None = _WriteLock(sqlite_path(url))
         else:
             self.engine = _postgresql_engine(url, wait_for_locks=for_migration)
-            self._write_lock = nullcontext()
-        self._writer = self.engine.execution_options(begin="BEGIN IMMEDIATE")
+            self._write_lock = None
 
-    def write(self, job: Callable[[Connection], T]) -> T:
+    def write(self, job: Callable[[Connection], T], *, give_up_at: float | None = None) -> T:
         """Run `job` in one transaction; when this returns, it is committed and on disk.
 
         The job may run more than once: where another process wrote the same thing first, and a
         constraint said so, it decides again on what is there now.
+
+        Args:
+            job: what to do.
+            give_up_at: `time.monotonic()` after which to wait no longer for other writers;
+                by default `PATIENCE` seconds from now.
 
         Raises:
             RowRefused: a constraint does not let it be written.
@@ -75,7 +80,7 @@ class Database:
         """
         for last in (*[False] * (_TRIES - 1), True):
             try:
-                with self._write_lock, self._writer.begin() as connection:
+                with self._writing(give_up_at or time.monotonic() + PATIENCE) as connection:
                     return job(connection)
             except (exc.IntegrityError, exc.DataError) as error:
                 if last or isinstance(error, exc.DataError):
@@ -84,6 +89,21 @@ class Database:
                 if last or not _worth_repeating(error):
                     raise DatabaseUnavailable(_in_words(error)) from error
         raise AssertionError("unreachable")
+
+    @contextmanager
+    def _writing(self, give_up_at: float) -> Iterator[Connection]:
+        if self._write_lock is None:
+            with self.engine.begin() as connection:
+                yield connection
+            return
+        with self._write_lock.held(give_up_at), self.engine.connect() as connection:
+            # What is left of the patience is for programs that do not know our lock.
+            milliseconds = max(int((give_up_at - time.monotonic()) * 1000), _LEAST_WAIT)
+            connection.execution_options(
+                begin=f"PRAGMA busy_timeout = {milliseconds}; BEGIN IMMEDIATE"
+            )
+            with connection.begin():
+                yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -145,7 +165,7 @@ class Database:
         """Close every connection. What is asked for afterwards opens new ones, so a process that
         is about to fork does this first."""
         self.engine.dispose()
-        if isinstance(self._write_lock, _WriteLock):
+        if self._write_lock:
             self._write_lock.close()
 
 
@@ -170,28 +190,21 @@ class _WriteLock:
         self._threads = threading.Lock()
         self._file: int | None = None
 
-    def __enter__(self) -> None:
-        if not self._threads.acquire(timeout=PATIENCE):
+    @contextmanager
+    def held(self, give_up_at: float) -> Iterator[None]:
+        """Hold the lock; wait for it until a moment of `time.monotonic()`."""
+        if not self._threads.acquire(timeout=max(give_up_at - time.monotonic(), 0)):
             raise TimeoutError("another thread has been writing to the database for too long")
         try:
             if self._file is None:
                 self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            self._lock_file(self._file)
-        except BaseException:
-            self._threads.release()
-            raise
-
-    def _lock_file(self, file: int) -> None:
-        give_up_at = time.monotonic() + PATIENCE
-        while True:
+            _lock_file(self._file, give_up_at)
             try:
-                return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > give_up_at:
-                    raise TimeoutError(
-                        "another process has been writing to the database for too long"
-                    ) from None
-                time.sleep(_LOCK_POLL)
+                yield
+            finally:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+        finally:
+            self._threads.release()
 
     def close(self) -> None:
         """Close the file: two processes that share it open would not lock each other out."""
@@ -200,10 +213,19 @@ class _WriteLock:
                 os.close(self._file)
                 self._file = None
 
-    def __exit__(self, *_: object) -> None:
-        assert self._file is not None
-        fcntl.flock(self._file, fcntl.LOCK_UN)
-        self._threads.release()
+
+def _lock_file(file: int, give_up_at: float) -> None:
+    pause = _SHORTEST_POLL
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > give_up_at:
+                raise TimeoutError(
+                    "another process has been writing to the database for too long"
+                ) from None
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_POLL)
 
 
 def _postgresql_engine(url: URL, *, wait_for_locks: bool) -> Engine:
@@ -216,6 +238,7 @@ def _postgresql_engine(url: URL, *, wait_for_locks: bool) -> Engine:
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:
         connection.execute(f"SET lock_timeout = '{PATIENCE}s'")
+        connection.execute("SET timezone = 'UTC'")  # moments that end the calendar stay inside it
         connection.commit()
 
     return engine
@@ -241,7 +264,13 @@ def _sqlite_engine(url: URL, *, enforce_foreign_keys: bool) -> Engine:
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         # A writer takes the lock at once: what it reads stays true until it commits.
-        connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+        begin = connection.get_execution_options().get("begin", "BEGIN")
+        raw: Any = connection.connection.driver_connection
+        try:
+            for statement in begin.split("; "):
+                raw.execute(statement)
+        except sqlite3.Error as error:  # what SQLAlchemy makes of it elsewhere
+            raise exc.OperationalError(begin, None, error) from error
 
     return engine
 

@@ -112,12 +112,14 @@ def taken_for(start: Started, verdict: Verdict, row_id: int | None) -> Taken:
 
 
 def _start(connection: Connection, config: Config, start: Started, arrival: Arrival) -> Taken:
+    later = _starts_after(start.rtms_stream_id, start.event_ts)
     verdict = judge(
         start,
         _known(connection, start.rtms_stream_id),
         last_stop_ts=_last_stop_ts(connection, start),
         meeting_is_live=_meeting_is_live(connection, config, start),
         record_streams=config.record_streams,
+        later_start_known=bool(connection.scalar(sa.select(later.exists()))),
     )
     if not verdict.new_row:
         return Taken(outcome="duplicate", detail=verdict.detail, stream=start.rtms_stream_id)
@@ -175,12 +177,7 @@ def _take_up_restart(
 ) -> Taken | None:
     """A restart that overtook its own stop looked like a duplicate of what was still live."""
     later = connection.execute(
-        sa.select(EVENTS.c.id, EVENTS.c.payload, EVENTS.c.tracking_id)
-        .where(
-            EVENTS.c.rtms_stream_id == stop.rtms_stream_id,
-            EVENTS.c.event.endswith(".rtms_started"),
-            EVENTS.c.event_ts > stop.event_ts,
-        )
+        _starts_after(stop.rtms_stream_id, stop.event_ts)
         .order_by(EVENTS.c.event_ts.desc())
         .limit(1)
     ).first()
@@ -325,6 +322,15 @@ def _known(connection: Connection, stream: str) -> list[Known]:
         )
         for row in rows
     ]
+
+
+def _starts_after(stream: str, event_ts: int) -> sa.Select[Any]:
+    """Recorded starts of a stream that are later by Zoom's clock."""
+    return sa.select(EVENTS.c.id, EVENTS.c.payload, EVENTS.c.tracking_id).where(
+        EVENTS.c.rtms_stream_id == stream,
+        EVENTS.c.event.endswith(".rtms_started"),
+        EVENTS.c.event_ts > event_ts,
+    )
 
 
 def _stops_after(start: Started) -> sa.Select[tuple[int, dict[str, Any]]]:

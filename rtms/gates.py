@@ -14,6 +14,7 @@ from rtms.pace import Limit, Sent
 
 CREATE_GATE = "create"
 RETRIEVE_GATE = "retrieve"
+_CLOCKS_APART = timedelta(seconds=5)  # of two machines, at most
 
 
 def closed_until(connection: Connection, name: str) -> datetime | None:
@@ -41,7 +42,7 @@ def room_for_creates(
 ) -> tuple[int | None, datetime | None]:
     """How many creates may leave for Recall: see `pace.room`. Where a limit is known, this
     transaction becomes the only one that counts, so that all processes together keep to it."""
-    if not database.is_sqlite and _gate(connection):
+    if not database.is_sqlite and _gate(connection, now):
         database.serialize_on(connection, CREATE_GATE)
     return peek_room_for_creates(connection, now=now)
 
@@ -50,7 +51,7 @@ def peek_room_for_creates(
     connection: Connection, *, now: datetime
 ) -> tuple[int | None, datetime | None]:
     """The same, for a transaction that only wants to know."""
-    gate = _gate(connection)
+    gate = _gate(connection, now)
     if gate and gate.closed_until > now:
         return 0, gate.closed_until
     limit = _limit(gate)
@@ -72,25 +73,30 @@ def refuse_create(
     """
     database.serialize_on(connection, CREATE_GATE)
     sent = _sent(connection, since=now - timedelta(seconds=pace.MINUTE), but=id)
-    limit, opens_at = pace.learn(
-        sent, retry_after=retry_after, now=now, before=_limit(_gate(connection))
-    )
-    close(connection, CREATE_GATE, until=opens_at)
-    connection.execute(
-        GATES.update()
-        .where(GATES.c.name == CREATE_GATE)
-        .values(
-            creates=limit.creates,
-            seconds=limit.seconds,
-            learned_at=limit.learned_at,
-            confirmed=limit.confirmed,
-        )
-    )
+    gate = _gate(connection, now)
+    limit, opens_at = pace.learn(sent, retry_after=retry_after, now=now, before=_limit(gate))
+    opens_at = max(opens_at, gate.closed_until) if gate else opens_at
+    learned = {
+        "closed_until": opens_at,
+        "creates": limit.creates,
+        "seconds": limit.seconds,
+        "learned_at": limit.learned_at,
+        "confirmed": limit.confirmed,
+    }
+    statement = insert_into(connection, GATES).values(name=CREATE_GATE, **learned)
+    connection.execute(statement.on_conflict_do_update(index_elements=[GATES.c.name], set_=learned))
     return opens_at
 
 
-def _gate(connection: Connection) -> AnyRow | None:
-    return connection.execute(sa.select(GATES).where(GATES.c.name == CREATE_GATE)).one_or_none()
+def _gate(connection: Connection, now: datetime) -> AnyRow | None:
+    """The gate, unless it was closed in what is the future now: the clock was set back, and it
+    would stay closed for longer than anybody asked for."""
+    return connection.execute(
+        sa.select(GATES).where(
+            GATES.c.name == CREATE_GATE,
+            sa.or_(GATES.c.learned_at.is_(None), GATES.c.learned_at < now + _CLOCKS_APART),
+        )
+    ).one_or_none()
 
 
 def _limit(gate: AnyRow | None) -> Limit | None:

@@ -7,6 +7,7 @@ the next one. So a commit's cost, most of it waiting for the disk, is paid once 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -22,11 +23,14 @@ class GroupCommit(Generic[J, R]):
     """Commits jobs in groups.
 
     Args:
-        commit: does a group of jobs in one transaction, and returns their results in order.
-        patience: seconds that a job waits for its group's turn.
+        commit: does a group of jobs in one transaction, and returns their results in order. It is
+            told the moment (`time.monotonic()`) after which to wait no longer for other writers.
+        patience: seconds that a job waits in all.
     """
 
-    def __init__(self, commit: Callable[[Sequence[J]], Sequence[R]], *, patience: float) -> None:
+    def __init__(
+        self, commit: Callable[[Sequence[J], float], Sequence[R]], *, patience: float
+    ) -> None:
         self._commit = commit
         self._patience = patience
         self._lock = threading.Lock()
@@ -39,7 +43,7 @@ class GroupCommit(Generic[J, R]):
         Raises:
             DatabaseUnavailable: it was not committed, as far as anyone can tell.
         """
-        mine: _Job[J, R] = _Job(job)
+        mine: _Job[J, R] = _Job(job, time.monotonic() + self._patience)
         with self._lock:
             self._waiting.append(mine)
             mine.leads = not self._is_led
@@ -75,7 +79,8 @@ class GroupCommit(Generic[J, R]):
 
     def _do(self, group: Sequence[_Job[J, R]]) -> None:
         try:
-            results = self._commit([each.job for each in group])
+            # All wait as long as the first may: those that came later mostly came just now.
+            results = self._commit([each.job for each in group], group[0].give_up_at)
         except Exception as error:
             the_database_is_away = isinstance(error, DatabaseUnavailable) and not isinstance(
                 error, RowRefused
@@ -92,10 +97,11 @@ class GroupCommit(Generic[J, R]):
 
 
 class _Job(Generic[J, R]):
-    __slots__ = ("error", "job", "leads", "results", "turn")
+    __slots__ = ("error", "give_up_at", "job", "leads", "results", "turn")
 
-    def __init__(self, job: J) -> None:
+    def __init__(self, job: J, give_up_at: float) -> None:
         self.job = job
+        self.give_up_at = give_up_at
         self.turn = threading.Lock()
         self.turn.acquire()
         self.leads = False

@@ -151,7 +151,7 @@ def _without_links(value: Any) -> Any:
     """A body as it is stored: whoever reads a pre-signed link may read the media."""
     if isinstance(value, dict):
         return {
-            name: "[link left out]" if name.endswith("url") else _without_links(one)
+            name: "[link left out]" if name.lower().endswith("url") else _without_links(one)
             for name, one in value.items()
         }
     if isinstance(value, list):

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from config import Config
 from models import CONNECTS, EVENTS, Source
 from rtms import clock, effects
-from rtms.bulk import BulkInsert
+from rtms.bulk import BulkFind, BulkInsert
 from rtms.database import PATIENCE, Database
 from rtms.effects import Arrival, Taken
 from rtms.events import MalformedEvent, Meaning, Started, dedupe_key, parse
@@ -38,14 +38,8 @@ _NEW_EVENTS = BulkInsert(
     "",
 )
 
-_KNOWN_STREAMS = sa.union_all(
-    *(
-        sa.select(table.c.rtms_stream_id).where(
-            table.c.rtms_stream_id.in_(sa.bindparam("streams", expanding=True))
-        )
-        for table in (EVENTS, CONNECTS)
-    )
-)
+# Streams that an event or a connection was ever about.
+_HEARD_OF = BulkFind(EVENTS.c.rtms_stream_id, CONNECTS.c.rtms_stream_id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +128,7 @@ class Intake:
 
         return self._database.write(job)
 
-    def _commit(self, deliveries: Sequence[_Delivery]) -> Sequence[Taken]:
+    def _commit(self, deliveries: Sequence[_Delivery], give_up_at: float) -> Sequence[Taken]:
         def job(connection: Connection) -> list[Taken]:
             self._take_turns(connection, (each.meaning for each in deliveries))
             taken = self._take_fresh(connection, deliveries)
@@ -143,7 +137,7 @@ class Intake:
                     taken[index] = self._take_one(connection, delivery)
             return [taken[index] for index in range(len(deliveries))]
 
-        return self._database.write(job)
+        return self._database.write(job, give_up_at=give_up_at)
 
     def _take_turns(self, connection: Connection, meanings: Iterable[Meaning | None]) -> None:
         names = [name for each in meanings if each for name in effects.names_of(each, self._config)]
@@ -159,8 +153,11 @@ class Intake:
             What became of them, by their place among the deliveries.
         """
         starts = self._alone(deliveries)
-        known = _known_streams(connection, [start.rtms_stream_id for start in starts.values()])
-        fresh = {at: start for at, start in starts.items() if start.rtms_stream_id not in known}
+        if not starts:
+            return {}
+        streams = [start.rtms_stream_id for start in starts.values()]
+        heard_of = _HEARD_OF.execute(connection, streams)
+        fresh = {at: start for at, start in starts.items() if start.rtms_stream_id not in heard_of}
         if not fresh:
             return {}
         verdicts = {at: self._judge_fresh(start) for at, start in fresh.items()}
@@ -226,13 +223,6 @@ def _duplicate(meaning: Meaning) -> Taken:
         detail="this delivery is recorded already",
         stream=getattr(meaning, "rtms_stream_id", None),
     )
-
-
-def _known_streams(connection: Connection, streams: Sequence[str]) -> set[str]:
-    """Those of some streams that an event or a connection was ever about."""
-    if not streams:
-        return set()
-    return set(connection.scalars(_KNOWN_STREAMS, {"streams": list(streams)}))
 
 
 def _is_recorded(connection: Connection, key: str) -> bool:

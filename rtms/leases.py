@@ -87,6 +87,16 @@ _TABLES = {
     Telling: NOTIFICATIONS,
     Archiving: RECORDINGS,
 }
+# Zoom's stream was stopped and started again since: a request for this run would kick out the next.
+_LATER = CONNECTS.alias("later")
+_OVERTAKEN = sa.and_(
+    CONNECTS.c.stopped_at.is_not(None),
+    sa.exists().where(
+        _LATER.c.rtms_stream_id == CONNECTS.c.rtms_stream_id,
+        _LATER.c.event_ts > CONNECTS.c.event_ts,
+        _LATER.c.state != State.SKIPPED,
+    ),
+)
 _DUE_AT = {
     CONNECTS: CONNECTS.c.due_at,
     NOTIFICATIONS: NOTIFICATIONS.c.due_at,
@@ -136,8 +146,25 @@ def next_expiry(connection: Connection) -> datetime | None:
     return expires
 
 
+def next_pending(connection: Connection, *, now: datetime, window: timedelta) -> datetime | None:
+    """When a pending row will next want to be tried; None where there is none."""
+    wanted_at = sa.case(
+        (CONNECTS.c.leased_until.is_not(None), CONNECTS.c.leased_until),
+        (_is_to_be_tried(now, window), sa.literal(now, CONNECTS.c.due_at.type)),
+        else_=CONNECTS.c.due_at,
+    )
+    due: datetime | None = connection.scalar(sa.select(sa.func.min(wanted_at)).where(_PENDING))
+    return due
+
+
 def claim_pending(
-    connection: Connection, *, limit: int, owner: str, now: datetime, seconds: float
+    connection: Connection,
+    *,
+    limit: int,
+    owner: str,
+    now: datetime,
+    seconds: float,
+    window: timedelta,
 ) -> list[Leased]:
     """Lease at most `limit` due pending rows: those that can still be saved, in the order in which
     their windows close; where there is none, those whose window closed before their first try.
@@ -145,6 +172,7 @@ def claim_pending(
     Args:
         owner: a new name, see `new_owner`.
         seconds: how long the lease lasts.
+        window: how long Zoom waits for a stream to be connected.
     """
     in_time = CONNECTS.c.connect_by > now
     first_tries = sa.and_(CONNECTS.c.connect_by <= now, sa.not_(_HAD_ITS_TRY))
@@ -154,15 +182,24 @@ def claim_pending(
             Leased,
             which,
             sa.or_(CONNECTS.c.key_used_at.is_(None), CONNECTS.c.key_used_at > now - KEY_LIFETIME),
+            sa.not_(_OVERTAKEN),
             limit=limit,
             owner=owner,
             now=now,
             seconds=seconds,
+            due=_is_to_be_tried(now, window),
             key_used_at=sa.func.coalesce(CONNECTS.c.key_used_at, now),
         )
         if leased:
             return leased
     return []
+
+
+def _is_to_be_tried(now: datetime, window: timedelta) -> sa.ColumnElement[bool]:
+    """A row's moment has come, or no clock that is right can have set it: a first try waits for
+    nothing, and no later one for longer than the window. (The clock was set back.)"""
+    never_tried = sa.and_(CONNECTS.c.key_used_at.is_(None), CONNECTS.c.attempts == 0)
+    return sa.or_(CONNECTS.c.due_at <= now, never_tried, CONNECTS.c.due_at > now + window)
 
 
 def claim_paced(
@@ -202,6 +239,7 @@ def claim(
     owner: str,
     now: datetime,
     seconds: float,
+    due: sa.ColumnElement[bool] | None = None,
     **more: Any,
 ) -> list[L]:
     """Lease at most `limit` due rows of a kind, in the kind's order.
@@ -210,12 +248,18 @@ def claim(
         which: only these.
         owner: a new name, see `new_owner`.
         seconds: how long the lease lasts.
+        due: which are due, by default those whose moment has come.
         more: what else to write into them.
     """
     table = _TABLES[kind]
     chosen = (
         sa.select(table.c.id)
-        .where(_WHICH[kind], *which, _DUE_AT[table] <= now, _unleased(now, table))
+        .where(
+            _WHICH[kind],
+            *which,
+            _DUE_AT[table] <= now if due is None else due,
+            _unleased(now, table),
+        )
         .order_by(_ORDER[kind])
         .limit(limit)
         # What another process is just taking is passed over. SQLite has one writer at a time.
@@ -289,6 +333,23 @@ def abandon(connection: Connection, *, now: datetime) -> Sequence[AnyRow]:
         "is not known. Recall has forgotten the request by now, so repeating it could kick out a "
         "connection that lives. Look in Recall for the metadata meeting_direct_connect_id with "
         "this row's id; if it is not there, `flask meetings retry` connects anew.",
+    )
+
+
+def overtake(connection: Connection, *, now: datetime) -> Sequence[AnyRow]:
+    """Give up stopped runs of streams that were started again, where nobody is at work on them.
+
+    Returns:
+        The rows given up, as `expire` does.
+    """
+    return _give_up(
+        connection,
+        sa.and_(_unleased(now), _OVERTAKEN),
+        state=State.SKIPPED,
+        reason=Reason.STOPPED_FIRST,
+        last_error="The stream stopped before it was known whether Recall had connected it, and "
+        "was started again since: asking once more would kick out the next connection. If Recall "
+        "has a recording of this run, its metadata meeting_direct_connect_id is this row's id.",
     )
 
 

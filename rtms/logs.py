@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 from datetime import datetime
 
 import structlog
@@ -19,6 +20,18 @@ def _plain(_logger: object, _method: str, line: EventDict) -> EventDict:
         for name, value in line.items()
         if value is not None
     }
+
+
+class _Logger(structlog.WriteLogger):
+    """Writes lines. One that cannot be written, because the disk is full or nobody reads the pipe
+    any more, is lost: no delivery and no thread may be lost with it."""
+
+    def msg(self, message: str) -> None:
+        with suppress(OSError, ValueError):  # ValueError: the file is closed
+            super().msg(message)
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
 
 
 def configure(config: Config) -> None:
@@ -38,6 +51,6 @@ def configure(config: Config) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[config.log_level]
         ),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=lambda *_: _Logger(sys.stderr),
         cache_logger_on_first_use=False,
     )

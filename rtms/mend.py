@@ -46,18 +46,25 @@ def retry(database: Database, id: int, *, window: timedelta) -> Retried:
                 done=False,
                 detail=f"Meeting {id} is {row.state}: only failed meetings can be retried.",
             )
-        database.serialize_on(connection, f"stream:{row.rtms_stream_id}")
-        live = connection.scalar(
-            sa.select(CONNECTS.c.id).where(
-                CONNECTS.c.rtms_stream_id == row.rtms_stream_id, sa.text(LIVE)
-            )
+        database.serialize_on(
+            connection, f"stream:{row.rtms_stream_id}", f"meeting:{row.meeting_uuid}"
         )
+        stream, slot = CONNECTS.c.rtms_stream_id, CONNECTS.c.meeting_slot
+        live = connection.execute(
+            sa.select(CONNECTS.c.id, (stream == row.rtms_stream_id).label("has_the_stream")).where(
+                sa.or_(stream == row.rtms_stream_id, slot == row.meeting_slot), sa.text(LIVE)
+            )
+        ).first()
         if live:
+            why = (
+                "has the same stream, and a second connection would kick it out"
+                if live.has_the_stream
+                else "records the same meeting, and RECORD_STREAMS=first wants one stream of it"
+            )
             return Retried(
                 id=id,
                 done=False,
-                detail=f"Meeting {id} was not retried: meeting {live} has the same stream, and a "
-                "second connection would kick it out.",
+                detail=f"Meeting {id} was not retried: meeting {live.id} {why}.",
             )
         now = clock.now()
         # The same key asks for the answer that was lost; after its hour, or where Recall had

@@ -57,6 +57,7 @@ class OutcomeUnknown:
 
     retry_after: float | None  # seconds, where the answer names them
     error: str
+    in_flight: bool = False  # Recall is at work on a request with this key at this moment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -310,7 +311,9 @@ def _read_create(answer: _Answer, *, hide: tuple[str, ...]) -> CreateOutcome:
     if status in _UNKNOWN_4XX or not 300 <= status < 500:
         why = _UNKNOWN_4XX.get(status, "dropped the request or lost the answer")
         return OutcomeUnknown(
-            retry_after=answer.retry_after(), error=f"Recall answered {status}: it {why}. {said}"
+            retry_after=answer.retry_after(),
+            error=f"Recall answered {status}: it {why}. {said}",
+            in_flight=status == 409,
         )
     why = _REFUSALS.get(status, "it does not accept the request")
     return Refused(error=f"Recall answered {status}: {why}. {said}")

@@ -21,6 +21,7 @@ class Decision:
     state: State
     reason: Reason | None = None
     due_at: datetime | None = None
+    connect_by: datetime | None = None  # where the window stays open until the outcome is known
     is_try: bool = True  # whether it counts as one
     new_key: bool = False
     error: str | None = None
@@ -65,8 +66,16 @@ def decide(
             if due_at is None:
                 return _expired(error)
             return Decision(state=State.PENDING, due_at=due_at, new_key=True, error=error)
-        case OutcomeUnknown(retry_after=seconds, error=error):
+        case OutcomeUnknown(retry_after=seconds, error=error, in_flight=in_flight):
             due_at = _next_try(attempts, seconds, now, connect_by, jitter)
+            if due_at is None and in_flight:  # this is no try after the window: one is being made
+                again_at = now + timedelta(seconds=_wait(attempts, jitter))
+                return Decision(
+                    state=State.PENDING,
+                    due_at=again_at,
+                    connect_by=again_at + timedelta(seconds=_LAST_TRY_LEAD),
+                    error=error,
+                )
             if due_at is None:
                 return _over(error) if stopped else _expired(error)
             return Decision(state=State.PENDING, due_at=due_at, error=error)
@@ -97,13 +106,18 @@ def _next_try(
 ) -> datetime | None:
     """When to try again, or None where the window leaves no time for it. A wait that would end
     after the window is cut short: a last try is better than none."""
-    wait = min(_FIRST_WAIT * 2 ** min(attempts, 10), _LONGEST_WAIT) * (0.5 + jitter / 2)
     asked_for = now + timedelta(seconds=retry_after or 0.0)
     last = connect_by - timedelta(seconds=_LAST_TRY_LEAD)
     if asked_for < connect_by:
         last = max(last, asked_for)  # what Recall asks for is obeyed to the window's end
-    due_at = min(max(now + timedelta(seconds=wait), asked_for), last)
+    due_at = min(max(now + timedelta(seconds=_wait(attempts, jitter)), asked_for), last)
     return due_at if due_at > now else None
+
+
+def _wait(attempts: int, jitter: float) -> float:
+    """Seconds from a try to the next."""
+    wait: float = min(_FIRST_WAIT * 2 ** min(attempts, 10), _LONGEST_WAIT)
+    return wait * (0.5 + jitter / 2)
 
 
 def _expired(error: str) -> Decision:

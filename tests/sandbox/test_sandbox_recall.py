@@ -253,6 +253,16 @@ def test_an_answer_is_cut_off(
     assert create("key").json()["id"] == recall.connections[0].id
 
 
+def test_down_it_refuses_connections_and_comes_back_with_its_memory(
+    recall: RecallSandbox, create: Create
+) -> None:
+    first = create("key").json()["id"]
+    with recall.down(), pytest.raises(requests.ConnectionError):
+        create("another key")
+    assert create("key").json()["id"] == first
+    assert outcomes(recall) == ["created", "replayed"]
+
+
 def test_answers_that_make_no_sense(recall: RecallSandbox, create: Create) -> None:
     recall.add_fault("no_id")
     recall.add_fault("not_json")

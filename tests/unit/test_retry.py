@@ -201,6 +201,22 @@ def test_a_later_try_that_met_a_429_is_not_owed_after_the_window(left: float) ->
     assert (decision.state, decision.reason) == (State.FAILED, Reason.WINDOW_EXPIRED)
 
 
+def in_flight() -> OutcomeUnknown:
+    return OutcomeUnknown(retry_after=None, error="Recall answered 409.", in_flight=True)
+
+
+@pytest.mark.parametrize("left", [60, 1, 0, -300])
+@pytest.mark.parametrize("attempts", [0, 5])
+def test_what_is_being_connected_is_asked_about_until_it_is_known(
+    left: float, attempts: int
+) -> None:
+    decision = after(in_flight(), left=left, attempts=attempts)
+    assert 0 < wait(decision) <= 8
+    assert not decision.new_key
+    assert decision.due_at is not None
+    assert decision.due_at <= (decision.connect_by or NOW + timedelta(seconds=left))
+
+
 # Whatever comes
 
 SECONDS = st.floats(0, 3600)

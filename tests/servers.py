@@ -1,4 +1,4 @@
-"""The real server as a process of its own, with stand-ins for Zoom and Recall on loopback."""
+"""The real server as processes of its own, started, watched, killed and ended by tests."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 import requests
 
 from config import ROOT
-from sandbox import RecallSandbox, ZoomSandbox
-from tests.conftest import ENVIRON
 
 PATIENCE = 30.0  # seconds, on a loaded machine
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
+def wait_for(
+    condition: Callable[[], Any], what: str | Callable[[], str], seconds: float = PATIENCE
+) -> Any:
     """Wait until a condition holds, and return its value."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
-        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain for {what}"
+        if time.monotonic() > deadline:
+            told = what if isinstance(what, str) else what()
+            raise AssertionError(f"waited {seconds:g} s in vain for {told}")
         time.sleep(0.02)
     return value
 
@@ -60,15 +61,23 @@ class Server:
         bind = f"127.0.0.1:{self.port}"
         process = self._spawn("-m", "gunicorn", "--bind", bind, "app:app")
         if ready:
-            wait_for(lambda: self.get("/readyz") == 200, f"the server:\n{self.log()}")
+            wait_for(lambda: self.get("/readyz") == 200, lambda: f"the server:\n{self.log()}")
         return process
 
     def start_worker(self) -> subprocess.Popen[bytes]:
         """Start `flask worker`."""
-        began = self.log().count("worker started")
-        process = self._spawn("-m", "flask", "--app", "app", "worker")
-        wait_for(lambda: self.log().count("worker started") > began, "the worker")
+        (process,) = self.start_workers(1)
         return process
+
+    def start_workers(self, count: int) -> list[subprocess.Popen[bytes]]:
+        """Start `flask worker` so many times at once."""
+        started = self.log().count("worker started") + count
+        processes = [self._spawn("-m", "flask", "--app", "app", "worker") for _ in range(count)]
+        wait_for(
+            lambda: self.log().count("worker started") >= started,
+            lambda: f"the workers:\n{self.log()}",
+        )
+        return processes
 
     def flask(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
@@ -100,13 +109,15 @@ class Server:
         """Everything the processes have written."""
         return self.log_path.read_text() if self.log_path.exists() else ""
 
-    def kill(self) -> None:
-        """Kill every process at once, as a power cut would."""
-        for process in self._processes:
+    def kill(self, *processes: subprocess.Popen[bytes]) -> None:
+        """Kill these with their children, or every process at once, as a power cut would."""
+        killed = processes or tuple(self._processes)
+        for process in killed:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+        for process in killed:
             process.wait()
-        self._processes.clear()
+            self._processes.remove(process)
 
     def terminate(self, process: subprocess.Popen[bytes]) -> int:
         """Ask a process to end, and return its exit code."""
@@ -130,25 +141,14 @@ class Server:
         return process
 
 
-@pytest.fixture
-def server(
-    environ: dict[str, str], recall: RecallSandbox, tmp_path: Path, request: pytest.FixtureRequest
-) -> Iterator[Server]:
-    """A server that is not started yet, on each engine in turn; its PostgreSQL is migrated."""
-    marker = request.node.get_closest_marker("environ")
-    made = Server(
-        {**environ, "RECALL_BASE_URL": recall.url, **(marker.kwargs if marker else {})},
-        tmp_path / "server.log",
-    )
-    if made.environ["DATABASE_URL"].startswith("postgres"):
-        upgraded = made.flask("db", "upgrade")
+@contextmanager
+def a_server(environ: dict[str, str], log: Path) -> Iterator[Server]:
+    """A server that is not started yet; its PostgreSQL is migrated. What it starts is killed."""
+    server = Server(environ, log)
+    if environ["DATABASE_URL"].startswith("postgres"):
+        upgraded = server.flask("db", "upgrade")
         assert upgraded.returncode == 0, upgraded.stderr
-    yield made
-    made.kill()
-
-
-@pytest.fixture
-def zoom(server: Server) -> Iterator[ZoomSandbox]:
-    endpoint = f"{server.url}/zoom-webhook"
-    with ZoomSandbox(endpoint, ENVIRON["ZOOM_SECRET_TOKEN"], timeout=20) as sandbox:
-        yield sandbox
+    try:
+        yield server
+    finally:
+        server.kill()

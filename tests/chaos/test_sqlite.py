@@ -1,0 +1,162 @@
+"""SQLite's file is locked by somebody else, and its disk gets full."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sandbox import RecallSandbox
+from tests.chaos.client import Client, more, refused
+from tests.chaos.judge import assert_acknowledged_is_connected_once
+from tests.servers import Server
+
+LOCKED_SECONDS = 10.0
+
+# Each locks what it is told to, says so, and holds it until its input ends.
+LOCKS = {
+    "a transaction of its own": """
+import sqlite3, sys
+held = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)
+held.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+sys.stdin.read()
+""",
+    "the lock file": """
+import fcntl, sys
+held = open(sys.argv[1] + ".lock", "a")
+fcntl.flock(held, fcntl.LOCK_EX)
+print("locked", flush=True)
+sys.stdin.read()
+""",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the database lies."""
+    return tmp_path
+
+
+@pytest.fixture
+def database_url(folder: Path) -> str:
+    return f"sqlite:///{folder / 'rtms.sqlite3'}"
+
+
+@contextmanager
+def locked(script: str, database: Path) -> Iterator[None]:
+    """Let another process hold a lock meanwhile."""
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(database)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout and holder.stdin
+        assert holder.stdout.readline() == "locked\n"
+        try:
+            yield
+        finally:
+            holder.stdin.close()
+
+
+@pytest.mark.parametrize("script", LOCKS.values(), ids=LOCKS.keys())
+def test_sqlite_is_locked_by_another_process_for_ten_seconds(
+    server: Server, client: Client, recall: RecallSandbox, folder: Path, script: str
+) -> None:
+    """Zoom has its 503 before it gives up, however many deliveries wait; then all goes on."""
+    server.start()
+    recall.set(latency=0.3)
+    with client.burst():
+        more(client, 10)
+        with locked(script, folder / "rtms.sqlite3"):
+            under_way = len(client.acknowledged) + 4  # of each sender, one
+            time.sleep(LOCKED_SECONDS)
+            assert len(client.acknowledged) <= under_way
+            assert client.statuses[503] > 0
+        more(client, 10)
+    assert_acknowledged_is_connected_once(server, recall, client.acknowledged)
+    assert set(client.statuses) == {200, 503}, "Zoom waits three seconds for an answer"
+    assert "Traceback" not in server.log()
+
+
+@contextmanager
+def unable_to_write(processes: list[psutil.Process]) -> Iterator[None]:
+    """Let the kernel refuse whatever these would write to a file, the log as well."""
+    limits = [process.rlimit(psutil.RLIMIT_FSIZE) for process in processes]
+    for process, (_, hard) in zip(processes, limits, strict=True):
+        process.rlimit(psutil.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        for process, limit in zip(processes, limits, strict=True):
+            process.rlimit(psutil.RLIMIT_FSIZE, limit)
+
+
+@contextmanager
+def full(disk: Path) -> Iterator[None]:
+    """Fill a disk to its last block meanwhile."""
+    filling = disk / "filling"
+    with filling.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+    try:
+        assert os.statvfs(disk).f_bavail == 0
+        yield
+    finally:
+        filling.unlink()
+
+
+@pytest.mark.skipif(not hasattr(psutil, "RLIMIT_FSIZE"), reason="no such limit on this system")
+@pytest.mark.environ(RECALL_TIMEOUT_SECONDS="2")  # leases of 11 s
+def test_files_cannot_be_written_for_a_while(
+    server: Server, client: Client, recall: RecallSandbox
+) -> None:
+    """As on a disk that is full, with the log on it; the error is another one (EFBIG)."""
+    master = server.start()
+    recall.set(latency=0.3)
+    with client.burst():
+        more(client, 10)
+        with unable_to_write(server.workers(master)):
+            refused(client, 40)  # for a second: every lane looks for rows meanwhile
+        more(client, 10)
+    assert "Exception in thread" not in server.log()
+    assert_acknowledged_is_connected_once(server, recall, client.acknowledged)
+    assert set(client.statuses) == {200, 503}, "a delivery gets an answer all the same"
+
+
+class TestOnASmallDisk:
+    """The database lies on it; the log does not."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Iterator[Path]:
+        disk = tmp_path / "disk"
+        disk.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)]
+        mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
+        if mounted.returncode:
+            pytest.skip(f"no small disk can be mounted here: {mounted.stderr.strip()}")
+        yield disk
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+    def test_the_disk_is_full_for_a_while(
+        self, server: Server, client: Client, recall: RecallSandbox, folder: Path
+    ) -> None:
+        server.start()
+        recall.set(latency=0.3)
+        with client.burst():
+            more(client, 10)
+            with full(folder):
+                refused(client, 10)
+            more(client, 10)
+        assert_acknowledged_is_connected_once(server, recall, client.acknowledged)
+        assert set(client.statuses) == {200, 503}
+        assert server.get("/readyz") == 200
+        assert "Traceback" not in server.log()

@@ -1,0 +1,1 @@
+"""Fuzzing of the routes: any number of inputs, and none of them gives a 5xx."""
