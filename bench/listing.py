@@ -1,0 +1,30 @@
+"""What `flask meetings list` takes: `python -m bench.listing TIMES`, in the server's environment.
+
+The command is run inside one process, so that Python's start, which is far longer and always the
+same, does not hide what is asked about. Prints the seconds of each time as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+from app import create_app
+
+
+def main(times: int) -> None:
+    """Run it once to warm up, and then so many times."""
+    runner = create_app().test_cli_runner()
+    took = []
+    for _ in range(times + 1):
+        began = time.perf_counter()
+        result = runner.invoke(args=["meetings", "list"])
+        took.append(time.perf_counter() - began)
+        if result.exit_code != 0:
+            sys.exit(f"`meetings list` ended with {result.exit_code}: {result.output}")
+    sys.stdout.write(json.dumps(took[1:]))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,247 @@
+"""Clients: one that asks as fast as it is answered, and one that keeps to a timetable."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import multiprocessing
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.samples import percentile
+from bench.servers import Address, Bench
+
+CONNECTIONS = 32
+_THREADS = 2
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """What a client that asks as fast as it is answered saw."""
+
+    answers: int  # with whatever status
+    seconds: float
+    errors: int  # no answer
+    refused: int  # an answer, and not 2xx
+    p50: float  # seconds, and so below
+    p99: float
+    max: float
+
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return self.answers / self.seconds
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One delivery of a timetable. Times are seconds since the epoch."""
+
+    due_at: float
+    answered_at: float
+    status: int | None  # None: no answer, until `answered_at`
+
+    @property
+    def seconds(self) -> float:
+        """From the moment it was due, whether the client kept up or not."""
+        return self.answered_at - self.due_at
+
+
+def client_name() -> str:
+    """Which client `hammer` is."""
+    return "wrk" if shutil.which("wrk") else "Python (there is no wrk here)"
+
+
+def hammer(
+    bench: Bench,
+    address: Address,
+    requests: Sequence[bytes],
+    seconds: float,
+    connections: int = CONNECTIONS,
+) -> Throughput:
+    """Send each request once, over so many connections, as fast as they are answered. Whoever
+    gives too few for the time sees some of them sent again."""
+    if shutil.which("wrk"):
+        return _wrk(bench, address, requests, seconds, connections)
+    share = [
+        (str(address.host), address.port, list(requests[n::_THREADS]), seconds,
+         connections // _THREADS)
+        for n in range(_THREADS)
+    ]  # fmt: skip
+    with ProcessPoolExecutor(_THREADS, multiprocessing.get_context("spawn")) as pool:
+        parts = list(pool.map(_closed_loop, share))
+    took = [each for part in parts for each in part[0]]
+    return Throughput(
+        answers=len(took),
+        seconds=seconds,
+        errors=sum(part[1] for part in parts),
+        refused=sum(part[2] for part in parts),
+        p50=percentile(took, 50),
+        p99=percentile(took, 99),
+        max=max(took),
+    )
+
+
+def _wrk(
+    bench: Bench, address: Address, requests: Sequence[bytes], seconds: float, connections: int
+) -> Throughput:
+    prefix = bench.folder / "requests"
+    for number in range(_THREADS):
+        Path(f"{prefix}.{number}").write_bytes(b"\0".join(requests[number::_THREADS]))
+    script = str(Path(__file__).parent / "post.lua")
+    command = [
+        *("wrk", "-t", str(_THREADS), "-c", str(connections), "-d", f"{seconds:.0f}s"),
+        *("-s", script, f"http://{address}", "--", str(prefix)),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    said = json.loads(done.stdout.splitlines()[-1])
+    return Throughput(
+        answers=said["answers"],
+        seconds=said["microseconds"] / 1e6,
+        errors=said["errors"],
+        refused=said["refused"],
+        **{name: said[name] / 1e6 for name in ("p50", "p99", "max")},
+    )
+
+
+def _closed_loop(
+    what: tuple[str, int, list[bytes], float, int],
+) -> tuple[list[float], int, int]:
+    """Return how long each answer took, and how many errors and refusals there were."""
+    host, port, requests, seconds, connections = what
+
+    async def run() -> tuple[list[float], int, int]:
+        client, took, failed = Client(Address(host, port), connections), list[float](), [0, 0]
+        waiting, end = itertools.cycle(requests), time.monotonic() + seconds
+
+        async def one() -> None:
+            while (began := time.monotonic()) < end:
+                status = await client.post(next(waiting), 10.0)
+                failed[0] += status is None
+                failed[1] += status is not None and not 200 <= status < 300
+                if status is not None:
+                    took.append(time.monotonic() - began)
+
+        await asyncio.gather(*(one() for _ in range(connections)))
+        return took, failed[0], failed[1]
+
+    return asyncio.run(run())
+
+
+def offer(
+    addresses: Sequence[Address],
+    timetable: Sequence[tuple[float, bytes]],
+    *,
+    connections: int = 256,
+    patience: float = 30.0,
+) -> list[Sample]:
+    """Send each request when it is due (seconds since the epoch), to the addresses in turn, and
+    wait so many seconds for its answer. Returns the samples in the timetable's order."""
+
+    async def run() -> list[Sample]:
+        clients = [Client(each, connections) for each in addresses]
+
+        async def one(index: int, due_at: float, raw: bytes) -> Sample:
+            status = await clients[index % len(clients)].post(raw, patience)
+            return Sample(due_at, time.time(), status)
+
+        def when_due(index: int, due_at: float, raw: bytes) -> Callable[[], Awaitable[Sample]]:
+            return lambda: one(index, due_at, raw)
+
+        tasks = []
+        for index, (due_at, raw) in enumerate(timetable):
+            if (wait := due_at - time.time()) > 0:
+                await asyncio.sleep(wait)
+            tasks.append(asyncio.ensure_future(when_due(index, due_at, raw)()))
+        return await asyncio.gather(*tasks)
+
+    return asyncio.run(run())
+
+
+class Client:
+    """Keeps connections open, as many as are needed at once up to a limit."""
+
+    def __init__(self, address: Address, limit: int) -> None:
+        self._address = address
+        self._free = asyncio.Semaphore(limit)
+        self._idle: list[_Connection] = []
+
+    async def post(self, raw: bytes, patience: float) -> int | None:
+        """Send one request; return its answer's status, or None after so many seconds."""
+        try:
+            async with asyncio.timeout(patience), self._free:
+                return await self._post(raw)
+        except (TimeoutError, OSError):
+            return None
+
+    async def _post(self, raw: bytes) -> int:
+        while self._idle:
+            connection = self._idle.pop()
+            try:
+                return await self._over(connection, raw)
+            except ConnectionError:
+                pass  # the server closed it while it was idle
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_connection(_Connection, *self._where())
+        return await self._over(connection, raw)
+
+    async def _over(self, connection: _Connection, raw: bytes) -> int:
+        try:
+            status = await connection.send(raw)
+        except asyncio.CancelledError:
+            connection.close()
+            raise
+        if connection.is_open:
+            self._idle.append(connection)
+        return status
+
+    def _where(self) -> tuple[str, int]:
+        return self._address.host, self._address.port
+
+
+class _Connection(asyncio.Protocol):
+    """One request at a time."""
+
+    is_open = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport, self.is_open = transport, True
+        self._answer: asyncio.Future[int] | None = None
+
+    def send(self, raw: bytes) -> asyncio.Future[int]:
+        self._buffer = b""
+        self._answer = asyncio.get_running_loop().create_future()
+        if self.is_open:
+            self._transport.write(raw)
+        else:
+            self._answer.set_exception(ConnectionResetError())
+        return self._answer
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head, blank, body = self._buffer.partition(b"\r\n\r\n")
+        if not blank or self._answer is None or self._answer.done():
+            return
+        length = _LENGTH.search(head)
+        if length is not None and len(body) >= int(length[1]):
+            if b"\r\nconnection: close" in head.lower():
+                self.close()
+            self._answer.set_result(int(head[9:12]))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.is_open = False
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(ConnectionResetError())
+
+    def close(self) -> None:
+        self.is_open = False
+        self._transport.close()

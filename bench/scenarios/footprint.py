@@ -1,0 +1,130 @@
+"""What it takes to have it running: memory, start-up, bytes on disk, dependencies."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+
+from bench.report import Figure
+from bench.samples import median, spread
+from bench.servers import Bench, wait_until
+from bench.spates import spate, wait_for_connections
+from sandbox.processes import ROOT
+
+SOURCES = ("app.py", "config.py", "models.py", "gunicorn.conf.py", "rtms", "migrations")
+STARTS = 5
+MEETINGS = 300  # connected before memory is looked at
+_NAME = re.compile(r"^([A-Za-z0-9._-]+)")
+
+
+def run(bench: Bench, engine: str) -> Iterator[Figure]:
+    """Start it a few times, let it work, and look at it."""
+    bench.progress(f"footprint, {engine}")
+    with bench.recall() as recall:
+        began = []
+        url = bench.databases.fresh(engine)
+        for _ in range(2 if bench.quick else STARTS):
+            at = time.monotonic()
+            with bench.web(url, recall.url):
+                began.append(time.monotonic() - at)
+        yield _figure(engine, "start-up, until /readyz says 200", median(began), "s", spread(began))
+        with bench.web(url, recall.url) as address, bench.worker(url, recall.url) as worker:
+            spate([address], MEETINGS, 6.0)
+            wait_for_connections(recall, MEETINGS, 30.0)
+            master = _listening(address.port)
+            children = [_rss(each) for each in master.children()]
+            yield _figure(engine, "resident memory, gunicorn's master", _rss(master), "MiB")
+            yield _figure(
+                engine, "resident memory, each web process", max(children), "MiB", spread(children)
+            )
+            yield _figure(engine, "resident memory, a worker", _rss(_of(worker.pid)), "MiB")
+
+
+def beside(bench: Bench) -> Iterator[Figure]:
+    """Weigh what is deployed; and the quickstart, running."""
+    parts = [path for name in SOURCES for path in _files(ROOT / name)]
+    lines = sum(len(path.read_text("utf-8").splitlines()) for path in parts)
+    size = sum(path.stat().st_size for path in parts)
+    yield _figure(
+        "-", "sources that are deployed", size / 1024, "KiB", {},
+        f"{len(parts)} files, {lines:,} lines; there is no wheel",
+    )  # fmt: skip
+    direct, every = _required("requirements.in"), _required("requirements.txt")
+    present = [name for name in every if _weight(name) is not None]
+    weight = sum(_weight(name) or 0 for name in present)
+    yield _figure("-", "dependencies, direct", len(direct))
+    yield _figure("-", "dependencies, all", len(present))
+    yield _figure("-", "site-packages of all dependencies", weight / 2**20, "MiB")
+    if not bench.why_no_quickstart():
+        with bench.recall() as recall, bench.quickstart(recall.url) as address:
+            spate([address], MEETINGS, 6.0)
+            memory = _rss(_listening(address.port))
+        yield _figure("quickstart", "resident memory", memory, "MiB")
+
+
+def _figure(
+    engine: str,
+    name: str,
+    value: float,
+    unit: str = "",
+    samples: dict[str, float] | None = None,
+    note: str = "",
+) -> Figure:
+    return Figure(
+        scenario="footprint", engine=engine, figure=name, value=value, unit=unit,
+        samples=samples or {}, note=note,
+    )  # fmt: skip
+
+
+def _of(pid: int) -> psutil.Process:
+    return psutil.Process(pid)
+
+
+def _listening(port: int) -> psutil.Process:
+    """The oldest process of ours that listens there: gunicorn's master, not its children."""
+    mine = sorted(psutil.Process().children(recursive=True), key=lambda each: each.create_time())
+    found: list[psutil.Process] = []
+
+    def look() -> bool:
+        for each in mine:
+            listening = [one for one in each.net_connections("inet") if one.status == "LISTEN"]
+            if any(one.laddr.port == port for one in listening):
+                found.append(each)
+        return bool(found)
+
+    wait_until(look, f"somebody to listen at port {port}")
+    return found[0]
+
+
+def _rss(process: psutil.Process) -> float:
+    return float(process.memory_info().rss / 2**20)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+    for each in sorted(path.rglob("*")) if path.is_dir() else ():
+        if each.is_file() and each.suffix != ".pyc":
+            yield each
+
+
+def _required(name: str) -> list[str]:
+    """The packages that a requirements file names."""
+    lines = (ROOT / name).read_text("utf-8").splitlines()
+    return [found[1] for line in lines if (found := _NAME.match(line))]
+
+
+def _weight(name: str) -> int | None:
+    """The bytes of a package's files; None where it is not installed, as not every platform
+    needs it."""
+    try:
+        files = metadata.files(name) or []
+    except metadata.PackageNotFoundError:
+        return None
+    located = (Path(str(each.locate())) for each in files)
+    return sum(each.stat().st_size for each in located if each.is_file())

@@ -1,0 +1,69 @@
+"""A number of starts, spread evenly over some seconds, and what became of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench import deliveries
+from bench.ledger import Recall
+from bench.load import Sample, offer
+from bench.servers import Address
+
+_LEAD = 0.3  # seconds, and below: time to make and sign them before the first is due
+_LEAD_EACH = 0.0002
+
+
+@dataclass(frozen=True)
+class Spate:
+    """What was offered, and how it was answered; both in one order."""
+
+    stream_ids: list[str]
+    samples: list[Sample]
+
+    @property
+    def due_at(self) -> dict[str, float]:
+        """When each stream's start was due, in seconds since the epoch."""
+        pairs = zip(self.stream_ids, self.samples, strict=True)
+        return {stream: sample.due_at for stream, sample in pairs}
+
+    @property
+    def accepted(self) -> list[str]:
+        """The streams whose delivery Zoom would count as delivered, but for the time it took."""
+        pairs = zip(self.stream_ids, self.samples, strict=True)
+        return [stream for stream, sample in pairs if sample.status in (200, 204)]
+
+    @property
+    def answer_seconds(self) -> list[float]:
+        """How long each answer took."""
+        return [each.seconds for each in self.samples if each.status is not None]
+
+
+def spate(
+    addresses: Sequence[Address],
+    count: int,
+    seconds: float,
+    *,
+    connections: int = 256,
+    patience: float = 30.0,
+) -> Spate:
+    """Offer so many distinct starts in so many seconds. With several addresses each start is
+    delivered to two of them at once, as from two subscriptions, and sampled once."""
+    copies = min(2, len(addresses))
+    begin = time.time() + _LEAD + count * _LEAD_EACH
+    moments = [begin + seconds * number / count for number in range(count)]
+    signed = [deliveries.started(at) for at in moments]
+    timetable = [
+        (at, each.raw) for at, each in zip(moments, signed, strict=True) for _ in range(copies)
+    ]
+    samples = offer(addresses, timetable, connections=connections, patience=patience)
+    return Spate([each.stream_id for each in signed], samples[::copies])
+
+
+def wait_for_connections(recall: Recall, count: int, seconds: float) -> float:
+    """Wait until Recall has made so many, or for so many seconds; return how long it took."""
+    began = time.monotonic()
+    while recall.connections() < count and time.monotonic() - began < seconds:
+        time.sleep(0.1)
+    return time.monotonic() - began
