@@ -13,44 +13,62 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect
 
-from rtms.database import AnyRow
-
 _Bind = Callable[[Any], Any]
 
 
 class BulkInsert:
-    """An INSERT into some columns of a table.
+    """An INSERT of rows.
 
     Args:
         table: the table.
         columns: the names of the columns that get a value.
-        then: what follows the values: ON CONFLICT, RETURNING.
     """
 
-    def __init__(self, table: sa.Table, columns: Sequence[str], then: str) -> None:
+    def __init__(self, table: sa.Table, columns: Sequence[str]) -> None:
         self._table = table
         self._columns = tuple(columns)
-        self._then = then
         self._text = lru_cache(maxsize=256)(self._make_text)
         self._binds = lru_cache(maxsize=2)(self._make_binds)
 
-    def execute(
-        self, connection: Connection, rows: Sequence[Mapping[str, Any]]
-    ) -> Sequence[AnyRow]:
-        """Insert rows, at least one, and return what RETURNING says, in no order."""
+    def execute(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows, at least one."""
+        self._execute(connection, rows, "")
+
+    def execute_for_ids(
+        self, connection: Connection, rows: Sequence[Mapping[str, Any]], *, by: str
+    ) -> dict[Any, int]:
+        """Insert rows, at least one, into a table that numbers them itself.
+
+        Args:
+            by: a column whose values are different in these rows.
+
+        Returns:
+            The ids, by that column's values.
+        """
+        if connection.dialect.name == "sqlite":
+            # One statement of the only writer numbers its rows in order, and asking it for each
+            # number gives the interpreter away once a row.
+            last: int = self._execute(connection, rows, "").lastrowid
+            first = last - len(rows) + 1
+            return {row[by]: first + index for index, row in enumerate(rows)}
+        found = self._execute(connection, rows, f"RETURNING {by}, id")
+        return {row[0]: row[1] for row in found}
+
+    def _execute(
+        self, connection: Connection, rows: Sequence[Mapping[str, Any]], then: str
+    ) -> sa.CursorResult[Any]:
         dialect = connection.dialect
         binds = self._binds(dialect)
         values = tuple(
             row[name] if bind is None else bind(row[name]) for row in rows for name, bind in binds
         )
-        result = connection.exec_driver_sql(self._text(dialect.name, len(rows)), values)
-        return result.all() if result.returns_rows else []
+        return connection.exec_driver_sql(self._text(dialect.name, len(rows), then), values)
 
-    def _make_text(self, engine: str, rows: int) -> str:
+    def _make_text(self, engine: str, rows: int, then: str) -> str:
         row = f"({_places(engine, len(self._columns))})"
         return (
             f"INSERT INTO {self._table.name} ({', '.join(self._columns)}) "  # noqa: S608 - our names
-            f"VALUES {', '.join([row] * rows)} {self._then}"
+            f"VALUES {', '.join([row] * rows)} {then}"
         )
 
     def _make_binds(self, dialect: Dialect) -> list[tuple[str, _Bind | None]]:

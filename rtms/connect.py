@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -168,10 +168,10 @@ class ConnectLane:
             _tell(where, outcome, *settled)
 
     def _settle_all(
-        self, tries: Sequence[tuple[Leased, CreateOutcome]], give_up_at: float
+        self, gather: Callable[[], Sequence[tuple[Leased, CreateOutcome]]], give_up_at: float
     ) -> Sequence[tuple[AnyRow, Decision] | None]:
         return self._database.write(
-            lambda connection: [self._settle_one(connection, *each) for each in tries],
+            lambda connection: [self._settle_one(connection, *each) for each in gather()],
             give_up_at=give_up_at,
         )
 

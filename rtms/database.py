@@ -259,6 +259,9 @@ def _sqlite_engine(url: URL, *, enforce_foreign_keys: bool) -> Engine:
         connection.isolation_level = None  # transactions begin below, not inside the driver
         _use_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")  # committed means on disk
+        connection.execute("PRAGMA temp_store = MEMORY")  # no file for each statement's journal
+        # pages; each of them is written once a checkpoint, however often it changed
+        connection.execute("PRAGMA wal_autocheckpoint = 8000")
         connection.execute(f"PRAGMA foreign_keys = {'ON' if enforce_foreign_keys else 'OFF'}")
 
     @sa.event.listens_for(engine, "begin")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -194,6 +195,12 @@ def _take_up_restart(
     return taken
 
 
+def new_key() -> str:
+    """A new idempotency key, a UUID. Nobody must be unable to guess it, so it costs no system call:
+    keys are made while others wait for the database."""
+    return str(uuid.UUID(int=random.getrandbits(128), version=4))
+
+
 NEW_ROW_COLUMNS = (
     "rtms_stream_id",
     "meeting_uuid",
@@ -238,7 +245,7 @@ def new_row(config: Config, start: Started, verdict: Verdict, arrival: Arrival) 
         "meeting_slot": start.meeting_uuid if one_a_meeting else None,
         "due_at": None if verdict.skip else arrival.received_at,
         "connect_by": began_at + timedelta(seconds=config.connect_window_seconds),
-        "idempotency_key": str(uuid.uuid4()),
+        "idempotency_key": new_key(),
         "received_at": arrival.received_at,
     }
 

@@ -23,13 +23,18 @@ class GroupCommit(Generic[J, R]):
     """Commits jobs in groups.
 
     Args:
-        commit: does a group of jobs in one transaction, and returns their results in order. It is
-            told the moment (`time.monotonic()`) after which to wait no longer for other writers.
+        commit: does a group of jobs in one transaction, and returns their results in order. It
+            calls what it is given for the jobs once it is its turn to write, so that those that
+            came meanwhile are among them. The other argument is the moment (`time.monotonic()`)
+            after which to wait no longer for other writers.
         patience: seconds that a job waits in all.
     """
 
     def __init__(
-        self, commit: Callable[[Sequence[J], float], Sequence[R]], *, patience: float
+        self,
+        commit: Callable[[Callable[[], Sequence[J]], float], Sequence[R]],
+        *,
+        patience: float,
     ) -> None:
         self._commit = commit
         self._patience = patience
@@ -51,7 +56,7 @@ class GroupCommit(Generic[J, R]):
         if not mine.leads:
             self._await_turn(mine)
         if mine.leads:
-            self._lead()
+            self._lead(mine)
         return mine.result()
 
     def _await_turn(self, mine: _Job[J, R]) -> None:
@@ -63,13 +68,22 @@ class GroupCommit(Generic[J, R]):
                 raise DatabaseUnavailable("other threads have been writing for too long")
         mine.turn.acquire()  # it is being committed at this moment
 
-    def _lead(self) -> None:
-        with self._lock:
-            group, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+    def _lead(self, mine: _Job[J, R]) -> None:
+        group: list[_Job[J, R]] = []
+
+        def gather() -> list[J]:
+            if not group:
+                with self._lock:
+                    group.extend(self._waiting[:_MOST])
+                    del self._waiting[:_MOST]
+            return [each.job for each in group]
+
         try:
-            self._do(group)
+            self._do(gather, group, mine)
         finally:
             with self._lock:
+                if not group:  # it was never our turn; the next in line may have more luck
+                    self._waiting.remove(mine)
                 self._is_led = bool(self._waiting)
                 if self._is_led:
                     self._waiting[0].leads = True
@@ -77,20 +91,21 @@ class GroupCommit(Generic[J, R]):
             for done in group:
                 done.turn.release()
 
-    def _do(self, group: Sequence[_Job[J, R]]) -> None:
+    def _do(
+        self, gather: Callable[[], list[J]], group: Sequence[_Job[J, R]], leader: _Job[J, R]
+    ) -> None:
         try:
-            # All wait as long as the first may: those that came later mostly came just now.
-            results = self._commit([each.job for each in group], group[0].give_up_at)
+            results = self._commit(gather, leader.give_up_at)
         except Exception as error:
             the_database_is_away = isinstance(error, DatabaseUnavailable) and not isinstance(
                 error, RowRefused
             )
-            if the_database_is_away or len(group) == 1:
-                for each in group:
+            if the_database_is_away or len(group) < 2:
+                for each in group or [leader]:
                     each.error = error
             else:  # one of them is to blame: the others must not suffer for it
                 for each in group:
-                    self._do([each])
+                    self._do(each.alone, [each], each)
         else:
             for each, result in zip(group, results, strict=True):
                 each.results.append(result)
@@ -107,6 +122,9 @@ class _Job(Generic[J, R]):
         self.leads = False
         self.results: list[R] = []
         self.error: Exception = DatabaseUnavailable("the thread that was writing it ended")
+
+    def alone(self) -> list[J]:
+        return [self.job]
 
     def result(self) -> R:
         if self.results:

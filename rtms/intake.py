@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from rtms.group_commit import GroupCommit
 from rtms.record import record_once
 from rtms.rules import Verdict, judge
 
-_NEW_CONNECTS = BulkInsert(CONNECTS, effects.NEW_ROW_COLUMNS, "RETURNING rtms_stream_id, id")
+_NEW_CONNECTS = BulkInsert(CONNECTS, effects.NEW_ROW_COLUMNS)
 _NEW_EVENTS = BulkInsert(
     EVENTS,
     (
@@ -35,7 +35,6 @@ _NEW_EVENTS = BulkInsert(
         "received_at",
         "outcome",
     ),
-    "",
 )
 
 # Streams that an event or a connection was ever about.
@@ -128,8 +127,11 @@ class Intake:
 
         return self._database.write(job)
 
-    def _commit(self, deliveries: Sequence[_Delivery], give_up_at: float) -> Sequence[Taken]:
+    def _commit(
+        self, gather: Callable[[], Sequence[_Delivery]], give_up_at: float
+    ) -> Sequence[Taken]:
         def job(connection: Connection) -> list[Taken]:
+            deliveries = gather()
             self._take_turns(connection, (each.meaning for each in deliveries))
             taken = self._take_fresh(connection, deliveries)
             for index, delivery in enumerate(deliveries):
@@ -165,9 +167,7 @@ class Intake:
             effects.new_row(self._config, start, verdicts[at], deliveries[at].arrival)
             for at, start in fresh.items()
         ]
-        ids: dict[str, int] = {
-            row.rtms_stream_id: row.id for row in _NEW_CONNECTS.execute(connection, new_rows)
-        }
+        ids = _NEW_CONNECTS.execute_for_ids(connection, new_rows, by="rtms_stream_id")
         taken = {
             at: effects.taken_for(start, verdicts[at], ids[start.rtms_stream_id])
             for at, start in fresh.items()
