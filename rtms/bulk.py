@@ -52,7 +52,7 @@ class BulkInsert:
             first = last - len(rows) + 1
             return {row[by]: first + index for index, row in enumerate(rows)}
         found = self._execute(connection, rows, f"RETURNING {by}, id")
-        return {row[0]: row[1] for row in found}
+        return {row._mapping[by]: row._mapping["id"] for row in found}
 
     def _execute(
         self, connection: Connection, rows: Sequence[Mapping[str, Any]], then: str
