@@ -25,6 +25,14 @@ from models import SCHEMA_REVISION
 PATIENCE = 2
 # Connections a process: two processes and a command fit a plan that allows 20.
 _POOL = {"pool_size": 6, "max_overflow": 2, "pool_timeout": PATIENCE}
+# How soon a server that has gone without a word is noticed; milliseconds the last, else seconds.
+_CONNECT = {
+    "connect_timeout": PATIENCE,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 5000,
+}
 _TRIES = 3
 _SHORTEST_POLL, _LONGEST_POLL = 0.0001, 0.001  # seconds
 _LEAST_WAIT = 100  # milliseconds
@@ -94,6 +102,9 @@ class Database:
     def _writing(self, give_up_at: float) -> Iterator[Connection]:
         if self._write_lock is None:
             with self.engine.begin() as connection:
+                left = int((give_up_at - time.monotonic()) * 1000)
+                if left < PATIENCE * 900:  # some of it is spent: each lock would begin anew
+                    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {max(left, _LEAST_WAIT)}")
                 yield connection
             return
         with self._write_lock.held(give_up_at), self.engine.connect() as connection:
@@ -229,9 +240,7 @@ def _lock_file(file: int, give_up_at: float) -> None:
 
 
 def _postgresql_engine(url: URL, *, wait_for_locks: bool) -> Engine:
-    engine = sa.create_engine(
-        url, hide_parameters=True, connect_args={"connect_timeout": PATIENCE}, **_POOL
-    )
+    engine = sa.create_engine(url, hide_parameters=True, connect_args=_CONNECT | url.query, **_POOL)
     if wait_for_locks:
         return engine
 

@@ -42,7 +42,7 @@ def room_for_creates(
 ) -> tuple[int | None, datetime | None]:
     """How many creates may leave for Recall: see `pace.room`. Where a limit is known, this
     transaction becomes the only one that counts, so that all processes together keep to it."""
-    if not database.is_sqlite and _gate(connection, now):
+    if not database.is_sqlite and _limit(_gate(connection, now), now):
         database.serialize_on(connection, CREATE_GATE)
     return peek_room_for_creates(connection, now=now)
 
@@ -54,7 +54,7 @@ def peek_room_for_creates(
     gate = _gate(connection, now)
     if gate and gate.closed_until > now:
         return 0, gate.closed_until
-    limit = _limit(gate)
+    limit = _limit(gate, now)
     sent = _sent(connection, since=now - pace.window(limit)) if limit else []
     return pace.room(limit, sent, now=now)
 
@@ -74,7 +74,7 @@ def refuse_create(
     database.serialize_on(connection, CREATE_GATE)
     sent = _sent(connection, since=now - timedelta(seconds=pace.MINUTE), but=id)
     gate = _gate(connection, now)
-    limit, opens_at = pace.learn(sent, retry_after=retry_after, now=now, before=_limit(gate))
+    limit, opens_at = pace.learn(sent, retry_after=retry_after, now=now, before=_limit(gate, now))
     opens_at = max(opens_at, gate.closed_until) if gate else opens_at
     learned = {
         "closed_until": opens_at,
@@ -99,15 +99,17 @@ def _gate(connection: Connection, now: datetime) -> AnyRow | None:
     ).one_or_none()
 
 
-def _limit(gate: AnyRow | None) -> Limit | None:
+def _limit(gate: AnyRow | None, now: datetime) -> Limit | None:
+    """What is still believed, if anything is."""
     if gate is None or gate.learned_at is None:
         return None
-    return Limit(
+    limit = Limit(
         creates=gate.creates,
         seconds=gate.seconds,
         learned_at=gate.learned_at,
         confirmed=gate.confirmed,
     )
+    return limit if pace.is_believed(limit, now) else None
 
 
 def _sent(connection: Connection, *, since: datetime, but: int = 0) -> list[Sent]:

@@ -64,7 +64,7 @@ def learn(
             seconds, opens_at = MINUTE, leaves_at
     admits = sum(each.at > now - timedelta(seconds=seconds) for each in sent)
     confirmed = 0
-    if before and _is_believed(before, now):
+    if before and is_believed(before, now):
         tried_again = now >= before.learned_at + timedelta(seconds=before.seconds)
         confirmed = before.confirmed + tried_again
     limit = Limit(
@@ -87,7 +87,7 @@ def room(
         How many may leave now, None where nothing says how many; and where it is none, when that
         is worth another look.
     """
-    if limit is None or not _is_believed(limit, now):
+    if limit is None or not is_believed(limit, now):
         return None, None
     if sum(each.admitted for each in sent) > limit.creates:  # Recall admits more than that
         return None, None
@@ -111,5 +111,6 @@ def window(limit: Limit) -> timedelta:
     return timedelta(seconds=limit.seconds + _ON_THE_WAY)
 
 
-def _is_believed(limit: Limit, now: datetime) -> bool:
+def is_believed(limit: Limit, now: datetime) -> bool:
+    """Whether a limit is fresh enough to bind anybody."""
     return now < limit.learned_at + timedelta(seconds=max(_LONGEST_BELIEF, 2 * limit.seconds))

@@ -19,20 +19,50 @@ from gunicorn.workers.gthread import _DEFER, ThreadWorker
 REQUEST_SECONDS = 5.0
 _LOOK_EVERY = 0.5  # seconds
 _LINGER = 5  # milliseconds
+_SMALL, _PIECES = 16_384, 4  # bytes of a piece, and pieces, that are held back at most
 
 
 class _Socket(socket.socket):
-    """A client's connection. gunicorn sets its mode several times a request, mostly to what it is,
-    and each time is a call of the kernel in which the thread loses its turn."""
+    """A client's connection that spares calls of the kernel: in each a thread loses its turn."""
 
-    __slots__ = ()
+    def __init__(self, plain: socket.socket) -> None:
+        mode = plain.gettimeout()
+        super().__init__(plain.family, plain.type, plain.proto, fileno=plain.detach())
+        self.settimeout(mode)
+        self._held: list[bytes] | None = None
+
+    def settimeout(self, value: float | None) -> None:
+        """Set its mode, unless it has that. gunicorn asks several times a request."""
+        if value != self.gettimeout():
+            super().settimeout(value)
 
     def setblocking(self, flag: bool) -> None:
         self.settimeout(None if flag else 0.0)
 
-    def settimeout(self, value: float | None) -> None:
-        if value != self.gettimeout():
-            super().settimeout(value)
+    def hold(self) -> None:
+        """Hold back what is sent until `let_go`: an answer's header and body leave together."""
+        self._held = []
+
+    def let_go(self) -> None:
+        """Send what is held back."""
+        held, self._held = self._held, None
+        if held:
+            super().sendall(b"".join(held))
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        if self._held is not None and len(data) <= _SMALL and len(self._held) < _PIECES:
+            self._held.append(data)
+            return
+        self.let_go()
+        super().sendall(data, flags)
+
+    def sendfile(self, *args: Any, **options: Any) -> int:
+        self.let_go()
+        return super().sendfile(*args, **options)
+
+    def shutdown(self, how: int) -> None:
+        self.let_go()
+        super().shutdown(how)
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]
@@ -48,7 +78,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         if not conn.initialized and not conn.wait_for_data(0.0):
             return _DEFER  # whoever connects and says nothing waits without a thread
         if type(conn.sock) is socket.socket:
-            conn.sock.__class__ = _Socket
+            conn.sock = _Socket(conn.sock)
         keep = self._handle_one(conn)
         while keep and self._has_more(conn):
             keep = self._handle_one(conn)
@@ -57,8 +87,13 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def _handle_one(self, conn: Any) -> Any:
         with self._begun_lock:
             self._begun[conn] = time.monotonic()
+        conn.sock.hold()
         try:
-            return super().handle(conn)
+            keep = super().handle(conn)
+            conn.sock.let_go()
+            return keep
+        except OSError:  # it has gone, and with it whoever the answer was for
+            return False
         finally:
             with self._begun_lock:
                 del self._begun[conn]
@@ -88,4 +123,4 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
                 for conn in slow:
                     # Whoever reads from it sees its end; the thread closes it itself.
                     with suppress(OSError):
-                        conn.sock.shutdown(socket.SHUT_RDWR)
+                        socket.socket.shutdown(conn.sock, socket.SHUT_RDWR)

@@ -105,6 +105,11 @@ class Recall:
         adapter = HTTPAdapter(pool_connections=4, pool_maxsize=connections)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
+        # Proxies and certificates of the environment, looked up once and not with every call.
+        environment = self._session.merge_environment_settings(base_url, {}, None, None, None)
+        self._session.trust_env = False
+        self._session.proxies = environment["proxies"]
+        self._session.verify = environment["verify"]
 
     def __repr__(self) -> str:
         return f"<Recall {self.base_url}>"
