@@ -16,7 +16,7 @@ except ConfigError as error:
 
 bind = f"0.0.0.0:{_config.port}"
 workers = _config.web_concurrency
-worker_class = "rtms.patience.PatientWorker"
+worker_class = "rtms.together.TogetherWorker"
 threads = 32
 timeout = 60  # seconds without a sign of life before a worker is replaced
 graceful_timeout = 30  # seconds from SIGTERM to SIGKILL; a PaaS gives as many

@@ -34,7 +34,7 @@ _CONNECT = {
     "tcp_user_timeout": 5000,
 }
 _TRIES = 3
-_SHORTEST_POLL, _LONGEST_POLL = 0.0001, 0.001  # seconds
+_SHORTEST_POLL, _LONGEST_POLL = 0.0001, 0.0002  # seconds
 _LEAST_WAIT = 100  # milliseconds
 
 _LOCK_ALL = sa.text(

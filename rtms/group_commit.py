@@ -1,7 +1,7 @@
 """Group commit: threads that want to write at the same moment share one transaction.
 
-The first leads: it commits what is waiting, in one transaction. What comes meanwhile waits for
-the next one. So a commit's cost, most of it waiting for the disk, is paid once for many.
+The first that waits leads: it commits what has come, in one transaction. What comes meanwhile is
+in the next one. So a commit's cost, most of it waiting for the disk, is paid once for many.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class GroupCommit(Generic[J, R]):
         self._commit = commit
         self._patience = patience
         self._lock = threading.Lock()
-        self._waiting: list[_Job[J, R]] = []
+        self._queue: list[Ticket[J, R]] = []
         self._is_led = False
 
     def submit(self, job: J) -> R:
@@ -48,34 +48,40 @@ class GroupCommit(Generic[J, R]):
         Raises:
             DatabaseUnavailable: it was not committed, as far as anyone can tell.
         """
-        mine: _Job[J, R] = _Job(job, time.monotonic() + self._patience)
+        return self.enqueue(job).result()
+
+    def enqueue(self, job: J) -> Ticket[J, R]:
+        """Put a job in the next group. Nothing is promised before the ticket's result is there."""
+        ticket = Ticket(self, job, time.monotonic() + self._patience)
         with self._lock:
-            self._waiting.append(mine)
+            self._queue.append(ticket)
+        return ticket
+
+    def _await(self, mine: Ticket[J, R]) -> None:
+        with self._lock:
+            if mine.is_settled:
+                return
+            mine.waits = True
             mine.leads = not self._is_led
             self._is_led = True
-        if not mine.leads:
-            self._await_turn(mine)
+        if not mine.leads and not mine.turn.acquire(timeout=self._patience):
+            with self._lock:
+                if mine in self._queue and not mine.leads:
+                    self._queue.remove(mine)
+                    raise DatabaseUnavailable("other threads have been writing for too long")
+            mine.turn.acquire()  # it is being committed at this moment
         if mine.leads:
             self._lead(mine)
-        return mine.result()
 
-    def _await_turn(self, mine: _Job[J, R]) -> None:
-        if mine.turn.acquire(timeout=self._patience):
-            return
-        with self._lock:
-            if mine in self._waiting and not mine.leads:
-                self._waiting.remove(mine)
-                raise DatabaseUnavailable("other threads have been writing for too long")
-        mine.turn.acquire()  # it is being committed at this moment
-
-    def _lead(self, mine: _Job[J, R]) -> None:
-        group: list[_Job[J, R]] = []
+    def _lead(self, mine: Ticket[J, R]) -> None:
+        group: list[Ticket[J, R]] = []
 
         def gather() -> list[J]:
             if not group:
                 with self._lock:
-                    group.extend(self._waiting[:_MOST])
-                    del self._waiting[:_MOST]
+                    self._queue.remove(mine)
+                    group.extend([mine, *self._queue[: _MOST - 1]])
+                    del self._queue[: _MOST - 1]
             return [each.job for each in group]
 
         try:
@@ -83,16 +89,21 @@ class GroupCommit(Generic[J, R]):
         finally:
             with self._lock:
                 if not group:  # it was never our turn; the next in line may have more luck
-                    self._waiting.remove(mine)
-                self._is_led = bool(self._waiting)
-                if self._is_led:
-                    self._waiting[0].leads = True
-                    self._waiting[0].turn.release()
-            for done in group:
-                done.turn.release()
+                    self._queue.remove(mine)
+                for each in group or [mine]:
+                    each.is_settled = True
+                # Whoever does not wait yet will lead when it does, if it still must.
+                following = next((each for each in self._queue if each.waits), None)
+                self._is_led = following is not None
+                if following:
+                    following.leads = True
+                    following.turn.release()
+            for each in group:
+                if each.waits and each is not mine:
+                    each.turn.release()
 
     def _do(
-        self, gather: Callable[[], list[J]], group: Sequence[_Job[J, R]], leader: _Job[J, R]
+        self, gather: Callable[[], list[J]], group: Sequence[Ticket[J, R]], leader: Ticket[J, R]
     ) -> None:
         try:
             results = self._commit(gather, leader.give_up_at)
@@ -111,22 +122,34 @@ class GroupCommit(Generic[J, R]):
                 each.results.append(result)
 
 
-class _Job(Generic[J, R]):
-    __slots__ = ("error", "give_up_at", "job", "leads", "results", "turn")
+class Ticket(Generic[J, R]):
+    """A job that is to be committed, and later what came of it."""
 
-    def __init__(self, job: J, give_up_at: float) -> None:
+    __slots__ = (
+        "_commits", "error", "give_up_at", "is_settled", "job", "leads", "results", "turn", "waits",
+    )  # fmt: skip
+
+    def __init__(self, commits: GroupCommit[J, R], job: J, give_up_at: float) -> None:
+        self._commits = commits
         self.job = job
         self.give_up_at = give_up_at
         self.turn = threading.Lock()
         self.turn.acquire()
-        self.leads = False
+        self.waits = self.leads = self.is_settled = False
         self.results: list[R] = []
         self.error: Exception = DatabaseUnavailable("the thread that was writing it ended")
 
     def alone(self) -> list[J]:
+        """This job, as a group of one."""
         return [self.job]
 
     def result(self) -> R:
+        """Wait until it is committed.
+
+        Raises:
+            DatabaseUnavailable: it was not, as far as anyone can tell.
+        """
+        self._commits._await(self)
         if self.results:
             return self.results[0]
         raise self.error

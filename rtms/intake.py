@@ -17,7 +17,7 @@ from rtms.bulk import BulkFind, BulkInsert
 from rtms.database import PATIENCE, Database
 from rtms.effects import Arrival, Taken
 from rtms.events import MalformedEvent, Meaning, Started, dedupe_key, parse
-from rtms.group_commit import GroupCommit
+from rtms.group_commit import GroupCommit, Ticket
 from rtms.record import record_once
 from rtms.rules import Verdict, judge
 
@@ -84,8 +84,13 @@ class Intake:
         Raises:
             DatabaseUnavailable: nothing was recorded; let Zoom deliver it again.
         """
+        return self.begin(body, tracking_id).result()
+
+    def begin(self, body: dict[str, Any], tracking_id: str | None = None) -> Ticket[Any, Taken]:
+        """The same in two steps: what the ticket's `result` returns is on disk, and nothing
+        before."""
         meaning, rejected = _read(body)
-        return self._group.submit(
+        return self._group.enqueue(
             _Delivery(
                 body=body,
                 meaning=meaning,

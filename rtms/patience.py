@@ -6,7 +6,6 @@ clients that send slowly could hold every thread while Zoom waits in vain.
 
 from __future__ import annotations
 
-import select
 import socket
 import threading
 import time
@@ -18,7 +17,6 @@ from gunicorn.workers.gthread import _DEFER, ThreadWorker
 # Seconds for one request, from its first byte to the last of its answer. Zoom waits three.
 REQUEST_SECONDS = 5.0
 _LOOK_EVERY = 0.5  # seconds
-_LINGER = 5  # milliseconds
 _SMALL, _PIECES = 16_384, 4  # bytes of a piece, and pieces, that are held back at most
 
 
@@ -77,16 +75,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def handle(self, conn: Any) -> Any:
         if not conn.initialized and not conn.wait_for_data(0.0):
             return _DEFER  # whoever connects and says nothing waits without a thread
-        if type(conn.sock) is socket.socket:
-            conn.sock = _Socket(conn.sock)
-        keep = self._handle_one(conn)
-        while keep and self._has_more(conn):
-            keep = self._handle_one(conn)
-        return keep
-
-    def _handle_one(self, conn: Any) -> Any:
-        with self._begun_lock:
-            self._begun[conn] = time.monotonic()
+        conn.sock = self.spare(conn.sock)
+        self.watch(conn)
         conn.sock.hold()
         try:
             keep = super().handle(conn)
@@ -95,24 +85,27 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         except OSError:  # it has gone, and with it whoever the answer was for
             return False
         finally:
-            with self._begun_lock:
-                del self._begun[conn]
+            self.unwatch(conn)
+
+    def spare(self, sock: socket.socket) -> socket.socket:
+        """The connection, as one that spares calls of the kernel."""
+        return _Socket(sock) if type(sock) is socket.socket else sock
+
+    def watch(self, conn: Any) -> None:
+        """Cut a connection off if its request takes too long from now on."""
+        with self._begun_lock:
+            self._begun[conn] = time.monotonic()
+
+    def unwatch(self, conn: Any) -> None:
+        """Its request has come to an end."""
+        with self._begun_lock:
+            self._begun.pop(conn, None)
 
     def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
         body = conn.parser.mesg.body
         if keepalive and getattr(body.reader, "length", None) == 0:
             return True  # the application read all of it
         return bool(super()._keepalive_after(conn, keepalive))
-
-    def _has_more(self, conn: Any) -> bool:
-        """Whether the next request is about to come. In a burst it mostly is, and a thread that
-        stays with its connection for a moment saves handing it to and fro, which costs as much as
-        the request. Where others wait for a thread, they go first."""
-        if not self.alive or conn.is_http2 or self.tpool._work_queue.qsize():
-            return False
-        poll = select.poll()
-        poll.register(conn.sock, select.POLLIN)
-        return bool(poll.poll(_LINGER))
 
     def _cut_off_for_ever(self) -> None:
         while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -13,6 +14,7 @@ from rtms import bodies, hints, zoom
 from rtms.connect import CONNECT_LANE
 from rtms.database import DatabaseUnavailable
 from rtms.effects import Taken
+from rtms.late import LateResponse
 from rtms.refresh import REFRESH_LANE
 from rtms.services import Services, services
 
@@ -23,7 +25,7 @@ log = structlog.get_logger()
 
 
 @blueprint.post("/zoom-webhook")
-def zoom_webhook() -> tuple[Response, int]:
+def zoom_webhook() -> Response | tuple[Response, int]:
     """Take in one of Zoom's deliveries, or answer its challenge."""
     its = services()
     config = its.config
@@ -86,22 +88,34 @@ def _raw() -> bytes:
     return raw
 
 
-def _take_in(to: Services, body: dict[str, Any], tracking_id: str) -> tuple[Response, int]:
+def _take_in(to: Services, body: dict[str, Any], tracking_id: str) -> Response:
     tracking_id = tracking_id if tracking_id.isprintable() else ""
-    taken = to.intake.take(body, tracking_id or None)
-    # Committed. From here on nothing may keep Zoom from its 200.
-    if taken.is_due and to.dispatcher:
-        to.dispatcher.wake(CONNECT_LANE)
-    _tell(body["event"], taken, tracking_id)
-    if taken.is_due and not to.dispatcher and to.config.dispatcher:
-        log.error(
-            "this process has no dispatcher, so it connects no stream: start the server with "
-            "`gunicorn app:app` or `make run`, or run `flask --app app worker` beside it",
-            row=taken.row_id,
-        )
-    if taken.outcome == "rejected":
-        return jsonify(error=taken.detail), 400
-    return jsonify(outcome=taken.outcome, detail=taken.detail), 200
+    ticket = to.intake.begin(body, tracking_id or None)
+
+    def answer() -> Response:
+        try:
+            taken = ticket.result()
+        except DatabaseUnavailable as error:
+            return _unavailable(error)
+        # Committed. From here on nothing may keep Zoom from its 200.
+        if taken.is_due and to.dispatcher:
+            to.dispatcher.wake(CONNECT_LANE)
+        _tell(body["event"], taken, tracking_id)
+        if taken.is_due and not to.dispatcher and to.config.dispatcher:
+            log.error(
+                "this process has no dispatcher, so it connects no stream: start the server with "
+                "`gunicorn app:app` or `make run`, or run `flask --app app worker` beside it",
+                row=taken.row_id,
+            )
+        if taken.outcome == "rejected":
+            return _as_json({"error": taken.detail}, 400)
+        return _as_json({"outcome": taken.outcome, "detail": taken.detail}, 200)
+
+    return LateResponse(answer)
+
+
+def _as_json(value: dict[str, str], status: int) -> Response:
+    return Response(json.dumps(value), status, mimetype="application/json")
 
 
 def _tell(event: str, taken: Taken, tracking_id: str) -> None:
@@ -133,8 +147,10 @@ def _unauthorized(error: Exception) -> tuple[Response, int]:
 
 
 @blueprint.errorhandler(DatabaseUnavailable)
-def _unavailable(error: Exception) -> tuple[Response, int]:
+def _unavailable(error: Exception) -> Response:
     log.error("delivery not recorded: the database is away", error=str(error))
-    answer = jsonify(error="The delivery could not be recorded. Please deliver it again.")
+    answer = _as_json(
+        {"error": "The delivery could not be recorded. Please deliver it again."}, 503
+    )
     answer.headers["Retry-After"] = _RETRY_AFTER
-    return answer, 503
+    return answer

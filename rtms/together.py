@@ -1,0 +1,180 @@
+"""A gunicorn worker that takes deliveries which are there at the same moment together.
+
+A thread that waits for a commit hands the interpreter to another, and takes it back afterwards;
+with a thread for each delivery that costs several times what the delivery itself does. Here one
+thread runs the application for all that have come, and only then sends their answers: the first
+answer commits for all (`rtms.group_commit`).
+
+Only requests that are here to their last byte are taken so, and only deliveries of Zoom's: nobody
+who sends slowly, and nothing that takes long, may hold up the others.
+"""
+
+from __future__ import annotations
+
+import re
+import select
+import socket
+import threading
+from collections import deque
+from datetime import datetime
+from typing import Any
+
+from gunicorn.http import wsgi
+
+from rtms.patience import PatientWorker
+
+_TOGETHER = b"POST /zoom-webhook "
+_MOST = 32
+_THREADS = 2
+_PEEK = 16_384  # bytes; what is longer goes its own way
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
+_OWN_WAY = re.compile(rb"\r\n(transfer-encoding|expect|upgrade):", re.IGNORECASE)
+
+
+class _Done:
+    """A request's end, as gunicorn wants to be told of it."""
+
+    def __init__(self, keep: bool) -> None:
+        self._keep = keep
+
+    def cancelled(self) -> bool:
+        return False
+
+    def result(self) -> bool:
+        return self._keep
+
+
+class _Begun:
+    """A request that the application has begun to answer."""
+
+    def __init__(self, conn: Any, req: Any, resp: Any, environ: Any, answer: Any) -> None:
+        self.conn = conn
+        self.req = req
+        self.resp = resp
+        self.environ = environ
+        self.answer = answer
+        self.at = datetime.now()  # noqa: DTZ005 - gunicorn's access log wants it so
+
+
+class TogetherWorker(PatientWorker):
+    """gunicorn's threaded worker, which takes deliveries together."""
+
+    def init_process(self) -> None:
+        self._arrived: deque[Any] = deque()  # connections whose request is here
+        self._threads = 0  # that take requests together
+        self._threads_lock = threading.Lock()
+        super().init_process()
+
+    def enqueue_req(self, conn: Any) -> None:
+        if not _is_whole(conn) or self.cfg.is_ssl:
+            super().enqueue_req(conn)
+            return
+        self._arrived.append(conn)
+        with self._threads_lock:
+            if self._threads < _THREADS:
+                self._threads += 1
+                self.tpool.submit(self._take_together)
+
+    def _take_together(self) -> None:
+        mine: list[Any] = []
+        while True:
+            while self._arrived and len(mine) < _MOST:
+                mine.append(self._arrived.popleft())
+            if not mine:
+                with self._threads_lock:
+                    if self._arrived:
+                        continue
+                    self._threads -= 1
+                    return
+            begun = [self._begin(conn) for conn in mine]
+            kept = [each.conn for each in begun if each and self._finish(each)]
+            mine = self._with_more(kept)
+
+    def _begin(self, conn: Any) -> _Begun | None:
+        req = None
+        try:
+            conn.sock = self.spare(conn.sock)
+            conn.sock.setblocking(True)
+            conn.init()
+            self.watch(conn)
+            req = next(conn.parser)
+            self.cfg.pre_request(self, req)
+            resp, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg)
+            environ["wsgi.multithread"] = True
+            self.nr += 1
+            if self.nr >= self.max_requests and self.alive:
+                self.log.info("Autorestarting worker after current request.")
+                self.alive: bool = False
+            if not self.alive or len(self.keepalived_conns) >= self.max_keepalived:
+                resp.force_close()
+            answer = self.wsgi(environ, resp.start_response)
+            return _Begun(conn, req, resp, environ, answer)
+        except Exception as error:
+            self._break_off(conn, req, error)
+            return None
+
+    def _finish(self, begun: _Begun) -> bool:
+        """Send an answer. Returns whether the connection stays open."""
+        conn, resp = begun.conn, begun.resp
+        try:
+            conn.sock.hold()
+            try:
+                for part in begun.answer:
+                    resp.write(part)
+                resp.close()
+            finally:
+                self.log.access(
+                    resp,
+                    begun.req,
+                    begun.environ,
+                    datetime.now() - begun.at,  # noqa: DTZ005
+                )
+                if hasattr(begun.answer, "close"):
+                    begun.answer.close()
+            conn.sock.let_go()
+            self.cfg.post_request(self, begun.req, begun.environ, resp)
+        except Exception as error:
+            self._break_off(conn, begun.req, error)
+            return False
+        self.unwatch(conn)
+        if resp.should_close() or not self._keepalive_after(conn, True):
+            self._give_back(conn, keep=False)
+            return False
+        return True
+
+    def _break_off(self, conn: Any, req: Any, error: Exception) -> None:
+        self.unwatch(conn)
+        if not isinstance(error, OSError | StopIteration):  # they say that the client has gone
+            self.handle_error(req, conn.sock, conn.client, error)
+        self._give_back(conn, keep=False)
+
+    def _with_more(self, conns: list[Any]) -> list[Any]:
+        """Those of the connections whose next request is here already. The others are given
+        back."""
+        poll = select.poll()
+        for conn in conns:
+            poll.register(conn.sock, select.POLLIN)
+        ready = {fd for fd, _ in poll.poll(0)} if conns and self.alive else set()
+        more = [conn for conn in conns if conn.sock.fileno() in ready and _is_whole(conn)]
+        for conn in conns:
+            if conn not in more:
+                self._give_back(conn, keep=True)
+        return more
+
+    def _give_back(self, conn: Any, *, keep: bool) -> None:
+        self.method_queue.defer(self.finish_request, conn, _Done(keep))
+
+
+def _is_whole(conn: Any) -> bool:
+    """Whether a delivery of Zoom's is here to its last byte, and nothing before it."""
+    if conn.is_http2 or (conn.parser and conn.parser.unreader.buf.getvalue()):
+        return False
+    try:
+        seen = conn.sock.recv(_PEEK, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except OSError:  # nothing is here yet, or nobody any more
+        return False
+    head, end, body = seen.partition(b"\r\n\r\n")
+    if not end or not head.startswith(_TOGETHER) or _OWN_WAY.search(head):
+        return False
+    lengths = _LENGTH.findall(head + b"\r\n")
+    return len(lengths) == 1 and len(body) >= int(lengths[0])
