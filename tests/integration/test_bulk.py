@@ -1,0 +1,61 @@
+"""Statements about many rows, on both engines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from models import CONNECTS, EVENTS
+from rtms import clock, effects
+from rtms.bulk import BulkFind, BulkInsert
+from rtms.database import RowRefused
+from rtms.effects import Arrival
+from rtms.events import Started, parse
+from rtms.rules import Verdict
+from rtms.services import Services
+from sandbox import Stream, events
+
+INSERT = BulkInsert(CONNECTS, effects.NEW_ROW_COLUMNS)
+FIND = BulkFind(EVENTS.c.rtms_stream_id, CONNECTS.c.rtms_stream_id)
+
+
+def new_row(its: Services) -> dict[str, Any]:
+    start = parse(events.started(Stream()))
+    assert isinstance(start, Started)
+    arrival = Arrival(received_at=clock.now(), tracking_id="t'); DROP TABLE gates; --")
+    return effects.new_row(its.config, start, Verdict(detail="", new_row=True), arrival)
+
+
+@pytest.mark.parametrize("count", [1, 2, 63])
+def test_each_row_is_written_as_it_is_and_has_the_id_it_is_said_to_have(
+    its: Services, count: int
+) -> None:
+    before, rows = [new_row(its) for _ in range(3)], [new_row(its) for _ in range(count)]
+    its.database.write(lambda c: INSERT.execute(c, before))
+    ids = its.database.write(lambda c: INSERT.execute_for_ids(c, rows, by="rtms_stream_id"))
+    assert len(ids) == count
+    with its.database.read() as connection:
+        for row in rows:
+            stored = connection.execute(
+                sa.select(CONNECTS).where(CONNECTS.c.id == ids[row["rtms_stream_id"]])
+            ).one()
+            assert {name: getattr(stored, name) for name in effects.NEW_ROW_COLUMNS} == row
+
+
+def test_one_row_that_is_refused_keeps_all_out(its: Services) -> None:
+    row = new_row(its)
+    with pytest.raises(RowRefused):
+        its.database.write(lambda c: INSERT.execute(c, [new_row(its), row, row]))
+    with its.database.read() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(CONNECTS)) == 0
+
+
+def test_what_any_of_the_columns_holds_is_found(its: Services) -> None:
+    row = new_row(its)
+    its.database.write(lambda c: INSERT.execute(c, [row]))
+    its.intake.take(events.stopped(stopped := Stream()))
+    known = {row["rtms_stream_id"], stopped.rtms_stream_id}
+    with its.database.read() as connection:
+        assert FIND.execute(connection, [*known, "unheard of", "%", "'"]) == known
