@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 from rtms.database import DatabaseUnavailable, RowRefused
 
 _MOST = 64  # jobs a transaction: others want to write, too
+_SOON = 0.2  # seconds
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -50,9 +51,14 @@ class GroupCommit(Generic[J, R]):
         """
         return self.enqueue(job).result()
 
-    def enqueue(self, job: J) -> Ticket[J, R]:
-        """Put a job in the next group. Nothing is promised before the ticket's result is there."""
-        ticket = Ticket(self, job, time.monotonic() + self._patience)
+    def enqueue(self, job: J, *, since: float | None = None) -> Ticket[J, R]:
+        """Put a job in the next group. Nothing is promised before the ticket's result is there.
+
+        Args:
+            job: what to do.
+            since: the moment (`time.monotonic()`) from which its patience counts; by default now.
+        """
+        ticket = Ticket(self, job, (since or time.monotonic()) + self._patience)
         with self._lock:
             self._queue.append(ticket)
         return ticket
@@ -64,7 +70,8 @@ class GroupCommit(Generic[J, R]):
             mine.waits = True
             mine.leads = not self._is_led
             self._is_led = True
-        if not mine.leads and not mine.turn.acquire(timeout=self._patience):
+        left = max(mine.give_up_at - time.monotonic(), 0)
+        if not mine.leads and not mine.turn.acquire(timeout=left):
             with self._lock:
                 if mine in self._queue and not mine.leads:
                     self._queue.remove(mine)
@@ -88,9 +95,9 @@ class GroupCommit(Generic[J, R]):
             self._do(gather, group, mine)
         finally:
             with self._lock:
-                if not group:  # it was never our turn; the next in line may have more luck
-                    self._queue.remove(mine)
-                for each in group or [mine]:
+                if not group:  # it was never our turn
+                    group = self._give_up(mine)
+                for each in group:
                     each.is_settled = True
                 # Whoever does not wait yet will lead when it does, if it still must.
                 following = next((each for each in self._queue if each.waits), None)
@@ -101,6 +108,16 @@ class GroupCommit(Generic[J, R]):
             for each in group:
                 if each.waits and each is not mine:
                     each.turn.release()
+
+    def _give_up(self, mine: Ticket[J, R]) -> list[Ticket[J, R]]:
+        """Take out of the queue whoever has waited as long as this one has, or is about to have:
+        one after another they would wait for longer. The others may have more luck."""
+        soon = time.monotonic() + _SOON
+        over = [each for each in self._queue if each is mine or each.give_up_at <= soon]
+        self._queue = [each for each in self._queue if each not in over]
+        for each in over:
+            each.error = mine.error
+        return over
 
     def _do(
         self, gather: Callable[[], list[J]], group: Sequence[Ticket[J, R]], leader: Ticket[J, R]

@@ -86,9 +86,19 @@ class Intake:
         """
         return self.begin(body, tracking_id).result()
 
-    def begin(self, body: dict[str, Any], tracking_id: str | None = None) -> Ticket[Any, Taken]:
+    def begin(
+        self,
+        body: dict[str, Any],
+        tracking_id: str | None = None,
+        *,
+        since: float | None = None,
+    ) -> Ticket[Any, Taken]:
         """The same in two steps: what the ticket's `result` returns is on disk, and nothing
-        before."""
+        before.
+
+        Args:
+            since: the moment (`time.monotonic()`) at which it came; by default now.
+        """
         meaning, rejected = _read(body)
         return self._group.enqueue(
             _Delivery(
@@ -97,7 +107,8 @@ class Intake:
                 rejected=rejected,
                 dedupe_key=dedupe_key(body, meaning),
                 arrival=Arrival(received_at=clock.now(), tracking_id=tracking_id),
-            )
+            ),
+            since=since,
         )
 
     def replay(self, event_id: int) -> Taken | None:

@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 
+# Where a server says when a request came, if that was before it ran the application; the moment is
+# one of `time.monotonic()`.
+ARRIVED_AT = "rtms.arrived_at"
+
+
 class LateResponse(Response):
     """An answer that is made when the server begins to send it. WSGI allows an application to say
     its status as late as that, so a server may run it for several requests first and let them

@@ -41,6 +41,10 @@ class _Socket(socket.socket):
         """Hold back what is sent until `let_go`: an answer's header and body leave together."""
         self._held = []
 
+    def drop(self) -> None:
+        """Forget what is held back: another answer takes its place."""
+        self._held = None
+
     def let_go(self) -> None:
         """Send what is held back."""
         held, self._held = self._held, None

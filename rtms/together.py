@@ -15,12 +15,14 @@ import re
 import select
 import socket
 import threading
+import time
 from collections import deque
 from datetime import datetime
 from typing import Any
 
 from gunicorn.http import wsgi
 
+from rtms.late import ARRIVED_AT
 from rtms.patience import PatientWorker
 
 _TOGETHER = b"POST /zoom-webhook "
@@ -69,6 +71,7 @@ class TogetherWorker(PatientWorker):
         if not _is_whole(conn) or self.cfg.is_ssl:
             super().enqueue_req(conn)
             return
+        conn.arrived_at = time.monotonic()
         self._arrived.append(conn)
         with self._threads_lock:
             if self._threads < _THREADS:
@@ -101,6 +104,7 @@ class TogetherWorker(PatientWorker):
             self.cfg.pre_request(self, req)
             resp, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg)
             environ["wsgi.multithread"] = True
+            environ[ARRIVED_AT] = conn.arrived_at
             self.nr += 1
             if self.nr >= self.max_requests and self.alive:
                 self.log.info("Autorestarting worker after current request.")
@@ -145,6 +149,7 @@ class TogetherWorker(PatientWorker):
     def _break_off(self, conn: Any, req: Any, error: Exception) -> None:
         self.unwatch(conn)
         if not isinstance(error, OSError | StopIteration):  # they say that the client has gone
+            conn.sock.drop()
             self.handle_error(req, conn.sock, conn.client, error)
         self._give_back(conn, keep=False)
 
@@ -155,9 +160,12 @@ class TogetherWorker(PatientWorker):
         for conn in conns:
             poll.register(conn.sock, select.POLLIN)
         ready = {fd for fd, _ in poll.poll(0)} if conns and self.alive else set()
+        now = time.monotonic()
         more = [conn for conn in conns if conn.sock.fileno() in ready and _is_whole(conn)]
         for conn in conns:
-            if conn not in more:
+            if conn in more:
+                conn.arrived_at = now
+            else:
                 self._give_back(conn, keep=True)
         return more
 

@@ -14,7 +14,7 @@ from rtms import bodies, hints, zoom
 from rtms.connect import CONNECT_LANE
 from rtms.database import DatabaseUnavailable
 from rtms.effects import Taken
-from rtms.late import LateResponse
+from rtms.late import ARRIVED_AT, LateResponse
 from rtms.refresh import REFRESH_LANE
 from rtms.services import Services, services
 
@@ -90,7 +90,7 @@ def _raw() -> bytes:
 
 def _take_in(to: Services, body: dict[str, Any], tracking_id: str) -> Response:
     tracking_id = tracking_id if tracking_id.isprintable() else ""
-    ticket = to.intake.begin(body, tracking_id or None)
+    ticket = to.intake.begin(body, tracking_id or None, since=request.environ.get(ARRIVED_AT))
 
     def answer() -> Response:
         try:
