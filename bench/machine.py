@@ -26,7 +26,7 @@ def describe(folder: Path, postgresql: dict[str, str] | None) -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _said("git", "rev-parse", "HEAD"),
-        "changed_since": bool(_said("git", "status", "--porcelain")),
+        "changed_since": bool(_said("git", "status", "--porcelain", "--", ".", ":!bench/results")),
         "machine": {
             "cpu": _cpu_model(),
             "cores": os.cpu_count(),

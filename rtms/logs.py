@@ -38,6 +38,7 @@ def configure(config: Config) -> None:
     """Set logging up for this process. Lines go to stderr, so that what a command prints can be
     read by scripts."""
     people = config.log_format == "console"
+    logger = _Logger(sys.stderr)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -51,6 +52,6 @@ def configure(config: Config) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[config.log_level]
         ),
-        logger_factory=lambda *_: _Logger(sys.stderr),
+        logger_factory=lambda *_: logger,
         cache_logger_on_first_use=False,
     )

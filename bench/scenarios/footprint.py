@@ -60,7 +60,9 @@ def beside(bench: Bench) -> Iterator[Figure]:
     yield _figure("-", "dependencies, direct", len(direct))
     yield _figure("-", "dependencies, all", len(present))
     yield _figure("-", "site-packages of all dependencies", weight / 2**20, "MiB")
-    if not bench.why_no_quickstart():
+    if why := bench.why_no_quickstart():
+        bench.progress(f"footprint, quickstart: {why}")
+    else:
         with bench.recall() as recall, bench.quickstart(recall.url) as address:
             spate([address], MEETINGS, 6.0)
             memory = _rss(_listening(address.port))

@@ -9,6 +9,7 @@ from contextlib import redirect_stderr
 
 import pytest
 import sqlalchemy as sa
+import structlog
 
 from app import create_app
 from config import Config
@@ -52,6 +53,24 @@ def test_no_input_gives_a_5xx_or_an_exception_or_tells_a_secret(
     with database.read() as connection:
         for table, fewest in ((EVENTS, 200), (CONNECTS, 20)):
             assert (connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0) > fewest
+
+
+@pytest.mark.parametrize("line", [f"told={VARIABLES['ZOOM_CLIENT_SECRET']}", "a stray line"])
+def test_what_the_server_logs_is_looked_at(config: Config, database: Database, line: str) -> None:
+    log = io.StringIO()
+    with redirect_stderr(log):
+        app = create_app(config)
+    routes, inputs = Routes(app, log), Inputs(seed=1)
+
+    @app.before_request
+    def tell() -> None:
+        structlog.get_logger().error(line)
+        if line == "a stray line":
+            log.write(f"{line}\n")
+
+    with pytest.raises(Complaint):
+        routes.ask(inputs.make(0))
+    services(app).database.dispose()
 
 
 def test_no_bytes_on_the_wire_give_a_5xx_or_end_the_server(server: Server) -> None:
