@@ -70,8 +70,9 @@ class ConnectLane:
 
         def job(connection: Connection) -> tuple[list[AnyRow], list[Leased]]:
             now = clock.now()
-            over = self._sweep(connection, now) if sweeps else []
+            # The gate first: whoever settles a refusal takes it before any row, too.
             room, _ = gates.room_for_creates(self._database, connection, now=now)
+            over = self._sweep(connection, now) if sweeps else []
             if room == 0:
                 return over, []
             return over, leases.claim_pending(
@@ -170,10 +171,17 @@ class ConnectLane:
     def _settle_all(
         self, gather: Callable[[], Sequence[tuple[Leased, CreateOutcome]]], give_up_at: float
     ) -> Sequence[tuple[AnyRow, Decision] | None]:
-        return self._database.write(
-            lambda connection: [self._settle_one(connection, *each) for each in gather()],
-            give_up_at=give_up_at,
-        )
+        def job(connection: Connection) -> list[tuple[AnyRow, Decision] | None]:
+            tries = gather()
+            if any(isinstance(outcome, RateLimited) for _, outcome in tries):
+                self._database.serialize_on(connection, gates.CREATE_GATE)
+            if len(tries) > 1:
+                ids = [leased.id for leased, _ in tries]
+                rows = sa.select(CONNECTS.c.id).where(CONNECTS.c.id.in_(ids))
+                self._database.lock_rows(connection, rows)
+            return [self._settle_one(connection, *each) for each in tries]
+
+        return self._database.write(job, give_up_at=give_up_at)
 
     def _settle_one(
         self, connection: Connection, job: Leased, outcome: CreateOutcome

@@ -150,6 +150,9 @@ class Intake:
             deliveries = gather()
             self._take_turns(connection, (each.meaning for each in deliveries))
             taken = self._take_fresh(connection, deliveries)
+            self._lock_streams(
+                connection, [one for at, one in enumerate(deliveries) if at not in taken]
+            )
             for index, delivery in enumerate(deliveries):
                 if index not in taken:
                     taken[index] = self._take_one(connection, delivery)
@@ -160,6 +163,14 @@ class Intake:
     def _take_turns(self, connection: Connection, meanings: Iterable[Meaning | None]) -> None:
         names = [name for each in meanings if each for name in effects.names_of(each, self._config)]
         self._database.serialize_on(connection, *names)
+
+    def _lock_streams(self, connection: Connection, deliveries: Sequence[_Delivery]) -> None:
+        streams = {getattr(each.meaning, "rtms_stream_id", None) for each in deliveries} - {None}
+        if len(streams) > 1:
+            self._database.lock_rows(
+                connection,
+                sa.select(CONNECTS.c.id).where(CONNECTS.c.rtms_stream_id.in_(streams)),
+            )
 
     def _take_fresh(
         self, connection: Connection, deliveries: Sequence[_Delivery]

@@ -10,6 +10,8 @@ import socket
 import threading
 import time
 from contextlib import suppress
+from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 from gunicorn.workers.gthread import _DEFER, ThreadWorker
@@ -17,6 +19,7 @@ from gunicorn.workers.gthread import _DEFER, ThreadWorker
 # Seconds for one request, from its first byte to the last of its answer. Zoom waits three.
 REQUEST_SECONDS = 5.0
 _LOOK_EVERY = 0.5  # seconds
+_CLOSING = 100  # connections whose client is given time to read the answer, at most
 _SMALL, _PIECES = 16_384, 4  # bytes of a piece, and pieces, that are held back at most
 
 
@@ -73,14 +76,21 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def init_process(self) -> None:
         self._begun: dict[Any, float] = {}  # connection → when its request began, monotonic
         self._begun_lock = threading.Lock()
+        self._closing: SimpleQueue[Any] = SimpleQueue()
+        threading.Thread(target=self._close_for_ever, name="closing", daemon=True).start()
         threading.Thread(target=self._cut_off_for_ever, name="patience", daemon=True).start()
         super().init_process()
 
     def handle(self, conn: Any) -> Any:
         if not conn.initialized and not conn.wait_for_data(0.0):
             return _DEFER  # whoever connects and says nothing waits without a thread
-        conn.sock = self.spare(conn.sock)
         self.watch(conn)
+        if self.cfg.is_ssl:
+            try:
+                return super().handle(conn)
+            finally:
+                self.unwatch(conn)
+        conn.sock = self.spare(conn.sock)
         conn.sock.hold()
         try:
             keep = super().handle(conn)
@@ -90,6 +100,24 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             return False
         finally:
             self.unwatch(conn)
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """gunicorn waits for the client before it closes a connection, in the thread that hands
+        out all others. Here another one waits."""
+        conn.close = partial(self._close, conn)
+        super().finish_request(conn, fs)
+
+    def _close(self, conn: Any, graceful: bool = False) -> None:
+        if graceful and self._closing.qsize() < _CLOSING:
+            self._closing.put(conn)
+        else:
+            type(conn).close(conn)
+
+    def _close_for_ever(self) -> None:
+        while True:
+            conn = self._closing.get()
+            with suppress(OSError):  # the client was faster
+                type(conn).close(conn, graceful=True)
 
     def spare(self, sock: socket.socket) -> socket.socket:
         """The connection, as one that spares calls of the kernel."""

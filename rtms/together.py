@@ -11,12 +11,14 @@ who sends slowly, and nothing that takes long, may hold up the others.
 
 from __future__ import annotations
 
+import errno
 import re
 import select
 import socket
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +31,10 @@ _TOGETHER = b"POST /zoom-webhook "
 _MOST = 32
 _THREADS = 2
 _PEEK = 16_384  # bytes; what is longer goes its own way
+# errno; gunicorn's own errors of the connection have none
+_CLIENT_HAS_GONE = {
+    None, errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EBADF, errno.EAGAIN,
+}  # fmt: skip
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
 _OWN_WAY = re.compile(rb"\r\n(transfer-encoding|expect|upgrade):", re.IGNORECASE)
 
@@ -49,13 +55,15 @@ class _Done:
 class _Begun:
     """A request that the application has begun to answer."""
 
-    def __init__(self, conn: Any, req: Any, resp: Any, environ: Any, answer: Any) -> None:
+    def __init__(
+        self, conn: Any, req: Any, resp: Any, environ: Any, answer: Any, at: datetime
+    ) -> None:
         self.conn = conn
         self.req = req
         self.resp = resp
         self.environ = environ
         self.answer = answer
-        self.at = datetime.now()  # noqa: DTZ005 - gunicorn's access log wants it so
+        self.at = at
 
 
 class TogetherWorker(PatientWorker):
@@ -68,7 +76,7 @@ class TogetherWorker(PatientWorker):
         super().init_process()
 
     def enqueue_req(self, conn: Any) -> None:
-        if not _is_whole(conn) or self.cfg.is_ssl:
+        if self.cfg.is_ssl or not _is_whole(conn):
             super().enqueue_req(conn)
             return
         conn.arrived_at = time.monotonic()
@@ -79,19 +87,28 @@ class TogetherWorker(PatientWorker):
                 self.tpool.submit(self._take_together)
 
     def _take_together(self) -> None:
-        mine: list[Any] = []
         while True:
-            while self._arrived and len(mine) < _MOST:
-                mine.append(self._arrived.popleft())
+            mine = self._next()
             if not mine:
                 with self._threads_lock:
                     if self._arrived:
                         continue
                     self._threads -= 1
                     return
-            begun = [self._begin(conn) for conn in mine]
-            kept = [each.conn for each in begun if each and self._finish(each)]
-            mine = self._with_more(kept)
+            try:
+                begun = [self._begin(conn) for conn in mine]
+                kept = [each.conn for each in begun if each and self._finish(each)]
+                # Behind those that came meanwhile: nobody may wait for ever.
+                self._arrived.extend(self._with_more(kept))
+            except Exception:  # a round that breaks off must not end the thread
+                self.log.exception("deliveries taken together broke off")
+
+    def _next(self) -> list[Any]:
+        mine: list[Any] = []
+        with suppress(IndexError):  # the other thread may take the last
+            while len(mine) < _MOST:
+                mine.append(self._arrived.popleft())
+        return mine
 
     def _begin(self, conn: Any) -> _Begun | None:
         req = None
@@ -102,6 +119,7 @@ class TogetherWorker(PatientWorker):
             self.watch(conn)
             req = next(conn.parser)
             self.cfg.pre_request(self, req)
+            at = datetime.now()  # noqa: DTZ005 - gunicorn's access log wants it so
             resp, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg)
             environ["wsgi.multithread"] = True
             environ[ARRIVED_AT] = conn.arrived_at
@@ -109,10 +127,11 @@ class TogetherWorker(PatientWorker):
             if self.nr >= self.max_requests and self.alive:
                 self.log.info("Autorestarting worker after current request.")
                 self.alive: bool = False
-            if not self.alive or len(self.keepalived_conns) >= self.max_keepalived:
+            full = len(self.keepalived_conns) >= self.max_keepalived
+            if not self.alive or not self.cfg.keepalive or full:
                 resp.force_close()
             answer = self.wsgi(environ, resp.start_response)
-            return _Begun(conn, req, resp, environ, answer)
+            return _Begun(conn, req, resp, environ, answer, at)
         except Exception as error:
             self._break_off(conn, req, error)
             return None
@@ -127,31 +146,34 @@ class TogetherWorker(PatientWorker):
                     resp.write(part)
                 resp.close()
             finally:
-                self.log.access(
-                    resp,
-                    begun.req,
-                    begun.environ,
-                    datetime.now() - begun.at,  # noqa: DTZ005
-                )
+                took = datetime.now() - begun.at  # noqa: DTZ005
+                self.log.access(resp, begun.req, begun.environ, took)
                 if hasattr(begun.answer, "close"):
                     begun.answer.close()
+            conn.sock.setblocking(False)  # who does not read must not hold up the others
             conn.sock.let_go()
             self.cfg.post_request(self, begun.req, begun.environ, resp)
+            keep = not resp.should_close() and self._keepalive_after(conn, True)
         except Exception as error:
             self._break_off(conn, begun.req, error)
             return False
         self.unwatch(conn)
-        if resp.should_close() or not self._keepalive_after(conn, True):
+        if not keep:
             self._give_back(conn, keep=False)
-            return False
-        return True
+        return keep
 
     def _break_off(self, conn: Any, req: Any, error: Exception) -> None:
         self.unwatch(conn)
-        if not isinstance(error, OSError | StopIteration):  # they say that the client has gone
-            conn.sock.drop()
-            self.handle_error(req, conn.sock, conn.client, error)
-        self._give_back(conn, keep=False)
+        try:
+            if isinstance(error, OSError) and error.errno not in _CLIENT_HAS_GONE:
+                self.log.error("The answer could not be made.", exc_info=error)
+            elif not isinstance(error, OSError | StopIteration):
+                conn.sock.drop()
+                self.handle_error(req, conn.sock, conn.client, error)
+        except Exception:
+            self.log.exception("The error could not be told.")
+        finally:
+            self._give_back(conn, keep=False)
 
     def _with_more(self, conns: list[Any]) -> list[Any]:
         """Those of the connections whose next request is here already. The others are given

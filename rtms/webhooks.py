@@ -97,21 +97,30 @@ def _take_in(to: Services, body: dict[str, Any], tracking_id: str) -> Response:
             taken = ticket.result()
         except DatabaseUnavailable as error:
             return _unavailable(error)
-        # Committed. From here on nothing may keep Zoom from its 200.
-        if taken.is_due and to.dispatcher:
-            to.dispatcher.wake(CONNECT_LANE)
-        _tell(body["event"], taken, tracking_id)
-        if taken.is_due and not to.dispatcher and to.config.dispatcher:
-            log.error(
-                "this process has no dispatcher, so it connects no stream: start the server with "
-                "`gunicorn app:app` or `make run`, or run `flask --app app worker` beside it",
-                row=taken.row_id,
-            )
+        try:
+            _pass_on(to, taken)
+            _tell(body["event"], taken, tracking_id)
+        except Exception:  # committed: from here on nothing may keep Zoom from its 200
+            log.exception("a delivery is recorded, and what follows broke off", row=taken.row_id)
         if taken.outcome == "rejected":
             return _as_json({"error": taken.detail}, 400)
         return _as_json({"outcome": taken.outcome, "detail": taken.detail}, 200)
 
     return LateResponse(answer)
+
+
+def _pass_on(to: Services, taken: Taken) -> None:
+    """Let a stream that is due be connected."""
+    if not taken.is_due:
+        return
+    if to.dispatcher:
+        to.dispatcher.wake(CONNECT_LANE)
+    elif to.config.dispatcher:
+        log.error(
+            "this process has no dispatcher, so it connects no stream: start the server with "
+            "`gunicorn app:app` or `make run`, or run `flask --app app worker` beside it",
+            row=taken.row_id,
+        )
 
 
 def _as_json(value: dict[str, str], status: int) -> Response:
