@@ -28,8 +28,8 @@ from rtms.late import ARRIVED_AT
 from rtms.patience import PatientWorker
 
 _TOGETHER = b"POST /zoom-webhook "
-_MOST = 32
-_THREADS = 2
+_MOST = 32  # requests that a thread takes together
+_THREADS = 2  # one runs the application while the other's deliveries are being committed
 _PEEK = 16_384  # bytes; what is longer goes its own way
 # errno; gunicorn's own errors of the connection have none
 _CLIENT_HAS_GONE = {
