@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +16,7 @@ from config import Config
 from models import CONNECTS, Happening, State
 from rtms import clock, gates, leases, outbox
 from rtms.database import PATIENCE, AnyRow, Database, DatabaseUnavailable
+from rtms.effects import new_key
 from rtms.followup import first_look, first_look_while_live
 from rtms.group_commit import GroupCommit
 from rtms.leases import Leased
@@ -204,7 +204,7 @@ class ConnectLane:
         opens_at = None
         if isinstance(outcome, RateLimited):
             opens_at = gates.refuse_create(
-                self._database, connection, job.id, retry_after=outcome.retry_after, now=now
+                connection, job.id, retry_after=outcome.retry_after, now=now
             )
         decision = decide(
             outcome,
@@ -254,7 +254,7 @@ def _change(
     if decision.connect_by:
         change["connect_by"] = decision.connect_by
     if decision.new_key:
-        change |= {"idempotency_key": str(uuid.uuid4()), "key_used_at": None}
+        change |= {"idempotency_key": new_key(), "key_used_at": None}
     if isinstance(outcome, Created):
         over = decision.state != State.CONNECTED
         change |= {

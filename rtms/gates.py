@@ -60,9 +60,10 @@ def peek_room_for_creates(
 
 
 def refuse_create(
-    database: Database, connection: Connection, id: int, *, retry_after: float, now: datetime
+    connection: Connection, id: int, *, retry_after: float, now: datetime
 ) -> datetime:
-    """Note that Recall refused a create for now (429), and close the gate for every process.
+    """Note that Recall refused a create for now (429), and close the gate for every process. Let
+    it be the only transaction about that gate, before it locks any row.
 
     Args:
         id: the row whose create it was.
@@ -71,7 +72,6 @@ def refuse_create(
     Returns:
         When the gate opens.
     """
-    database.serialize_on(connection, CREATE_GATE)
     sent = _sent(connection, since=now - timedelta(seconds=pace.MINUTE), but=id)
     gate = _gate(connection, now)
     limit, opens_at = pace.learn(sent, retry_after=retry_after, now=now, before=_limit(gate, now))

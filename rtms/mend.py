@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -12,6 +11,7 @@ from sqlalchemy.engine import Connection
 from models import CONNECTS, EVENTS, LIVE, State
 from rtms import clock
 from rtms.database import Database
+from rtms.effects import new_key
 from rtms.leases import KEY_LIFETIME
 
 
@@ -72,7 +72,7 @@ def retry(database: Database, id: int, *, window: timedelta) -> Retried:
         key_is_good = row.recall_id is None and (
             row.key_used_at is None or row.key_used_at > now - KEY_LIFETIME
         )
-        key = {} if key_is_good else {"idempotency_key": str(uuid.uuid4()), "key_used_at": None}
+        key = {} if key_is_good else {"idempotency_key": new_key(), "key_used_at": None}
         connection.execute(
             CONNECTS.update()
             .where(CONNECTS.c.id == id)

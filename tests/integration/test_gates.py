@@ -18,7 +18,7 @@ from tests.integration.conftest import Rows, wait_for
 
 def refuse(its: Services, *, retry_after: float, id: int = 0) -> Any:
     return its.database.write(
-        lambda c: gates.refuse_create(its.database, c, id, retry_after=retry_after, now=clock.now())
+        lambda c: gates.refuse_create(c, id, retry_after=retry_after, now=clock.now())
     )
 
 
