@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import structlog
 from flask import Flask, Response, current_app, jsonify, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import Config, ConfigError
-from rtms import cli, health, logs, migrate, webhooks
+from rtms import cli, dashboard, health, logs, metrics, migrate, webhooks
 from rtms.database import Database, DatabaseUnavailable, sqlite_path
 from rtms.services import Services
 
@@ -40,6 +41,13 @@ def create_app(config: Config | None = None) -> Flask:
     _prepare_database(its.database, config)
     app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(health.blueprint)
+    app.register_blueprint(metrics.blueprint)
+    app.register_blueprint(dashboard.blueprint)
+    if config.trusted_proxies:  # whom a request is from is what the last of them says
+        proxied = ProxyFix(
+            app.wsgi_app, x_for=config.trusted_proxies, x_proto=config.trusted_proxies
+        )
+        app.wsgi_app = proxied  # type: ignore[method-assign]
     app.register_error_handler(HTTPException, _error_as_json)
     cli.init_app(app)
     for name in config.extensions:  # the user's own code, which connects to rtms.signals

@@ -93,6 +93,11 @@ class Config:
     notify_url: str | None = field(repr=False)  # may carry a token
     notify_secret: str | None = field(repr=False)
     archive_url: str | None = field(repr=False)  # may carry credentials
+    admin_password: str | None = field(repr=False)  # None: no dashboard
+    metrics_token: str | None = field(repr=False)  # None: /metrics answers this machine only
+    public_url: str | None  # where Zoom reaches the server, without a closing slash
+    trusted_proxies: int  # how many stand in front of the server and say whom they speak for
+    retention_days: int | None  # None: what is over is kept for good
     log_format: str
     log_level: str
     port: int
@@ -122,6 +127,7 @@ class Config:
             ConfigError: something is missing or malformed; it names all of it.
         """
         read = _Reader(environ)
+        paas = next((name for mark, name in _PAAS_MARKERS.items() if environ.get(mark)), None)
         region = read.choice("RECALL_REGION", "us-east-1", tuple(RECALL_REGIONS))
         config = cls(
             zoom_secret_tokens=read.required("ZOOM_SECRET_TOKEN", _tokens) or (),
@@ -152,11 +158,18 @@ class Config:
             notify_url=read.optional("NOTIFY_URL", None, _notify_url),
             notify_secret=read.optional("NOTIFY_SECRET", None, _webhook_secret),
             archive_url=read.optional("ARCHIVE_URL", None, _archive_url),
+            admin_password=read.optional("ADMIN_PASSWORD", None, _text),
+            metrics_token=read.optional("METRICS_TOKEN", None, _api_key),
+            public_url=read.optional("PUBLIC_URL", None, _public_url),
+            trusted_proxies=int(
+                read.number("TRUSTED_PROXIES", 1 if paas else 0, 0, 10, whole=True)
+            ),
+            retention_days=int(read.number("RETENTION_DAYS", 0, 1, 36500, whole=True)) or None,
             log_format=read.choice("LOG_FORMAT", "console", LOG_FORMATS),
             log_level=read.choice("LOG_LEVEL", "INFO", LOG_LEVELS, fold=str.upper),
             port=int(read.number("PORT", 8000, 1, 65535, whole=True)),
             web_concurrency=int(read.number("WEB_CONCURRENCY", 2, 1, 256, whole=True)),
-            paas=next((name for mark, name in _PAAS_MARKERS.items() if environ.get(mark)), None),
+            paas=paas,
         )
         if config.notify_url and not config.notify_secret:
             read.problems.append("NOTIFY_SECRET is not set: what NOTIFY_URL gets must be signed.")
@@ -331,6 +344,10 @@ def _base_url(text: str) -> str:
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must hold no user, password, query or fragment")
     return text.rstrip("/")
+
+
+def _public_url(text: str) -> str | None:
+    return _base_url(text).removesuffix("/zoom-webhook")
 
 
 def _json_object(text: str) -> dict[str, Any]:

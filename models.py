@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 # The Alembic revision these models describe; the server compares it with the database's.
-SCHEMA_REVISION = "0004"
+SCHEMA_REVISION = "0005"
 
 
 class State(StrEnum):
@@ -144,6 +144,12 @@ class MeetingDirectConnect(Base):
         Index("ix_received_at", "received_at"),
         Index("ix_key_used_at", "key_used_at", **_where("key_used_at IS NOT NULL")),
         Index("ix_recall_id", "recall_id", **_where("recall_id IS NOT NULL")),
+        # For people who search. Only what wants nothing any more is in them, so that no delivery
+        # and no connect pays for it; the rest is few, and found by `due_at`.
+        Index("ix_meeting_id", "meeting_id", "id", **_where("due_at IS NULL")),
+        Index("ix_meeting_uuid", "meeting_uuid", "id", **_where("due_at IS NULL")),
+        Index("ix_operator_id", "operator_id", "id", **_where("due_at IS NULL")),
+        Index("ix_superseded_by", "superseded_by", **_where("superseded_by IS NOT NULL")),
         # Recall's metadata names rows by id, so none is ever given out twice.
         {"sqlite_autoincrement": True},
     )
@@ -201,6 +207,25 @@ class MeetingDirectConnect(Base):
         if self.received_at:
             words.append(f"received {self.received_at:%Y-%m-%d %H:%M:%S} UTC")
         return f"<MeetingDirectConnect {self.id}: {' '.join(words)}>"
+
+
+class ConnectAttempt(Base):
+    """A try to connect that did not: what Recall answered, or that it did not."""
+
+    __tablename__ = "connect_attempts"
+    __table_args__ = (Index("ix_attempts_connect", "meeting_direct_connect_id"),)
+
+    id: Mapped[int] = mapped_column(_RowId, primary_key=True)
+    meeting_direct_connect_id: Mapped[int] = mapped_column(
+        ForeignKey("meeting_direct_connects.id", ondelete="CASCADE")
+    )
+    at: Mapped[datetime]  # when its outcome was written down
+    outcome: Mapped[str] = mapped_column(String(16))  # refused, rate_limited, not_done, unknown
+    error: Mapped[str | None]
+    next_try_at: Mapped[datetime | None]  # null: it was the last
+
+    def __repr__(self) -> str:
+        return f"<ConnectAttempt {self.id}: {self.outcome}, {self.error}>"
 
 
 class Recording(Base):
@@ -334,9 +359,58 @@ class Gate(Base):
     confirmed: Mapped[int | None]
 
 
+class Process(Base):
+    """A process of the server, as it last said: it is alive, and what only it can count."""
+
+    __tablename__ = "processes"
+
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))  # web or worker
+    host: Mapped[str]
+    pid: Mapped[int]
+    dispatches: Mapped[bool]  # whether its dispatcher runs
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    counts: Mapped[list[Any]] = mapped_column(JSON, default=list)  # see rtms/metrics.py
+
+    def __repr__(self) -> str:
+        return f"<Process {self.name}: {self.kind}, seen {self.seen_at:%Y-%m-%d %H:%M:%S} UTC>"
+
+
+class AdminSession(Base):
+    """Somebody who gave the dashboard's password. Logging out deletes the row, and what the cookie
+    says is worth nothing any more."""
+
+    __tablename__ = "admin_sessions"
+
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)  # SHA-256, in hex
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+    def __repr__(self) -> str:
+        return f"<AdminSession until {self.expires_at:%Y-%m-%d %H:%M:%S} UTC>"
+
+
+class LoginFailure(Base):
+    """Wrong passwords from one address: the more, the longer the next one must wait."""
+
+    __tablename__ = "login_failures"
+
+    address: Mapped[str] = mapped_column(String(64), primary_key=True)
+    failures: Mapped[int]
+    last_failed_at: Mapped[datetime]
+
+    def __repr__(self) -> str:
+        return f"<LoginFailure {self.address}: {self.failures}>"
+
+
 # The same tables for statements that need no object: the hot path and the queue use these.
 CONNECTS = cast(Table, MeetingDirectConnect.__table__)
 RECORDINGS = cast(Table, Recording.__table__)
 EVENTS = cast(Table, WebhookEvent.__table__)
 NOTIFICATIONS = cast(Table, Notification.__table__)
 GATES = cast(Table, Gate.__table__)
+ATTEMPTS = cast(Table, ConnectAttempt.__table__)
+PROCESSES = cast(Table, Process.__table__)
+ADMIN_SESSIONS = cast(Table, AdminSession.__table__)
+LOGIN_FAILURES = cast(Table, LoginFailure.__table__)

@@ -1,4 +1,4 @@
-"""Alembic's way in: the program hands it a connection with a transaction begun."""
+"""Alembic's way in: the program hands it a connection, and sees to it that it is alone."""
 
 from alembic import context
 
@@ -8,5 +8,7 @@ context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=Base.metadata,
     render_as_batch=True,  # SQLite cannot alter a table in place
+    transaction_per_migration=True,
 )
-context.run_migrations()
+with context.begin_transaction():
+    context.run_migrations()

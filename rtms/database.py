@@ -92,10 +92,10 @@ class Database:
                     return job(connection)
             except (exc.IntegrityError, exc.DataError) as error:
                 if last or isinstance(error, exc.DataError):
-                    raise RowRefused(_in_words(error)) from error
+                    raise RowRefused(in_words(error)) from error
             except (exc.DBAPIError, exc.TimeoutError, OSError) as error:
                 if last or not _worth_repeating(error):
-                    raise DatabaseUnavailable(_in_words(error)) from error
+                    raise DatabaseUnavailable(in_words(error)) from error
         raise AssertionError("unreachable")
 
     @contextmanager
@@ -127,7 +127,7 @@ class Database:
             with self.engine.connect() as connection:
                 yield connection
         except (exc.DBAPIError, exc.TimeoutError) as error:
-            raise DatabaseUnavailable(_in_words(error)) from error
+            raise DatabaseUnavailable(in_words(error)) from error
 
     def session(self) -> Session:
         """An ORM session, for people and their commands."""
@@ -322,7 +322,8 @@ def _worth_repeating(error: Exception) -> bool:
     )
 
 
-def _in_words(error: Exception) -> str:
+def in_words(error: Exception) -> str:
+    """What a database error says, without the row that it may quote."""
     origin = error.orig if isinstance(error, exc.DBAPIError) else error
     # PostgreSQL's details quote the row; its first line does not.
     primary = getattr(getattr(origin, "diag", None), "message_primary", None)
