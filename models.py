@@ -184,6 +184,7 @@ class MeetingDirectConnect(Base):
     connect_by: Mapped[datetime]  # when the window closes: no try after the first begins later
     leased_until: Mapped[datetime | None]
     lease_owner: Mapped[str | None]
+    taken_over_from: Mapped[str | None]  # whose lease had run out when it was leased last
     idempotency_key: Mapped[str]  # of the next try, or of the one whose outcome is unknown
     # When a request with this key may first have left for Recall; null: never.
     key_used_at: Mapped[datetime | None]

@@ -20,6 +20,7 @@ from rtms.downloads import DownloadError
 from rtms.hold import Hold, Lost
 from rtms.leases import Archiving
 from rtms.links import LinkBroken, LinkRefused, Links
+from rtms.logs import about, meeting_of
 from rtms.manifest import Named, manifest, write_whole
 from rtms.media import Medium, RecordingState, read_connection
 from rtms.recall import Recall, RecallError
@@ -113,7 +114,11 @@ class ArchiveLane:
             try:
                 self._archive(job, held)
             except Lost:
-                log.warning("left a recording to another process", recording=job.id)
+                log.warning(
+                    "left a recording to another process",
+                    row=job.meeting_direct_connect_id,
+                    recording=job.recall_recording_id,
+                )
                 return
             except DatabaseUnavailable:
                 raise
@@ -250,15 +255,15 @@ class ArchiveLane:
             "leased_until": None,
         }
 
-        def write(connection: Connection) -> None:
+        def write(connection: Connection) -> Any:
             connection.execute(
                 RECORDINGS.update()
                 .where(RECORDINGS.c.id == job.id, RECORDINGS.c.lease_owner == job.lease_owner)
                 .values(change)
             )
+            return meeting_of(connection, job.meeting_direct_connect_id)
 
-        self._database.write(write)
-        where = log.bind(row=job.meeting_direct_connect_id, recording=job.recall_recording_id)
+        where = about(self._database.write(write), recording=job.recall_recording_id)
         if trouble and due_at:
             where.warning("not archived yet", error=str(trouble), next_try=due_at)
         elif trouble:

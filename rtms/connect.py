@@ -9,17 +9,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-import structlog
 from sqlalchemy.engine import Connection
 
 from config import Config
 from models import CONNECTS, Happening, State
-from rtms import clock, gates, leases, outbox
+from rtms import attempts, clock, gates, leases, outbox
 from rtms.database import PATIENCE, AnyRow, Database, DatabaseUnavailable
 from rtms.effects import new_key
 from rtms.followup import first_look, first_look_while_live
 from rtms.group_commit import GroupCommit
 from rtms.leases import Leased
+from rtms.logs import about
 from rtms.recall import Created, CreateOutcome, RateLimited, Recall
 from rtms.retry import Decision, decide
 from rtms.zoom import join_signature
@@ -33,8 +33,6 @@ _HAPPENINGS: dict[str, Happening] = {
     State.ENDED: Happening.STREAM_CONNECTED,  # and stopped since
     State.FAILED: Happening.STREAM_FAILED,
 }
-
-log = structlog.get_logger()
 
 
 class ConnectLane:
@@ -86,14 +84,14 @@ class ConnectLane:
 
         over, leased = self._database.write(job)
         for row in over:
-            log.error(
-                "not connected",
-                row=row.id,
-                stream=row.rtms_stream_id,
-                state=row.state,
-                reason=row.reason,
-                error=row.last_error,
+            about(row).error(
+                "not connected", state=row.state, reason=row.reason, error=row.last_error
             )
+        for taken in leased:
+            if taken.taken_over_from:
+                about(taken).warning(
+                    "taken over from a process that is gone", of=taken.taken_over_from
+                )
         return leased
 
     def _sweep(self, connection: Connection, now: datetime) -> list[AnyRow]:
@@ -110,7 +108,7 @@ class ConnectLane:
     def hand_back(self, jobs: Sequence[Leased]) -> None:
         self._database.write(lambda connection: leases.hand_back(connection, jobs, now=clock.now()))
         for job in jobs:
-            log.warning("handed back in flight", row=job.id, stream=job.rtms_stream_id)
+            about(job).warning("handed back in flight")
 
     def work(self, job: Leased) -> None:
         outcome = self._recall.create_direct_connect(**self.request(job))
@@ -119,7 +117,7 @@ class ConnectLane:
                 return self._settle(job, outcome)
             except DatabaseUnavailable as error:
                 said = getattr(outcome, "recall_id", None)
-                where = log.bind(row=job.id, stream=job.rtms_stream_id, recall_id=said)
+                where = about(job, recall_id=said)
                 if clock.now() >= job.leased_until:
                     where.error(
                         "the outcome could not be written down; the same request will be repeated "
@@ -162,11 +160,10 @@ class ConnectLane:
     def _settle(self, job: Leased, outcome: CreateOutcome) -> None:
         """Write down what came of a try, if the row is still ours."""
         settled = self._settling.submit((job, outcome))
-        where = log.bind(row=job.id, stream=job.rtms_stream_id)
         if settled is None:
-            where.warning("the lease was lost; the row's new owner repeats the request")
+            about(job).warning("the lease was lost; the row's new owner repeats the request")
         else:
-            _tell(where, outcome, *settled)
+            _tell(about(job), outcome, *settled)
 
     def _settle_all(
         self, gather: Callable[[], Sequence[tuple[Leased, CreateOutcome]]], give_up_at: float
@@ -179,7 +176,17 @@ class ConnectLane:
                 ids = [leased.id for leased, _ in tries]
                 rows = sa.select(CONNECTS.c.id).where(CONNECTS.c.id.in_(ids))
                 self._database.lock_rows(connection, rows)
-            return [self._settle_one(connection, *each) for each in tries]
+            settled = [self._settle_one(connection, *each) for each in tries]
+            attempts.record(
+                connection,
+                [
+                    (each[0].id, each[1], written[1].due_at)
+                    for each, written in zip(tries, settled, strict=True)
+                    if written
+                ],
+                now=clock.now(),
+            )
+            return settled
 
         return self._database.write(job, give_up_at=give_up_at)
 
@@ -194,6 +201,7 @@ class ConnectLane:
                 CONNECTS.c.stopped_at,
                 CONNECTS.c.received_at,
                 CONNECTS.c.superseded_by,
+                CONNECTS.c.last_error,
             )
             .where(CONNECTS.c.id == job.id, _may_settle(job, outcome))
             .with_for_update()
@@ -279,9 +287,9 @@ def _tell(where: Any, outcome: CreateOutcome, row: AnyRow, decision: Decision) -
             tries=tries,
         )
     elif decision.state == State.PENDING:
-        where.warning(
-            "not connected yet", tries=tries, next_try=decision.due_at, error=decision.error
-        )
+        # The first is worth a line to everybody; the rest are in connect_attempts.
+        tell = where.debug if row.last_error else where.warning
+        tell("not connected yet", tries=tries, next_try=decision.due_at, error=decision.error)
     elif row.state == State.PENDING:
         tell = where.info if decision.state == State.SKIPPED else where.error
         tell(

@@ -123,7 +123,9 @@ def _start(connection: Connection, config: Config, start: Started, arrival: Arri
         later_start_known=bool(connection.scalar(sa.select(later.exists()))),
     )
     if not verdict.new_row:
-        return Taken(outcome="duplicate", detail=verdict.detail, stream=start.rtms_stream_id)
+        return Taken(
+            outcome="duplicate", detail=verdict.detail, level="debug", stream=start.rtms_stream_id
+        )
     if verdict.supersedes:
         connection.execute(
             CONNECTS.update()

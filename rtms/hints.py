@@ -17,7 +17,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from models import CONNECTS, RECORDINGS, Source, State
 from rtms import clock
 from rtms.bodies import BadSignature
-from rtms.database import Database
+from rtms.database import AnyRow, Database
 from rtms.record import record_once
 
 _MAX_ID = 255  # characters
@@ -84,7 +84,7 @@ def read(body: Mapping[str, Any]) -> Hint:
     )
 
 
-def take(database: Database, body: dict[str, Any], message_id: str) -> int | None:
+def take(database: Database, body: dict[str, Any], message_id: str) -> AnyRow | None:
     """Record a status webhook, once, and let the connection it is about be asked about now.
 
     Args:
@@ -92,7 +92,8 @@ def take(database: Database, body: dict[str, Any], message_id: str) -> int | Non
         message_id: the same in every repetition.
 
     Returns:
-        The connection's row, where this was news and there is one.
+        The connection's row (id, rtms_stream_id, tracking_id), where this was news and there is
+        one.
 
     Raises:
         DatabaseUnavailable: nothing was recorded; let Recall deliver it again.
@@ -100,7 +101,7 @@ def take(database: Database, body: dict[str, Any], message_id: str) -> int | Non
     hint = read(body)
     now = clock.now()
 
-    def job(connection: Connection) -> int | None:
+    def job(connection: Connection) -> AnyRow | None:
         row = connection.execute(_row_of(hint)).first() if any(vars(hint).values()) else None
         event = {
             "source": Source.RECALL,
@@ -120,8 +121,7 @@ def take(database: Database, body: dict[str, Any], message_id: str) -> int | Non
             .where(CONNECTS.c.id == row.id, CONNECTS.c.state != State.PENDING)
             .values(due_at=now)
         )
-        row_id: int = row.id
-        return row_id
+        return row
 
     return database.write(job)
 
@@ -138,7 +138,7 @@ def _row_of(hint: Hint) -> sa.Select[Any]:
         else None,
     ]
     return (
-        sa.select(CONNECTS.c.id, CONNECTS.c.rtms_stream_id)
+        sa.select(CONNECTS.c.id, CONNECTS.c.rtms_stream_id, CONNECTS.c.tracking_id)
         .where(
             CONNECTS.c.recall_id.is_not(None),
             sa.or_(sa.false(), *(way for way in ways if way is not None)),

@@ -248,6 +248,7 @@ def _duplicate(meaning: Meaning) -> Taken:
     return Taken(
         outcome="duplicate",
         detail="this delivery is recorded already",
+        level="debug",  # the record, and the metrics, have it
         stream=getattr(meaning, "rtms_stream_id", None),
     )
 

@@ -37,8 +37,10 @@ class Leased:
     meeting_uuid: str
     server_urls: str
     idempotency_key: str
+    tracking_id: str | None
     leased_until: datetime
     lease_owner: str  # another one for every lease: an old lease of ours is not this one
+    taken_over_from: str | None  # whose lease ran out: a process that is gone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,7 @@ class Followed:
     id: int
     rtms_stream_id: str
     recall_id: str
+    tracking_id: str | None
     leased_until: datetime
     lease_owner: str
 
@@ -189,6 +192,7 @@ def claim_pending(
             seconds=seconds,
             due=_is_to_be_tried(now, window),
             key_used_at=sa.func.coalesce(CONNECTS.c.key_used_at, now),
+            taken_over_from=CONNECTS.c.lease_owner,  # as it was
         )
         if leased:
             return leased
@@ -307,7 +311,7 @@ def expire(connection: Connection, *, now: datetime) -> Sequence[AnyRow]:
     inside the window only.
 
     Returns:
-        The rows given up: id, rtms_stream_id, state, reason, last_error.
+        The rows given up: id, rtms_stream_id, tracking_id, state, reason, last_error.
     """
     stopped = CONNECTS.c.stopped_at.is_not(None)
     return _give_up(
@@ -363,6 +367,7 @@ def _give_up(
         .returning(
             CONNECTS.c.id,
             CONNECTS.c.rtms_stream_id,
+            CONNECTS.c.tracking_id,
             CONNECTS.c.state,
             CONNECTS.c.reason,
             CONNECTS.c.last_error,

@@ -6,11 +6,47 @@ import logging
 import sys
 from contextlib import suppress
 from datetime import datetime
+from typing import Any, Protocol
 
+import sqlalchemy as sa
 import structlog
+from sqlalchemy.engine import Connection
 from structlog.typing import EventDict
 
 from config import Config
+from models import CONNECTS
+
+
+class Named(Protocol):
+    """What a line about a meeting is found by, whichever process wrote it."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def rtms_stream_id(self) -> str: ...
+    @property
+    def tracking_id(self) -> str | None: ...
+
+
+def about(meeting: Named | Any, **more: object) -> Any:
+    """A logger whose lines carry a meeting's row, its stream and Zoom's tracking id.
+
+    Args:
+        meeting: a row of `meeting_direct_connects`, or a lease of one.
+        more: what else they are to carry.
+    """
+    return structlog.get_logger().bind(
+        row=meeting.id, stream=meeting.rtms_stream_id, tracking_id=meeting.tracking_id, **more
+    )
+
+
+def meeting_of(connection: Connection, id: int) -> Any:
+    """What lines about a meeting need of its row, for who has only its id."""
+    return connection.execute(
+        sa.select(CONNECTS.c.id, CONNECTS.c.rtms_stream_id, CONNECTS.c.tracking_id).where(
+            CONNECTS.c.id == id
+        )
+    ).one()
 
 
 def _plain(_logger: object, _method: str, line: EventDict) -> EventDict:

@@ -20,6 +20,7 @@ from rtms import clock, leases, signals
 from rtms.database import Database
 from rtms.http import USER_AGENT
 from rtms.leases import Telling
+from rtms.logs import about, meeting_of
 from rtms.tables import as_json
 
 NOTIFY_LANE = "notify"
@@ -87,7 +88,9 @@ class NotifyLane:
             error = str(trouble)
         except Exception as trouble:
             # The user's code, not ours: whatever it raises stops nothing here.
-            log.exception("a subscriber raised", signal=job.event)
+            log.exception(
+                "a subscriber raised", signal=job.event, row=job.meeting_direct_connect_id
+            )
             error = f"A subscriber of {job.event} raised {type(trouble).__name__}."
         self._settle(job, error)
 
@@ -164,15 +167,15 @@ class NotifyLane:
             "leased_until": None,
         }
 
-        def write(connection: Connection) -> None:
+        def write(connection: Connection) -> Any:
             connection.execute(
                 NOTIFICATIONS.update()
                 .where(NOTIFICATIONS.c.id == job.id, NOTIFICATIONS.c.lease_owner == job.lease_owner)
                 .values(change)
             )
+            return meeting_of(connection, job.meeting_direct_connect_id)
 
-        self._database.write(write)
-        where = log.bind(row=job.meeting_direct_connect_id, told=job.event, listener=job.listener)
+        where = about(self._database.write(write), told=job.event, listener=job.listener)
         if error and due_at:
             where.warning("not told yet", error=error, next_try=due_at)
         elif error:

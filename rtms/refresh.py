@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-import structlog
 from sqlalchemy.engine import Connection
 
 from config import Config
@@ -16,6 +15,7 @@ from rtms import clock, gates, leases, outbox
 from rtms.database import AnyRow, Database, insert_into
 from rtms.followup import Standing, next_look, stand
 from rtms.leases import Followed
+from rtms.logs import about
 from rtms.media import ConnectionState, RecordingState, read_connection
 from rtms.recall import Recall, RecallError
 
@@ -24,8 +24,6 @@ _THREADS = 4
 _AT_ONCE = 4  # rows a lease; what may be asked beyond an even pace
 
 _HAPPENINGS = {"done": Happening.RECORDING_DONE, "failed": Happening.RECORDING_FAILED}
-
-log = structlog.get_logger()
 
 
 class RefreshLane:
@@ -136,7 +134,7 @@ def refresh(
 
     written = database.write(write)
     if written:
-        _tell(*written)
+        _tell(*written, archived=archive)
     return str(trouble) if trouble else None
 
 
@@ -246,10 +244,12 @@ def _to_archive(
     )
 
 
-def _tell(row: AnyRow, standing: Standing) -> None:
-    where = log.bind(row=row.id, stream=row.rtms_stream_id, recall_id=row.recall_id)
+def _tell(row: AnyRow, standing: Standing, *, archived: bool) -> None:
+    where = about(row, recall_id=row.recall_id)
     if standing.state != row.state:
-        tell = where.error if standing.state == State.FAILED else where.info
+        # Where it is archived, that is the end of the story.
+        done = where.debug if archived else where.info
+        tell = where.error if standing.state == State.FAILED else done
         tell("recording " + standing.state, reason=standing.reason, error=standing.error)
     elif standing.error:
         where.warning("not refreshed", error=standing.error, next_look=standing.due_at)

@@ -15,6 +15,7 @@ from rtms.connect import CONNECT_LANE
 from rtms.database import DatabaseUnavailable
 from rtms.effects import Taken
 from rtms.late import ARRIVED_AT, LateResponse
+from rtms.logs import about
 from rtms.refresh import REFRESH_LANE
 from rtms.services import Services, services
 
@@ -63,10 +64,10 @@ def recall_webhook() -> tuple[Response, int]:
     headers = {name.lower(): value for name, value in request.headers}
     message_id = hints.verify(its.config.recall_webhook_secrets, headers, raw)
     body = bodies.decode_body(raw)
-    row_id = hints.take(its.database, body, message_id)
-    if row_id and its.dispatcher:
+    row = hints.take(its.database, body, message_id)
+    if row and its.dispatcher:
         its.dispatcher.wake(REFRESH_LANE)
-    log.debug(body["event"], row=row_id)
+    (about(row) if row else log).debug("recall says " + body["event"])
     return jsonify(outcome="accepted"), 200
 
 
@@ -97,11 +98,14 @@ def _take_in(to: Services, body: dict[str, Any], tracking_id: str) -> Response:
             taken = ticket.result()
         except DatabaseUnavailable as error:
             return _unavailable(error)
+        where = log.bind(row=taken.row_id, stream=taken.stream, tracking_id=tracking_id or None)
         try:
-            _pass_on(to, taken)
-            _tell(body["event"], taken, tracking_id)
+            _pass_on(to, taken, where)
+            where.log(
+                _LEVELS[taken.level], body["event"], outcome=taken.outcome, detail=taken.detail
+            )
         except Exception:  # committed: from here on nothing may keep Zoom from its 200
-            log.exception("a delivery is recorded, and what follows broke off", row=taken.row_id)
+            where.exception("a delivery is recorded, and what follows broke off")
         if taken.outcome == "rejected":
             return _as_json({"error": taken.detail}, 400)
         return _as_json({"outcome": taken.outcome, "detail": taken.detail}, 200)
@@ -109,17 +113,16 @@ def _take_in(to: Services, body: dict[str, Any], tracking_id: str) -> Response:
     return LateResponse(answer)
 
 
-def _pass_on(to: Services, taken: Taken) -> None:
+def _pass_on(to: Services, taken: Taken, where: Any) -> None:
     """Let a stream that is due be connected."""
     if not taken.is_due:
         return
     if to.dispatcher:
         to.dispatcher.wake(CONNECT_LANE)
     elif to.config.dispatcher:
-        log.error(
+        where.error(
             "this process has no dispatcher, so it connects no stream: start the server with "
-            "`gunicorn app:app` or `make run`, or run `flask --app app worker` beside it",
-            row=taken.row_id,
+            "`gunicorn app:app` or `make run`, or run `flask --app app worker` beside it"
         )
 
 
@@ -127,19 +130,7 @@ def _as_json(value: dict[str, str], status: int) -> Response:
     return Response(json.dumps(value), status, mimetype="application/json")
 
 
-def _tell(event: str, taken: Taken, tracking_id: str) -> None:
-    log.log(
-        _LEVELS[taken.level],
-        event,
-        outcome=taken.outcome,
-        detail=taken.detail,
-        row=taken.row_id,
-        stream=taken.stream,
-        tracking_id=tracking_id or None,
-    )
-
-
-_LEVELS = {"info": 20, "warning": 30, "error": 40}
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 @blueprint.errorhandler(bodies.BadBody)

@@ -45,6 +45,7 @@ def _create_indexes(**options: bool) -> None:
 
 def upgrade() -> None:
     _index_for_search()  # first: what comes before it is committed, whatever becomes of the rest
+    op.add_column(CONNECTS, sa.Column("taken_over_from", sa.Text(), nullable=True))
     op.create_table(
         "connect_attempts",
         sa.Column("id", ROW_ID, primary_key=True),
@@ -94,3 +95,4 @@ def downgrade() -> None:
         op.drop_index(name, CONNECTS)
     for table in ("login_failures", "admin_sessions", "processes", "connect_attempts"):
         op.drop_table(table)
+    op.drop_column(CONNECTS, "taken_over_from")
