@@ -1,4 +1,4 @@
-"""What a person may do to the table: put a failed connection back, delete old events."""
+"""What a person may do to the table: put a failed connection back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from models import CONNECTS, EVENTS, LIVE, State
+from models import CONNECTS, LIVE, State
 from rtms import clock
 from rtms.database import Database
 from rtms.effects import new_key
@@ -93,17 +93,3 @@ def retry(database: Database, id: int, *, window: timedelta) -> Retried:
         )
 
     return database.write(job)
-
-
-def prune_events(database: Database, which: sa.ColumnElement[bool]) -> int:
-    """Delete events from the raw record.
-
-    Returns:
-        How many were deleted.
-
-    Raises:
-        DatabaseUnavailable: nothing was deleted.
-    """
-    return database.write(
-        lambda connection: connection.execute(EVENTS.delete().where(which)).rowcount
-    )

@@ -9,8 +9,9 @@ import click
 import sqlalchemy as sa
 
 from models import EVENTS
-from rtms import clock, mend, tables
-from rtms.cli.options import Commands, Span, as_json, fail, fetch, page, received
+from rtms import clock, retention, tables
+from rtms.cli.options import Commands, as_json, fail, fetch, page, received
+from rtms.cli.pruning import in_words, older_than, progress
 from rtms.services import services
 
 events = Commands("events", help="The raw record: what arrived, and what was made of it.")
@@ -90,31 +91,19 @@ def events_replay(id: int, as_json: bool) -> None:
 
 
 @events.command("prune")
-@click.option(
-    "--older-than",
-    type=Span(),
-    default="30d",
-    show_default=True,
-    help="Age of what goes: at least 1d.",
-)
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@as_json
+@older_than("30d")
 def events_prune(older_than: timedelta, yes: bool, as_json: bool) -> None:
     """Delete old events from the raw record. Meetings stay."""
-    if older_than < timedelta(days=1):
-        raise click.UsageError(
-            "At least a day is kept: Zoom delivers again up to 85 minutes later, and the record is "
-            "what tells a second delivery from a first."
-        )
-    old = EVENTS.c.received_at < clock.now() - older_than
-    count = fetch(sa.select(sa.func.count().label("n")).select_from(EVENTS).where(old))[0]["n"]
+    before = clock.now() - older_than
+    old = sa.select(sa.func.count().label("n")).where(EVENTS.c.received_at < before)
+    count = fetch(old)[0]["n"]
     if count and not yes:
-        click.confirm(f"Delete {count} events older than {older_than.days} days?", abort=True)
-    deleted = mend.prune_events(services().database, old)
+        click.confirm(f"Delete {count:,} events older than {in_words(older_than)}?", abort=True)
+    deleted = retention.prune_events(services().database, before, progress("events", count))
     if as_json:
-        tables.print_json({"deleted": deleted})
+        tables.print_json({"deleted": deleted.events})
     else:
-        click.echo(f"{deleted} events deleted.")
+        click.echo(f"{deleted.events:,} events deleted.")
 
 
 def _event(id: int) -> dict[str, Any]:

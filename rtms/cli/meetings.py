@@ -8,8 +8,9 @@ import click
 import sqlalchemy as sa
 
 from models import CONNECTS, EVENTS, RECORDINGS, State
-from rtms import mend, tables
+from rtms import clock, mend, retention, tables
 from rtms.cli.options import Commands, as_json, fail, fetch, page, received
+from rtms.cli.pruning import in_words, older_than, progress
 from rtms.events import stop_in_words
 from rtms.services import services
 
@@ -99,3 +100,25 @@ def meetings_retry(ids: tuple[int, ...], as_json: bool) -> None:
             click.echo(result.detail, err=not result.done)
     if not all(result.done for result in results):
         raise click.exceptions.Exit(1)
+
+
+@meetings.command("prune")
+@older_than("90d")
+def meetings_prune(older_than: timedelta, yes: bool, as_json: bool) -> None:
+    """Delete meetings that are over and old, with their recordings' rows, tries and events. Open
+    meetings stay, and so does everything at Recall and in the archive.
+    """
+    database, before = services().database, clock.now() - older_than
+    old = retention.count_old(database, before)
+    if old.meetings and not yes:
+        stay = f" {old.open:,} that are as old are still open, and stay." if old.open else ""
+        click.confirm(
+            f"Delete {old.meetings:,} meetings older than {in_words(older_than)}, and what the "
+            f"table has of their recordings and events?{stay}",
+            abort=True,
+        )
+    deleted = retention.prune_meetings(database, before, progress("meetings", old.meetings))
+    if as_json:
+        tables.print_json({"deleted": deleted.meetings, "events": deleted.events, "kept": old.open})
+    else:
+        click.echo(f"{deleted.meetings:,} meetings and {deleted.events:,} events deleted.")

@@ -266,7 +266,13 @@ def test_a_database_that_is_not_migrated_is_named_and_exits_with_4(
 ) -> None:
     with its.database.engine.begin() as connection:
         connection.exec_driver_sql("DROP TABLE notifications")
-        for table in ("recordings", "webhook_events", "meeting_direct_connects", "alembic_version"):
+        for table in (
+            "connect_attempts",
+            "recordings",
+            "webhook_events",
+            "meeting_direct_connects",
+            "alembic_version",
+        ):
             connection.exec_driver_sql(f"DROP TABLE {table}")
     result = runner.invoke(args=["meetings", "list"])
     assert result.exit_code == 4

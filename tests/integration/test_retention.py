@@ -1,0 +1,173 @@
+"""What is over and old is deleted, with all that belongs to it, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask.testing import FlaskCliRunner
+
+from models import ATTEMPTS, CONNECTS, EVENTS, NOTIFICATIONS, RECORDINGS
+from rtms import clock, retention
+from rtms.retention import Old
+from rtms.services import Services
+from sandbox import Stream, events
+from tests.integration.conftest import Rows
+from tests.integration.test_cli import run
+from tests.servers import wait_for
+
+AGE = timedelta(days=100)
+
+
+def an_old_meeting(its: Services, **values: Any) -> int:
+    """A meeting that is done, with a recording, a try and its delivery, all of them old."""
+    taken = its.intake.take(events.started(stream := Stream()))
+    at = clock.now() - AGE
+    done = {"state": "done", "recall_id": "r", "due_at": None, "received_at": at}
+
+    def write(connection: sa.Connection) -> None:
+        connection.execute(
+            CONNECTS.update().where(CONNECTS.c.id == taken.row_id).values(done | values)
+        )
+        connection.execute(
+            EVENTS.update()
+            .where(EVENTS.c.rtms_stream_id == stream.rtms_stream_id)
+            .values(received_at=at)
+        )
+        connection.execute(
+            ATTEMPTS.insert().values(
+                meeting_direct_connect_id=taken.row_id, at=at, outcome="unknown"
+            )
+        )
+        connection.execute(
+            RECORDINGS.insert().values(
+                meeting_direct_connect_id=taken.row_id,
+                recall_recording_id=f"recording-{taken.row_id}",
+                status="done",
+                media={},
+            )
+        )
+
+    its.database.write(write)
+    assert taken.row_id is not None
+    return taken.row_id
+
+
+def change(its: Services, table: sa.Table, id: int, **values: Any) -> None:
+    column = table.c.id if table is CONNECTS else table.c.meeting_direct_connect_id
+    its.database.write(lambda c: c.execute(table.update().where(column == id).values(values)))
+
+
+def count(its: Services, table: sa.Table) -> int:
+    with its.database.read() as connection:
+        return int(connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0)
+
+
+def ids(rows: Rows) -> list[int]:
+    return [row.id for row in rows.meetings()]
+
+
+def test_prune_says_what_goes_asks_and_takes_all_that_belongs_to_it(
+    its: Services, runner: FlaskCliRunner, rows: Rows
+) -> None:
+    an_old_meeting(its)
+    an_old_meeting(its, state="connected", due_at=clock.now())
+    young = its.intake.take(events.started(Stream())).row_id
+    asked = run(runner, "meetings", "prune", exit_code=1, input="n\n")
+    assert "Delete 1 meetings older than 90 days" in asked
+    assert "1 that are as old are still open, and stay" in asked
+    assert ids(rows) == [1, 2, young]
+    told = json.loads(run(runner, "meetings", "prune", "--yes", "--json"))
+    assert told == {"deleted": 1, "events": 1, "kept": 1}
+    assert ids(rows) == [2, young]
+    assert [count(its, table) for table in (RECORDINGS, ATTEMPTS, EVENTS)] == [1, 1, 2]
+    assert "0 meetings and 0 events deleted" in run(runner, "meetings", "prune", "--yes")
+
+
+def test_prune_keeps_a_day_at_least(runner: FlaskCliRunner) -> None:
+    assert (
+        "At least a day is kept"
+        in runner.invoke(args=["meetings", "prune", "--older-than", "23h", "--yes"]).output
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "values"),
+    [
+        (CONNECTS, {"state": "pending"}),
+        (CONNECTS, {"state": "connected"}),
+        (CONNECTS, {"state": "ended", "due_at": clock.now()}),
+        (CONNECTS, {"lease_owner": "a", "leased_until": clock.now()}),
+        (RECORDINGS, {"archive_due_at": clock.now()}),
+    ],
+    ids=["pending", "connected", "followed", "leased", "to-be-archived"],
+)
+def test_what_somebody_still_wants_something_of_stays(
+    its: Services, rows: Rows, table: sa.Table, values: dict[str, Any]
+) -> None:
+    change(its, table, an_old_meeting(its), **values)
+    assert retention.count_old(its.database, clock.now()) == Old(open=1)
+    assert retention.prune_meetings(its.database, clock.now()) == Old()
+    assert (ids(rows), count(its, EVENTS)) == ([1], 1)
+
+
+def test_a_meeting_of_which_somebody_is_still_to_be_told_stays(its: Services, rows: Rows) -> None:
+    id, now = an_old_meeting(its), clock.now()
+    its.database.write(
+        lambda c: c.execute(
+            NOTIFICATIONS.insert().values(
+                event="recording_done",
+                listener="signals",
+                meeting_direct_connect_id=id,
+                created_at=now,
+                due_at=now,
+            )
+        )
+    )
+    assert retention.prune_meetings(its.database, now) == Old()
+    change(its, NOTIFICATIONS, id, due_at=None)
+    assert retention.prune_meetings(its.database, now).meetings == 1
+    assert (ids(rows), count(its, NOTIFICATIONS)) == ([], 0)
+
+
+def test_a_chain_of_failovers_goes_from_its_beginning(its: Services, rows: Rows) -> None:
+    first, second, third = (an_old_meeting(its) for _ in range(3))
+    change(its, CONNECTS, first, superseded_by=second, state="ended", due_at=clock.now())
+    change(its, CONNECTS, second, superseded_by=third)
+    # While the first is followed, what took its place stays: it refers to it.
+    assert retention.prune_meetings(its.database, clock.now()).meetings == 0
+    assert ids(rows) == [first, second, third]
+    change(its, CONNECTS, first, due_at=None)
+    assert retention.prune_meetings(its.database, clock.now()).meetings == 3
+    assert ids(rows) == []
+
+
+def test_the_events_of_a_stream_that_has_a_younger_run_stay(its: Services, rows: Rows) -> None:
+    start = events.started(stream := Stream())
+    old = its.intake.take(start).row_id
+    its.intake.take(events.stopped(stream))
+    again = its.intake.take(events.started(stream, event_ts=events.now_ms() + 1)).row_id
+    assert old is not None
+    change(its, CONNECTS, old, received_at=clock.now() - AGE, due_at=None)
+    deleted = retention.prune_meetings(its.database, clock.now() - timedelta(days=1))
+    assert (deleted, ids(rows)) == (Old(meetings=1), [again])
+
+
+@pytest.mark.environ(RETENTION_DAYS="30")
+def test_retention_days_deletes_by_itself_what_is_over(its: Services, rows: Rows) -> None:
+    for _ in range(3):
+        an_old_meeting(its)
+    kept = an_old_meeting(its, state="connected", due_at=clock.now() + timedelta(hours=1))
+    its.intake.take({"event": "app.unknown", "payload": {}})
+    old: datetime = clock.now() - AGE
+    its.database.write(
+        lambda c: c.execute(
+            EVENTS.update().where(EVENTS.c.event == "app.unknown").values(received_at=old)
+        )
+    )
+    its.start_dispatcher()
+    wait_for(lambda: ids(rows) == [kept], "the old meetings to be deleted")
+    wait_for(lambda: count(its, EVENTS) == 1, "the old events to be deleted, but the open one's")
