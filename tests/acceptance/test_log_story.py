@@ -4,10 +4,14 @@ it was written."""
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from config import Config
+from rtms import clock, leases
+from rtms.database import Database
 from sandbox import Fault, RecallSandbox, Stream, ZoomSandbox, events
 from tests.servers import Server, wait_for
 
@@ -61,21 +65,25 @@ def test_a_troubled_meeting_is_told_in_six_lines_by_three_processes(
     assert {line["tracking_id"] for line in ours} == {story[0]["tracking_id"]}
 
 
-@pytest.mark.environ(
-    LOG_FORMAT="json", LOG_LEVEL="INFO", DISPATCHER="off", RECALL_TIMEOUT_SECONDS="0.5"
-)
-def test_a_row_that_is_taken_over_from_a_killed_process_says_so(
-    server: Server, zoom: ZoomSandbox, recall: RecallSandbox
+@pytest.mark.environ(LOG_FORMAT="json", LOG_LEVEL="INFO", DISPATCHER="off")
+def test_a_row_that_is_taken_over_from_a_process_that_is_gone_says_so(
+    server: Server, zoom: ZoomSandbox, recall: RecallSandbox, config: Config
 ) -> None:
     server.start()
-    killed = server.start_worker()
-    recall.set(latency=60.0)
     stream = Stream()
     assert zoom.deliver(events.started(stream)).ok
-    wait_for(lambda: row_of(server)["lease_owner"], "the row to be leased")
-    owner = row_of(server)["lease_owner"]
-    server.kill(killed)
-    recall.set(latency=0.0)
+    database = Database(config.database_url)
+    (leased,) = database.write(  # and then the process was killed
+        lambda connection: leases.claim_pending(
+            connection,
+            limit=1,
+            owner="gone:1:00000000",
+            now=clock.now(),
+            seconds=0.5,
+            window=timedelta(seconds=60),
+        )
+    )
+    database.dispose()
     server.start_worker()
     wait_for(lambda: row_of(server)["state"] == "connected", "the meeting to be connected")
     (line,) = (
@@ -83,5 +91,5 @@ def test_a_row_that_is_taken_over_from_a_killed_process_says_so(
         for line in lines_about(stream, server.log())
         if line["event"] == "taken over from a process that is gone"
     )
-    assert (line["of"], line["row"]) == (owner, row_of(server)["id"])
-    assert row_of(server)["taken_over_from"] == owner
+    assert (line["of"], line["row"]) == (leased.lease_owner, leased.id)
+    assert row_of(server)["taken_over_from"] == leased.lease_owner
