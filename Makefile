@@ -1,4 +1,5 @@
 # make demo    the whole way on a bare machine, with stand-ins for Zoom and Recall
+#              (KEEP=1 leaves the server up, with its dashboard and meetings that come and go)
 # make run     the server for real: needs .env (see .env.example)
 # make test    all tests
 # make check   lint, format and types
@@ -13,7 +14,7 @@ BIN := .venv/bin
 .PHONY: demo run test check bench chaos fuzz format requirements clean
 
 demo: .venv/runtime
-	@$(BIN)/python -m sandbox.demo
+	@$(BIN)/python -m sandbox.demo $(if $(KEEP),--keep)
 
 run: .venv/runtime
 	@test -f .env || echo "There is no .env: the configuration comes from the environment only."

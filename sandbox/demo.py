@@ -4,8 +4,10 @@ The server is the real one; Zoom and Recall are the stand-ins. Exits 0 only if e
 table is what it should be and Recall's side agrees; leaves nothing running, whatever happens.
 """
 
+import argparse
 import json
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -14,6 +16,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from datetime import datetime
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,7 @@ from sandbox import Delivery, Fault, RecallSandbox, Stream, ZoomSandbox, events
 from sandbox.connections import Connection
 from sandbox.media import FOLDER as MEDIA
 from sandbox.processes import LEAVING, ROOT, leave, running, undisturbed
+from sandbox.traffic import Traffic
 
 SECRETS = {
     "ZOOM_SECRET_TOKEN": "secret-token-of-the-demo",
@@ -56,8 +60,9 @@ EXPECTED = (
 
 WHAT_NEXT = """
 What next:
-  README.md   the set-up, click by click: Zoom's app, Recall's key, .env
-  make run    the server for real"""
+  make demo KEEP=1   the same, with a dashboard to look at while meetings come and go
+  README.md          the set-up, click by click: Zoom's app, Recall's key, .env
+  make run           the server for real"""
 
 console = Console(highlight=False, markup=False, emoji=False)
 
@@ -69,8 +74,12 @@ class Trouble(Exception):
 class Demo:
     """The server between its two neighbours. What is started goes onto ``stack``."""
 
-    def __init__(self, stack: ExitStack) -> None:
-        """Start the server, in an empty folder; it may not be ready yet."""
+    def __init__(self, stack: ExitStack, *, keep: bool = False) -> None:
+        """Start the server, in an empty folder; it may not be ready yet.
+
+        With ``keep`` the server stays after the story, until somebody wants it to end.
+        """
+        self._password = secrets.token_urlsafe(12) if keep else ""
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="demo-")))
         self._videos = folder / "videos"
         self._log = stack.enter_context((folder / "server.log").open("ab"))
@@ -92,6 +101,7 @@ class Demo:
                 "WEB_CONCURRENCY": "2",
                 "DATABASE_URL": f"sqlite:///{folder / 'rtms.sqlite3'}",
                 "RECALL_BASE_URL": self._recall.url,
+                "ADMIN_PASSWORD": self._password,
             }
             command = ("gunicorn", "app:app", "--bind", f"fd://{file}")
             self._server = stack.enter_context(
@@ -116,6 +126,8 @@ class Demo:
         self._show("meetings", "list")
         self._explain()
         self._fetch()
+        if self._password:
+            self._keep()
         self._end()
         console.print(WHAT_NEXT)
 
@@ -191,6 +203,22 @@ class Demo:
         expect(vtt.startswith("WEBVTT\n") and " --> " in vtt, f"This is no WebVTT:\n{vtt}")
         console.print("\nThe video is whole, to the byte, and the captions are WebVTT.")
 
+    def _keep(self) -> None:
+        """Let meetings come and go until a signal says that it is enough."""
+        console.print("\nThe server stays. Its dashboard:\n", style="bold")
+        console.print(f"  address    {self._url}/", soft_wrap=True)
+        console.print(f"  password   {self._password}\n", soft_wrap=True)
+        console.print(
+            "Meetings come and go from now on, a few of them in trouble. Ctrl-C ends it.\n",
+            soft_wrap=True,
+        )
+        traffic = Traffic(self._zoom, self._recall, tell_at)
+        with suppress(SystemExit):  # a signal: what follows is the orderly end
+            while True:
+                ended = self._server.poll()
+                expect(ended is None, f"The server ended by itself, with exit code {ended}.")
+                time.sleep(min(traffic.run_due(), SIGN_OF_LIFE))
+
     def _show(self, *words: str) -> None:
         """Run one of the project's commands, as somebody would type it."""
         console.print(f"\n$ flask --app app {' '.join(words)}", style="bold", soft_wrap=True)
@@ -262,6 +290,13 @@ class Demo:
         return "\n".join(written[-lines:])
 
 
+def tell_at(line: str) -> None:
+    """Print a line with the time."""
+    console.print(
+        Text.assemble((f"{datetime.now().astimezone():%H:%M:%S}  ", "dim"), line), soft_wrap=True
+    )
+
+
 def expect(true: bool, otherwise: str) -> None:
     """Raise Trouble with these words if something is not true."""
     if not true:
@@ -314,12 +349,17 @@ def own_environ() -> dict[str, str]:
 
 def main() -> None:
     """Run the demo; what went wrong, if anything, goes to stderr with the end of the log."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox.demo", description=__doc__)
+    parser.add_argument(
+        "--keep", action="store_true", help="leave the server up, with its dashboard and traffic"
+    )
+    keep = parser.parse_args().keep
     for number in LEAVING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, leave)
     stack = ExitStack()
     try:
-        demo = Demo(stack)
+        demo = Demo(stack, keep=keep)
         try:
             demo.run()
         except Trouble as trouble:
