@@ -37,8 +37,10 @@ def post_worker_init(worker: Any) -> None:
     if unfit:
         worker.log.error("%s Until then every delivery is answered with 503.", unfit)
     if not its.config.dispatcher:
+        its.heartbeat.start("web")
         return
     dispatcher = its.start_dispatcher()
+    its.heartbeat.start("web")
     leave = signal.getsignal(signal.SIGTERM)
 
     def drain_and_leave(number: int, frame: Any) -> None:
@@ -56,6 +58,9 @@ def worker_exit(server: Any, worker: Any) -> None:
     from rtms.services import services
 
     wsgi = getattr(worker, "wsgi", None)  # a worker that failed to boot has none
-    dispatcher = services(wsgi).dispatcher if wsgi else None
-    if dispatcher:
-        dispatcher.drain(max(0.0, getattr(worker, "drain_by", 0.0) - time.monotonic()))
+    if not wsgi:
+        return
+    its = services(wsgi)
+    if its.dispatcher:
+        its.dispatcher.drain(max(0.0, getattr(worker, "drain_by", 0.0) - time.monotonic()))
+    its.heartbeat.stop()

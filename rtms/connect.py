@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 from config import Config
 from models import CONNECTS, Happening, State
 from rtms import attempts, clock, gates, leases, outbox
+from rtms.counters import Counts
 from rtms.database import PATIENCE, AnyRow, Database, DatabaseUnavailable
 from rtms.effects import new_key
 from rtms.followup import first_look, first_look_while_live
@@ -40,10 +41,13 @@ class ConnectLane:
 
     name = CONNECT_LANE
 
-    def __init__(self, database: Database, recall: Recall, config: Config) -> None:
+    def __init__(
+        self, database: Database, recall: Recall, config: Config, counts: Counts | None = None
+    ) -> None:
         self._database = database
         self._recall = recall
         self._config = config
+        self._counts = counts or Counts()
         self._listeners = outbox.listeners(config)
         self._settling = GroupCommit(self._settle_all, patience=PATIENCE)
         self._window = timedelta(seconds=config.connect_window_seconds)
@@ -163,7 +167,11 @@ class ConnectLane:
         if settled is None:
             about(job).warning("the lease was lost; the row's new owner repeats the request")
         else:
-            _tell(about(job), outcome, *settled)
+            row, decision = settled
+            after = (clock.now() - row.received_at).total_seconds()
+            if isinstance(outcome, Created):
+                self._counts.connected(after)
+            _tell(about(job), outcome, row, decision, round(after, 3))
 
     def _settle_all(
         self, gather: Callable[[], Sequence[tuple[Leased, CreateOutcome]]], give_up_at: float
@@ -275,8 +283,9 @@ def _change(
     return change
 
 
-def _tell(where: Any, outcome: CreateOutcome, row: AnyRow, decision: Decision) -> None:
-    after = round((clock.now() - row.received_at).total_seconds(), 3)
+def _tell(
+    where: Any, outcome: CreateOutcome, row: AnyRow, decision: Decision, after: float
+) -> None:
     tries = row.attempts + decision.is_try
     if isinstance(outcome, Created):
         where.info(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -91,15 +91,24 @@ class Recall:
         timeout: seconds to connect, and again for each read; a whole call takes at most three
             times that, unless the answer's headers drip.
         connections: how many calls may be under way at once.
+        heard: is told of every call: `create` or `retrieve`, and the answer's status; None where
+            there was none.
     """
 
     def __init__(
-        self, api_key: str, base_url: str, *, timeout: float = 10.0, connections: int = 32
+        self,
+        api_key: str,
+        base_url: str,
+        *,
+        timeout: float = 10.0,
+        connections: int = 32,
+        heard: Callable[[str, int | None], None] = lambda _operation, _status: None,
     ) -> None:
         self.base_url = base_url
         self._timeout = timeout
         self._auth = _Token(api_key)
         self._api_key = api_key
+        self._heard = heard
         self._session = Session()
         self._session.headers["Accept"] = "application/json"
         adapter = HTTPAdapter(pool_connections=4, pool_maxsize=connections)
@@ -177,6 +186,21 @@ class Recall:
         return body
 
     def _call(
+        self, method: str, path: str, body: object | None, headers: dict[str, str]
+    ) -> _Answer:
+        operation = "create" if method == "POST" else "retrieve"
+        try:
+            answer = self._follow(method, path, body, headers)
+        except _ERRORS:
+            self._heard(operation, None)
+            raise
+        except _ForeignRedirect:
+            self._heard(operation, _REDIRECTS[0])
+            raise
+        self._heard(operation, answer.status)
+        return answer
+
+    def _follow(
         self, method: str, path: str, body: object | None, headers: dict[str, str]
     ) -> _Answer:
         url = f"{self.base_url}{path}"

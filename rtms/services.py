@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Flask, current_app
@@ -10,13 +10,17 @@ from flask import Flask, current_app
 from config import Config
 from rtms.archive import ArchiveLane
 from rtms.connect import ConnectLane
+from rtms.counters import Counts
 from rtms.database import Database
 from rtms.dispatcher import Dispatcher, Lane
+from rtms.heartbeat import Heartbeat
 from rtms.intake import Intake
 from rtms.notify import NotifyLane
 from rtms.outbox import listeners
 from rtms.recall import Recall
 from rtms.refresh import RefreshLane
+from rtms.retention import RetentionLane
+from rtms.tally import Tally
 
 
 @dataclass
@@ -27,13 +31,23 @@ class Services:
     database: Database
     recall: Recall
     intake: Intake
+    counts: Counts = field(default_factory=Counts)
+    tally: Tally = field(default_factory=Tally)
     app: Flask | None = None  # the sender of the signals
     dispatcher: Dispatcher | None = None  # started after a fork, where this process has one
+    heartbeat: Heartbeat = field(init=False)  # started after a fork, too
+
+    def __post_init__(self) -> None:
+        self.heartbeat = Heartbeat(
+            self.database,
+            self.counts,
+            lambda: self.dispatcher is not None and self.dispatcher.is_running,
+        )
 
     @classmethod
     def from_config(cls, config: Config) -> Services:
         """Make the parts. Nothing is connected or started yet."""
-        database = Database(config.database_url)
+        database, counts = Database(config.database_url), Counts()
         return cls(
             config=config,
             database=database,
@@ -42,8 +56,10 @@ class Services:
                 config.recall_base_url,
                 timeout=config.recall_timeout_seconds,
                 connections=config.connect_threads,
+                heard=counts.recall_answer,
             ),
             intake=Intake(database, config),
+            counts=counts,
         )
 
     def init_app(self, app: Flask) -> None:
@@ -55,11 +71,13 @@ class Services:
         """Begin to connect streams, to follow them and to tell of them, in threads of this
         process."""
         parts = (self.database, self.recall, self.config)
-        lanes: list[Lane[Any]] = [ConnectLane(*parts), RefreshLane(*parts)]
+        lanes: list[Lane[Any]] = [ConnectLane(*parts, self.counts), RefreshLane(*parts)]
         if self.app and listeners(self.config):
             lanes.append(NotifyLane(self.app, self.database, self.config))
         if self.config.archive_url:
             lanes.append(ArchiveLane(*parts))
+        if self.config.retention_days:
+            lanes.append(RetentionLane(self.database, self.config))
         self.dispatcher = Dispatcher(*lanes)
         self.dispatcher.start()
         return self.dispatcher

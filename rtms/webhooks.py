@@ -12,8 +12,10 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from rtms import bodies, hints, zoom
 from rtms.connect import CONNECT_LANE
+from rtms.counters import Counts
 from rtms.database import DatabaseUnavailable
 from rtms.effects import Taken
+from rtms.events import Meaning, Stopped
 from rtms.late import ARRIVED_AT, LateResponse
 from rtms.logs import about
 from rtms.refresh import REFRESH_LANE
@@ -49,6 +51,7 @@ def zoom_webhook() -> Response | tuple[Response, int]:
         )
     if is_challenge:
         answer = zoom.answer_challenge(body, token)
+        its.counts.delivery("zoom", zoom.CHALLENGE_EVENT, "accepted")
         log.info("zoom validates the endpoint")
         return jsonify(answer), 200
     return _take_in(its, body, headers.get("x-zm-trackingid", "")[:255])
@@ -67,6 +70,7 @@ def recall_webhook() -> tuple[Response, int]:
     row = hints.take(its.database, body, message_id)
     if row and its.dispatcher:
         its.dispatcher.wake(REFRESH_LANE)
+    its.counts.delivery("recall", body["event"], "accepted" if row else "unknown")
     (about(row) if row else log).debug("recall says " + body["event"])
     return jsonify(outcome="accepted"), 200
 
@@ -91,16 +95,19 @@ def _raw() -> bytes:
 
 def _take_in(to: Services, body: dict[str, Any], tracking_id: str) -> Response:
     tracking_id = tracking_id if tracking_id.isprintable() else ""
-    ticket = to.intake.begin(body, tracking_id or None, since=request.environ.get(ARRIVED_AT))
+    arrived_at = request.environ.get(ARRIVED_AT) or time.monotonic()
+    ticket = to.intake.begin(body, tracking_id or None, since=arrived_at)
 
     def answer() -> Response:
         try:
             taken = ticket.result()
         except DatabaseUnavailable as error:
+            to.counts.refusal("zoom", 503)
             return _unavailable(error)
         where = log.bind(row=taken.row_id, stream=taken.stream, tracking_id=tracking_id or None)
         try:
             _pass_on(to, taken, where)
+            _count(to.counts, body["event"], ticket.job.meaning, taken, arrived_at)
             where.log(
                 _LEVELS[taken.level], body["event"], outcome=taken.outcome, detail=taken.detail
             )
@@ -126,11 +133,28 @@ def _pass_on(to: Services, taken: Taken, where: Any) -> None:
         )
 
 
+def _count(
+    counts: Counts, event: str, meaning: Meaning | None, taken: Taken, arrived_at: float
+) -> None:
+    counts.delivery("zoom", event, taken.outcome)
+    counts.acknowledged(time.monotonic() - arrived_at)
+    if isinstance(meaning, Stopped) and taken.outcome != "duplicate":
+        counts.stop(meaning.stop_reason)
+
+
 def _as_json(value: dict[str, str], status: int) -> Response:
     return Response(json.dumps(value), status, mimetype="application/json")
 
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+@blueprint.after_request
+def _count_refusal(answer: Response) -> Response:
+    if answer.status_code >= 400:
+        its_sender = "recall" if request.path == "/recall-webhook" else "zoom"
+        services().counts.refusal(its_sender, answer.status_code)
+    return answer
 
 
 @blueprint.errorhandler(bodies.BadBody)

@@ -61,7 +61,9 @@ def worker() -> None:
     if unfit:
         log.error(unfit)
     dispatcher = its.start_dispatcher()
+    its.heartbeat.start("worker")
     log.info("worker started", threads=its.config.connect_threads)
     leaving.wait()
     log.info("worker stops; connects in flight finish")
     dispatcher.drain(_DRAIN_SECONDS)
+    its.heartbeat.stop()
