@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 import models
+from rtms.cli.doctor import doctor
 from rtms.cli.events import events
 from rtms.cli.recordings import meetings  # with the commands for their recordings
 from rtms.cli.system import db, worker
@@ -21,7 +22,8 @@ def init_app(app: Flask) -> None:
     """Give an app its commands, and its shell what one wants at hand."""
     for group in (meetings, events, db):
         app.cli.add_command(group)
-    app.cli.add_command(worker)
+    for command in (worker, doctor):
+        app.cli.add_command(command)
 
     @app.shell_context_processor
     def at_hand() -> dict[str, Any]:

@@ -1,0 +1,519 @@
+"""`flask doctor` on a real database, with stand-ins on loopback that are wrong in every way."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskCliRunner
+from sqlalchemy.engine import make_url
+from werkzeug.serving import make_server as serve_app
+
+from models import CONNECTS, GATES, PROCESSES
+from rtms import clock
+from rtms.database import Database
+from rtms.doctor import disks, endpoint
+from rtms.doctor.asking import hex_hmac
+from rtms.services import Services
+from sandbox import Fault, RecallSandbox, Stream, events
+from tests.conftest import ENVIRON
+from tests.integration.conftest import Rows
+from tests.servers import free_port
+
+TOKEN = ENVIRON["ZOOM_SECRET_TOKEN"]
+Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def serving(wsgi: Wsgi) -> Iterator[str]:
+    """A tiny server on loopback."""
+    with make_server("127.0.0.1", 0, wsgi, handler_class=_Quiet) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def answering(status: str, body: bytes = b"{}", **headers: str) -> Wsgi:
+    """A server that says the same to everybody."""
+    named = [(name.replace("_", "-"), text) for name, text in headers.items()]
+
+    def wsgi(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        start_response(status, named)
+        return [body]
+
+    return wsgi
+
+
+def naive(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """What most samples do: answer any challenge, believe any signature."""
+    if environ["REQUEST_METHOD"] != "POST":
+        start_response("404 Not Found", [])
+        return [b"{}"]
+    body = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+    start_response("200 OK", [("Content-Type", "application/json")])
+    if body["event"] != "endpoint.url_validation":
+        return [b"{}"]
+    plain = str(body["payload"]["plainToken"])
+    told = {"plainToken": plain, "encryptedToken": hex_hmac(TOKEN, plain.encode())}
+    return [json.dumps(told).encode()]
+
+
+def trimming(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """Refuses a challenge that begins with `v0:`, and trims only what it hashes."""
+    body = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or b"{}")
+    if body.get("event") != "endpoint.url_validation":
+        start_response("401 Unauthorized", [])
+        return [b"{}"]
+    plain = body["payload"]["plainToken"]
+    if plain.startswith("v0:"):
+        start_response("400 Bad Request", [])
+        return [b"{}"]
+    start_response("200 OK", [("Content-Type", "application/json")])
+    told = {"plainToken": "", "encryptedToken": hex_hmac(TOKEN, plain.strip().encode())}
+    return [json.dumps({**told, "plainToken": plain.partition(":")[0]}).encode()]
+
+
+@pytest.fixture
+def served(app: Flask) -> Iterator[str]:
+    """The application itself, at an address."""
+    server = serve_app("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def look(runner: FlaskCliRunner, its: Services, **settings: Any) -> list[dict[str, Any]]:
+    """Run the command for scripts, and check its exit code."""
+    its.config = replace(its.config, **settings)
+    result = runner.invoke(args=["doctor", "--json"])
+    assert not result.exception or isinstance(result.exception, SystemExit), result.exception
+    told = json.loads(result.stdout)
+    findings: list[dict[str, Any]] = told["findings"]
+    failed = any(each["grade"] == "failure" for each in findings)
+    assert (told["ok"], result.exit_code) == (not failed, int(failed)), result.output
+    assert all(each["next_step"] for each in findings if each["grade"] != "ok")
+    return findings
+
+
+def about(findings: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    """The worst finding about something."""
+    grades = ["failure", "warning", "ok"]
+    return min(
+        (each for each in findings if each["about"] == name),
+        key=lambda each: grades.index(each["grade"]),
+    )
+
+
+def alive(its: Services, kind: str = "web", *, dispatches: bool = True, ago: float = 5) -> None:
+    """A process that said so."""
+    now = clock.now()
+    row = {
+        "name": f"host:1:{ago}",
+        "kind": kind,
+        "host": "host",
+        "pid": 1,
+        "dispatches": dispatches,
+        "started_at": now,
+        "seen_at": now - timedelta(seconds=ago),
+        "counts": [],
+    }
+    its.database.write(lambda connection: connection.execute(PROCESSES.insert().values(row)))
+
+
+@pytest.mark.environ(DISPATCHER="off")
+def test_where_all_is_well_nothing_fails(
+    runner: FlaskCliRunner, its: Services, recall: RecallSandbox, served: str, rows: Rows
+) -> None:
+    alive(its, "web", dispatches=False)
+    alive(its, "worker", ago=6)
+    findings = look(runner, its, public_url=served)
+    assert {each["grade"] for each in findings} == {"ok", "warning"}
+    for name in (  # what it says of the database's disk depends on the machine
+        "migration",
+        "connections",
+        "Recall",
+        "clock",
+        "challenge",
+        "readyz",
+        "forgery",
+        "oracle",
+        "processes",
+        "meetings",
+    ):
+        assert about(findings, name)["grade"] == "ok", about(findings, name)
+    assert rows.events() == []  # it leaves nothing
+    assert rows.meetings() == []
+    (entry,) = recall.ledger
+    assert (entry.method, entry.outcome) == ("GET", "served")
+
+
+def test_a_key_that_recall_does_not_know_is_tried_once(
+    runner: FlaskCliRunner, its: Services, recall: RecallSandbox
+) -> None:
+    found = about(look(runner, its, recall_api_key="another-regions-key"), "Recall")
+    assert found["grade"] == "failure"
+    assert "another region" in found["found"]
+    assert len(recall.ledger) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "grade", "words"),
+    [
+        (Fault(kind="status", status=402), "failure", "no credit"),
+        (Fault(kind="firewall"), "failure", "forbids"),
+        (Fault(kind="status", status=503), "warning", "trouble of its own"),
+        (Fault(kind="redirect", location="http://127.0.0.2:1/"), "failure", "redirects"),
+        (Fault(kind="hang"), "failure", "did not answer in time"),
+        (Fault(kind="reset_before"), "failure", "failed or was reset"),
+    ],
+    ids=lambda value: value.kind if isinstance(value, Fault) else "",
+)
+def test_recalls_trouble_in_words(
+    runner: FlaskCliRunner,
+    its: Services,
+    recall: RecallSandbox,
+    fault: Fault,
+    grade: str,
+    words: str,
+) -> None:
+    recall.add_fault(fault)
+    found = about(look(runner, its), "Recall")
+    assert (found["grade"], words in found["found"]) == (grade, True), found
+    assert len(recall.ledger) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "grade", "words"),
+    [(60, "warning", "behind"), (-60, "warning", "ahead of"), (900, "failure", "behind")],
+)
+def test_a_clock_that_is_off(
+    runner: FlaskCliRunner,
+    its: Services,
+    recall: RecallSandbox,
+    seconds: float,
+    grade: str,
+    words: str,
+) -> None:
+    date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + seconds))
+    recall.add_fault(Fault(kind="headers", headers={"Date": date}))
+    found = about(look(runner, its), "clock")
+    assert (found["grade"], words in found["found"]) == (grade, True)
+
+
+def test_a_database_that_is_away_stops_no_other_check(
+    runner: FlaskCliRunner, its: Services, recall: RecallSandbox, tmp_path: Path
+) -> None:
+    away = (
+        make_url(f"sqlite:///{tmp_path}")  # a folder
+        if its.database.is_sqlite
+        else make_url(f"postgresql+psycopg://user:away-password@127.0.0.1:{free_port()}/none")
+    )
+    was, its.database = its.database, Database(away)
+    try:
+        findings = look(runner, its)
+    finally:
+        its.database.dispose()
+        its.database = was
+    assert about(findings, "database")["grade"] == "failure"
+    assert "does not answer" in about(findings, "database")["found"]
+    assert about(findings, "Recall")["grade"] == "ok"
+    for name in ("processes", "meetings"):
+        assert about(findings, name)["grade"] == "warning"
+    assert "away-password" not in json.dumps(findings)
+
+
+@pytest.fixture
+def empty(its: Services, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A database that was never migrated."""
+    if its.database.is_sqlite:
+        made = Database(make_url(f"sqlite:///{tmp_path / 'empty.sqlite3'}"))
+        yield made
+        made.dispose()
+        return
+    server = request.getfixturevalue("postgres")
+    server.psql("CREATE DATABASE never_migrated;")
+    made = Database(make_url(server.get_uri("never_migrated")).set(drivername="postgresql+psycopg"))
+    yield made
+    made.dispose()
+    server.psql("DROP DATABASE never_migrated WITH (FORCE);")
+
+
+def test_a_database_that_is_not_migrated(
+    runner: FlaskCliRunner, its: Services, empty: Database
+) -> None:
+    was, its.database = its.database, empty
+    try:
+        findings = look(runner, its)
+    finally:
+        its.database = was
+    found = about(findings, "migration")
+    assert found["grade"] == "failure"
+    assert "db upgrade" in found["next_step"]
+    assert about(findings, "meetings")["grade"] == "warning"
+
+
+def test_a_database_of_an_older_version(runner: FlaskCliRunner, its: Services) -> None:
+    older = sa.text("UPDATE alembic_version SET version_num = '0001'")
+    its.database.write(lambda connection: connection.execute(older))
+    found = about(look(runner, its), "migration")
+    assert found["grade"] == "failure"
+    assert "0001" in found["found"]
+
+
+@pytest.mark.environ(DYNO="web.1")
+def test_a_file_on_a_paas_is_warned_of(runner: FlaskCliRunner, its: Services) -> None:
+    found = [each["found"] for each in look(runner, its) if each["about"] == "database"]
+    assert any("Heroku wipes its disks" in each for each in found) == its.database.is_sqlite
+
+
+def test_a_database_that_promises_what_is_not_on_disk(
+    runner: FlaskCliRunner, its: Services
+) -> None:
+    if its.database.is_sqlite:
+        pytest.skip("the server itself sets how SQLite writes")
+    name = its.database.url.database
+    off = sa.text(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
+    its.database.write(lambda connection: connection.execute(off))
+    its.database.dispose()  # it counts for connections that are made after it
+    found = about(look(runner, its), "database")
+    assert found["grade"] == "failure"
+    assert "synchronous_commit = off" in found["found"]
+
+
+def test_a_database_that_takes_no_writes(runner: FlaskCliRunner, its: Services) -> None:
+    if its.database.is_sqlite:
+        with its.database._writing(time.monotonic() + 5):  # somebody else, for too long
+            found = about(look(runner, its), "database")
+    else:
+        name = its.database.url.database
+        standby = sa.text(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+        its.database.write(lambda connection: connection.execute(standby))
+        its.database.dispose()
+        found = about(look(runner, its), "database")
+    assert found["grade"] == "failure"
+    assert "nothing can be written" in found["found"]
+
+
+def test_a_file_on_a_network_share(
+    runner: FlaskCliRunner, its: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not its.database.is_sqlite:
+        pytest.skip("PostgreSQL chooses its own disk")
+    monkeypatch.setattr(disks, "mounts", lambda: "nas:/export / nfs4 rw 0 0")
+    found = about(look(runner, its), "database")
+    assert found["grade"] == "warning"
+    assert "network share" in found["found"]
+
+
+@pytest.mark.environ(WEB_CONCURRENCY="100")
+def test_more_processes_than_postgresql_has_connections_for(
+    runner: FlaskCliRunner, its: Services
+) -> None:
+    found = about(look(runner, its), "connections")
+    if its.database.is_sqlite:
+        assert found["grade"] == "ok"
+    else:
+        assert found["grade"] == "warning"
+        assert "800 connections at most" in found["found"]
+
+
+def test_without_a_public_address_it_says_what_it_did_not_try(
+    runner: FlaskCliRunner, its: Services
+) -> None:
+    found = about(look(runner, its), "public address")
+    assert found["grade"] == "warning"
+    assert "PUBLIC_URL" in found["next_step"]
+
+
+def test_an_endpoint_that_signs_and_believes_anything(
+    runner: FlaskCliRunner, its: Services
+) -> None:
+    with serving(naive) as url:
+        findings = look(runner, its, public_url=url)
+    assert about(findings, "challenge")["grade"] == "ok"
+    assert about(findings, "readyz")["grade"] == "warning"
+    assert about(findings, "forgery")["grade"] == "failure"
+    found = about(findings, "oracle")
+    assert found["grade"] == "failure"
+    assert "signing oracle" in found["found"]
+    assert "as it is" in found["found"]
+
+
+def test_an_endpoint_that_is_an_oracle_only_in_disguise(
+    runner: FlaskCliRunner, its: Services
+) -> None:
+    with serving(trimming) as url:
+        findings = look(runner, its, public_url=url)
+    assert about(findings, "forgery")["grade"] == "ok"
+    found = about(findings, "oracle")
+    assert found["grade"] == "failure"
+    assert "white space before it" in found["found"]
+
+
+@pytest.mark.environ(DISPATCHER="off")
+def test_a_server_with_another_secret_token(
+    runner: FlaskCliRunner, its: Services, served: str
+) -> None:
+    ours = replace(its.config, zoom_secret_tokens=("a-token-of-another-app",), public_url=served)
+    found = [finding for finding in endpoint.look(ours) if finding.about == "challenge"]
+    assert [finding.grade for finding in found] == ["failure"]
+    assert "another ZOOM_SECRET_TOKEN" in (found[0].next_step or "")
+
+
+@pytest.mark.parametrize(
+    ("wsgi", "words"),
+    [
+        (answering("301 Moved Permanently", Location="https://www.example.com/x"), "redirects"),
+        (answering("200 OK", b"<html>Visit Site", Content_Type="text/html"), "A web page"),
+        (answering("404 Not Found", Ngrok_Error_Code="ERR_NGROK_3200"), "no tunnel"),
+        (answering("404 Not Found"), "no such route"),
+        (answering("502 Bad Gateway", b""), "no server behind it"),
+        (answering("200 OK"), "not with an encryptedToken"),
+    ],
+    ids=["redirect", "page", "tunnel", "route", "gateway", "anything"],
+)
+def test_something_else_at_the_public_address(
+    runner: FlaskCliRunner, its: Services, wsgi: Wsgi, words: str
+) -> None:
+    with serving(wsgi) as url:
+        found = about(look(runner, its, public_url=url), "challenge")
+    assert (found["grade"], words in found["found"]) == ("failure", True), found
+
+
+def test_a_public_address_that_refuses(runner: FlaskCliRunner, its: Services) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    found = about(look(runner, its, public_url=url), "public address")
+    assert found["grade"] == "failure"
+    assert "could not be reached: the connection failed" in found["found"]
+
+
+def test_a_public_address_that_hangs(runner: FlaskCliRunner, its: Services) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # accepts, and never answers
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        began = time.monotonic()
+        result = runner.invoke(args=["doctor"], env={"PUBLIC_URL": "read at start only"})
+        quick = time.monotonic() - began
+        found = about(look(runner, its, public_url=url), "public address")
+    assert result.exit_code == 1
+    assert found["grade"] == "failure"
+    assert "did not answer in time" in found["found"]
+    assert time.monotonic() - began < quick * 2 + 15
+
+
+def test_slow_checks_say_that_they_are_at_it(runner: FlaskCliRunner, its: Services) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        its.config = replace(its.config, public_url=f"http://127.0.0.1:{listener.getsockname()[1]}")
+        result = runner.invoke(args=["doctor"])
+    assert "Still looking at: public address" in result.stderr
+    assert "Still looking" not in result.stdout
+
+
+def test_a_worker_that_is_missing(runner: FlaskCliRunner, its: Services) -> None:
+    alive(its, "web", dispatches=False)
+    alive(its, "worker", ago=120)
+    found = about(look(runner, its, dispatcher=False), "processes")
+    assert found["grade"] == "failure"
+    assert "no worker runs" in found["found"]
+
+
+def test_meetings_that_nobody_connects(runner: FlaskCliRunner, its: Services) -> None:
+    streams = [Stream() for _ in range(5)]
+    for stream in streams:
+        its.intake.take(events.started(stream))
+    assert about(look(runner, its), "meetings")["grade"] == "ok"  # not late yet
+    past = clock.now() - timedelta(minutes=2)
+    its.database.write(lambda connection: connection.execute(CONNECTS.update().values(due_at=past)))
+    found = about(look(runner, its), "meetings")
+    assert found["grade"] == "failure"
+    assert str(streams[0].meeting_id) in found["found"]
+    assert "and 2 more" in found["found"]
+    closed = {"name": "create", "closed_until": clock.now() + timedelta(minutes=1)}
+    its.database.write(lambda connection: connection.execute(GATES.insert().values(closed)))
+    findings = look(runner, its)  # now they wait because Recall said so
+    assert about(findings, "meetings")["grade"] == "ok"
+    assert "no process makes a create" in about(findings, "gate")["found"]
+
+
+def test_meetings_that_failed_and_those_that_nobody_looks_up(
+    runner: FlaskCliRunner, its: Services
+) -> None:
+    for _ in range(3):
+        its.intake.take(events.started(Stream()))
+    failed = {"state": "failed", "reason": "refused", "due_at": None}
+    late = {"state": "ended", "due_at": clock.now() - timedelta(hours=1)}
+    for values, which in ((failed, CONNECTS.c.id < 3), (late, CONNECTS.c.id == 3)):
+        change = CONNECTS.update().where(which).values(values)
+        its.database.write(lambda connection, change=change: connection.execute(change))  # type: ignore[misc]
+    found = [each["found"] for each in look(runner, its) if each["about"] == "meetings"]
+    assert any("2 refused" in each for each in found)
+    assert any("1 meetings should have been looked up" in each for each in found)
+
+
+def test_the_last_delivery_is_told(runner: FlaskCliRunner, its: Services) -> None:
+    assert about(look(runner, its), "deliveries")["grade"] == "warning"
+    its.intake.take(events.started(Stream()))
+    found = about(look(runner, its), "deliveries")
+    assert found["grade"] == "ok"
+    assert "seconds ago" in found["found"]
+
+
+def test_no_secret_is_told_whatever_the_others_say(
+    runner: FlaskCliRunner, its: Services, recall: RecallSandbox
+) -> None:
+    secrets = {
+        "zoom_client_secret": "client-secret-of-this-test",
+        "recall_api_key": "api-key-of-this-test",
+        "admin_password": "changeme-of-this-test",  # a finding is about it
+        "metrics_token": "short-one",
+        "notify_url": "http://hooks.example/token-of-this-test",
+        "notify_secret": "whsec_b2YgdGhpcyB0ZXN0",
+    }
+    leak = "".join(secrets.values()) + TOKEN
+    wsgi = answering("302 Found", leak.encode(), Location=f"https://{TOKEN}.example/{leak}")
+    with serving(wsgi) as url:
+        findings = look(runner, its, public_url=url, **secrets)
+        told = runner.invoke(args=["doctor"]).output
+    for secret in (*secrets.values(), TOKEN):
+        assert secret not in json.dumps(findings)
+        assert secret not in told.replace("\n", "")
+
+
+def test_for_people_in_colour_where_a_terminal_shows_it(
+    runner: FlaskCliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    plain = runner.invoke(args=["doctor"])
+    assert plain.exit_code == 1
+    assert "\x1b" not in plain.output
+    assert plain.stdout.startswith("ok      configuration")
+    assert plain.stdout.splitlines()[-1].startswith("1 failed, ")
+    assert "→ " in plain.stdout
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b[1;31mfailure" in runner.invoke(args=["doctor"]).stdout
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "31mfailure" not in runner.invoke(args=["doctor"]).stdout

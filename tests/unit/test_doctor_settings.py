@@ -1,0 +1,88 @@
+"""What the doctor says about the configuration alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from config import Config
+from rtms.doctor import settings
+from rtms.doctor.finding import Finding, Grade, secrets_of
+from tests.conftest import ENVIRON
+
+SOUND = {**ENVIRON, "RECALL_BASE_URL": "", "DATABASE_URL": "sqlite:////tmp/none.sqlite3"}
+
+
+def look(**variables: str) -> list[Finding]:
+    return list(settings.look(Config.from_environ({**SOUND, **variables})))
+
+
+def test_a_sound_configuration_is_told_and_nothing_else() -> None:
+    (finding,) = look(ADMIN_PASSWORD="a long enough one", PUBLIC_URL="http://127.0.0.1:8000")
+    assert finding.grade == Grade.OK
+    assert "Recall: us-east-1;" in finding.found
+    assert "dashboard: on;" in finding.found
+    assert "archive: off;" in finding.found
+
+
+@pytest.mark.parametrize(
+    ("variables", "grade", "words"),
+    [
+        ({"ADMIN_PASSWORD": "eleven char"}, Grade.WARNING, "fewer than 12"),
+        ({"METRICS_TOKEN": "short"}, Grade.WARNING, "fewer than 16"),
+        ({"RECALL_BASE_URL": "http://recall.example"}, Grade.FAILURE, "not https"),
+        ({"RECALL_BASE_URL": "http://127.0.0.1.example"}, Grade.FAILURE, "not https"),
+        ({"RECALL_BASE_URL": "https://recall.example"}, Grade.WARNING, "none of Recall's"),
+        ({"RECALL_BASE_URL": "http://localhost:1"}, Grade.WARNING, "none of Recall's"),
+        ({"RECALL_BASE_URL": "http://[::1]:1"}, Grade.WARNING, "none of Recall's"),
+        ({"PUBLIC_URL": "https://example-name.ngrok-free.app"}, Grade.FAILURE, "placeholder"),
+        ({"ADMIN_PASSWORD": "changeme-please"}, Grade.FAILURE, "placeholder"),
+        ({"RECALL_API_KEY": "your-recall-api-key"}, Grade.FAILURE, "placeholder"),
+        ({"RECALL_API_KEY": '"in-quotes"'}, Grade.WARNING, "quote"),
+        ({"ZOOM_SECRET_TOKEN": "a,zoom-client-id"}, Grade.FAILURE, "are the same"),
+        (
+            {"NOTIFY_URL": "http://hooks.example", "NOTIFY_SECRET": "whsec_aGVsbG8gaGVsbG8="},
+            Grade.WARNING,
+            "NOTIFY_URL is not https",
+        ),
+        (
+            {"PUBLIC_URL": "https://rtms.example.com", "ADMIN_PASSWORD": "a long enough one"},
+            Grade.WARNING,
+            "TRUSTED_PROXIES is 0",
+        ),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_meant_is_found(variables: dict[str, str], grade: Grade, words: str) -> None:
+    first, *others = look(**variables)
+    assert first.grade == Grade.OK
+    (found,) = [each for each in others if words in each.found]
+    assert found.grade == grade
+    assert found.next_step
+    assert found.about == "configuration"
+    for value in variables.values():  # the addresses may be told, the rest may not
+        assert value.startswith("http") or value not in str([first, *others])
+
+
+def test_every_secret_of_the_configuration_is_known_to_be_one() -> None:
+    variables = {
+        **SOUND,
+        "ZOOM_SECRET_TOKEN": "token-number-one,token-number-two",
+        "RECALL_WEBHOOK_SECRET": "whsec_aGVsbG8gaGVsbG8=",
+        "NOTIFY_URL": "https://hooks.example/token",
+        "NOTIFY_SECRET": "whsec_aGVsbG8gd29ybGQ=",
+        "ARCHIVE_URL": "/srv/archive-folder",
+        "ADMIN_PASSWORD": "the admin password",
+        "METRICS_TOKEN": "the-metrics-token",
+        "DATABASE_URL": "postgres://user:database-password@127.0.0.1/name",
+    }
+    config = Config.from_environ(variables)
+    secret = [
+        name
+        for name, field in Config.__dataclass_fields__.items()
+        if not field.repr and name not in ("recording_config", "database_url")
+    ]
+    known = set(secrets_of(config))
+    for name in secret:
+        value = getattr(config, name)
+        assert known.issuperset(value if isinstance(value, tuple) else {value}), name
+    assert "database-password" in known
