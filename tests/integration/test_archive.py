@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config as AlembicConfig
+from flask import Flask
 from fsspec.implementations.memory import MemoryFileSystem
 from sqlalchemy.engine import Connection
+from structlog.testing import capture_logs
 
 from config import ROOT, Config, ConfigError
 from models import CONNECTS, NOTIFICATIONS, RECORDINGS
@@ -79,6 +81,13 @@ def environ(environ: dict[str, str], tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
+def log(app: Flask) -> Iterator[list[MutableMapping[str, Any]]]:
+    """Every line that is logged."""
+    with capture_logs() as lines:
+        yield lines
+
+
+@pytest.fixture
 def done(recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows) -> Stream:
     """A meeting whose recording is done, with the dispatcher running."""
     its.start_dispatcher()
@@ -123,11 +132,11 @@ def retrieves(recall: RecallSandbox) -> list[Any]:
 
 
 def test_a_done_recording_is_stored_with_a_manifest(
+    log: list[MutableMapping[str, Any]],
     done: Stream,
     recall: RecallSandbox,
     its: Services,
     tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
 ) -> None:
     row = archived(its)
     assert (row.archive_due_at, row.archive_attempts, row.archive_error) == (None, 1, None)
@@ -145,7 +154,8 @@ def test_a_done_recording_is_stored_with_a_manifest(
     assert about["meeting"]["meeting_id"] == "98765432100"
     assert about["meeting"]["meeting_uuid"] == done.meeting_uuid
     assert about["media"]["transcript"] == "done"
-    for shown in (json.dumps(about), str(row), capfd.readouterr().err):
+    wait_for(lambda: [line["event"] for line in log if "recording" in line] == ["archived"])
+    for shown in (json.dumps(about), str(row), str(log)):
         assert "/media/" not in shown
         assert "signature=" not in shown.lower()
         assert its.config.recall_api_key not in shown
@@ -188,7 +198,7 @@ def test_a_failing_upload_is_in_the_row_and_tried_again(
     its: Services,
     rows: Rows,
     place: type[Trouble],
-    capfd: pytest.CaptureFixture[str],
+    log: list[MutableMapping[str, Any]],
 ) -> None:
     place.refuse = "AccessDenied for //user:pass@host/bucket/a?sig=abc"
     its.start_dispatcher()
@@ -196,7 +206,8 @@ def test_a_failing_upload_is_in_the_row_and_tried_again(
     row = failed(its)
     assert row.archived_at is None
     assert "AccessDenied" in row.archive_error
-    seen = row.archive_error + capfd.readouterr().err
+    wait_for(lambda: any(line["event"] == "not archived yet" for line in log))
+    seen = row.archive_error + str(log)
     assert "sig=abc" not in seen
     assert "pass" not in seen
     wait = row.archive_due_at - clock.now()
