@@ -34,7 +34,7 @@ def create_app(config: Config | None = None) -> Flask:
     """
     config = config or Config.load()
     logs.configure(config)
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = config.max_body_bytes
     its = Services.from_config(config)
     its.init_app(app)

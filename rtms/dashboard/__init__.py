@@ -2,6 +2,35 @@
 
 from __future__ import annotations
 
-from flask import Blueprint
+from rtms.dashboard import (
+    auth,
+    errors,
+    events,
+    guard,
+    listing,
+    meeting,
+    meetings,
+    notice,
+    overview,
+    playback,
+    static,
+    words,
+)
+from rtms.dashboard.blueprint import blueprint
 
-blueprint = Blueprint("dashboard", __name__, template_folder="templates")
+# These register their routes and what stands before and behind each.
+__all__ = [
+    "auth",
+    "blueprint",
+    "errors",
+    "events",
+    "guard",
+    "listing",
+    "meeting",
+    "meetings",
+    "notice",
+    "overview",
+    "playback",
+    "static",
+    "words",
+]

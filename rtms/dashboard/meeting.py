@@ -1,0 +1,183 @@
+"""One meeting: its life in words, what it means, what to do; and the buttons for that."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Response, abort, make_response, render_template, request, url_for
+from sqlalchemy.engine import Connection
+
+from models import ATTEMPTS, CONNECTS, EVENTS, RECORDINGS
+from rtms import clock, mend, tables
+from rtms import refresh as refreshing
+from rtms.connect import CONNECT_LANE
+from rtms.dashboard import asking, shown
+from rtms.dashboard.advice import advise, for_pages
+from rtms.dashboard.asking import NotToBeHad
+from rtms.dashboard.blueprint import blueprint
+from rtms.dashboard.notice import redirect_with
+from rtms.dashboard.paging import ROW_ID
+from rtms.dashboard.runs import run_of
+from rtms.dashboard.timeline import timeline
+from rtms.events import stop_in_words
+from rtms.outbox import listeners
+from rtms.services import services
+from rtms.speech import turns
+
+_MOST = 200  # events, tries and recordings of one meeting that a page tells
+_SIBLINGS = 20
+
+
+@blueprint.get(f"/meetings/<{ROW_ID}:id>")
+def meeting(id: int) -> str:
+    """The page of a meeting. It asks nobody but the database."""
+    with services().database.read() as connection:
+        row = _row(connection, id)
+        stream = CONNECTS.c.rtms_stream_id == row["rtms_stream_id"]
+        siblings = _all(
+            connection,
+            sa.select(
+                CONNECTS.c.id, CONNECTS.c.event_ts, CONNECTS.c.received_at, CONNECTS.c.superseded_by
+            ).where(stream),
+            CONNECTS.c.event_ts,
+        )
+        said = _all(
+            connection,
+            sa.select(*(column for column in EVENTS.c if column.name != "payload")).where(
+                EVENTS.c.rtms_stream_id == row["rtms_stream_id"]
+            ),
+            EVENTS.c.id,
+        )
+        attempts = _of(connection, ATTEMPTS, id)
+        recordings = _of(connection, RECORDINGS, id)
+    now = clock.now()
+    events = run_of(row, siblings, said)
+    moments = timeline(
+        row,
+        events=events,
+        attempts=attempts,
+        recordings=recordings,
+        took_the_place_of=next((one["id"] for one in siblings if one["superseded_by"] == id), None),
+        successor_received_at=next(
+            (one["received_at"] for one in siblings if one["id"] == row["superseded_by"]), None
+        ),
+        now=now,
+    )
+    return render_template(
+        "meeting.html",
+        row=row,
+        advice=advise(
+            row, plays=any(shown.played(one) and not shown.gone(one, now) for one in recordings)
+        ),
+        error=for_pages(row["last_error"] or ""),
+        moments=moments,
+        was_cut=len(said) == _MOST,
+        siblings=[one for one in siblings if one["id"] != id][:_SIBLINGS],
+        recordings=[
+            {
+                **recording,
+                "gone": shown.gone(recording, now),
+                "played": shown.played(recording),
+                "unplayed": shown.unplayed(recording),
+                "downloads": shown.downloads(recording),
+            }
+            for recording in recordings
+        ],
+        stopped_because=stop_in_words(row["stop_reason"]) if row["stopped_at"] else None,
+    )
+
+
+@blueprint.get(f"/meetings/<{ROW_ID}:id>/transcript")
+def meeting_transcript(id: int) -> Response:
+    """A meeting's transcript: a page of its own, whose main part is also read beside a player."""
+    wanted = request.args.get("recording", "")
+    with services().database.read() as connection:
+        row = _row(connection, id)
+        recordings = [
+            one for one in _of(connection, RECORDINGS, id) if wanted in ("", str(one["id"]))
+        ]
+    recording = next(
+        (one for one in recordings if "transcript" in one["media"]), next(iter(recordings), None)
+    )
+    said, trouble, status = [], None, 200
+    if recording is None:
+        status, trouble = 404, f"Meeting {id} has no such recording."
+    else:
+        try:
+            said = turns(asking.transcript(services(), recording))
+        except NotToBeHad as error:
+            status, trouble = error.status, str(error)
+    page = render_template(
+        "transcript.html",
+        row=row,
+        recording=recording,
+        played=shown.played(recording) if recording else None,
+        turns=said,
+        trouble=trouble,
+    )
+    return make_response(page, status)
+
+
+@blueprint.post(f"/meetings/<{ROW_ID}:id>/retry")
+def meeting_retry(id: int) -> Response:
+    """Put a failed meeting back, to be connected now."""
+    its = services()
+    window = timedelta(seconds=its.config.connect_window_seconds)
+    with its.database.read() as connection:
+        _row(connection, id)
+    retried = mend.retry(its.database, id, window=window)
+    if retried.done and its.dispatcher:
+        its.dispatcher.wake(CONNECT_LANE)
+    return redirect_with(_url(id), retried.detail, "good" if retried.done else "bad")
+
+
+@blueprint.post(f"/meetings/<{ROW_ID}:id>/refresh")
+def meeting_refresh(id: int) -> Response:
+    """Ask Recall about a meeting now, and write down what it says."""
+    its = services()
+    with its.database.read() as connection:
+        row = _row(connection, id)
+    if row["recall_id"] is None:
+        text = f"Meeting {id} was never connected: Recall knows nothing of it."
+        return redirect_with(_url(id), text, "bad")
+    with asking.a_client(its) as recall:
+        trouble = refreshing.refresh(
+            its.database,
+            recall,
+            id,
+            row["recall_id"],
+            listeners=listeners(its.config),
+            archive=its.config.archive_url is not None,
+        )
+    if trouble:
+        return redirect_with(_url(id), f"Meeting {id} was not refreshed. {trouble}", "bad")
+    with its.database.read() as connection:
+        row = _row(connection, id)
+    text = f"Recall was asked: meeting {id} is {row['state']} (Recall: {row['status']})."
+    return redirect_with(_url(id), text, "good")
+
+
+def _url(id: int) -> str:
+    return url_for("dashboard.meeting", id=id)
+
+
+def _row(connection: Connection, id: int) -> dict[str, Any]:
+    row = connection.execute(sa.select(CONNECTS).where(CONNECTS.c.id == id)).one_or_none()
+    if row is None:
+        abort(404, f"There is no meeting {id}. The list of meetings shows those there are.")
+    return dict(row._mapping)
+
+
+def _of(connection: Connection, table: sa.Table, id: int) -> list[dict[str, Any]]:
+    wanted = sa.select(table).where(table.c.meeting_direct_connect_id == id)
+    return _all(connection, wanted, table.c.id)
+
+
+def _all(
+    connection: Connection, wanted: sa.Select[Any], order: sa.ColumnElement[Any]
+) -> list[dict[str, Any]]:
+    """The last `_MOST` rows, in their order."""
+    last = tables.as_dicts(connection.execute(wanted.order_by(order.desc()).limit(_MOST)))
+    return last[::-1]

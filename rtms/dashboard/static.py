@@ -1,0 +1,49 @@
+"""The style sheet and the scripts: files of ours, read once and kept in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from flask import Response, abort, url_for
+from markupsafe import Markup
+
+from rtms.dashboard.blueprint import blueprint
+
+ASSETS = "assets"  # the endpoint, without the blueprint's name
+_FOLDER = Path(__file__).parent / "assets"
+_TYPES = {".css": "text/css", ".js": "text/javascript"}
+
+
+@blueprint.get("/assets/<name>", endpoint=ASSETS)
+def assets(name: str) -> Response:
+    """One of the files. Its address says what is in it, so it never changes."""
+    if name not in _files():
+        abort(404)
+    answer = Response(_files()[name], mimetype=_TYPES[Path(name).suffix])
+    answer.headers["Cache-Control"] = "private, max-age=31536000, immutable"
+    return answer
+
+
+@blueprint.context_processor
+def _for_templates() -> dict[str, Any]:
+    return {"asset": _asset, "inline_style": _inline_style}
+
+
+def _asset(name: str) -> str:
+    """Where a page finds one of the files."""
+    version = hashlib.sha256(_files()[name]).hexdigest()[:12]
+    return url_for(f"{blueprint.name}.{ASSETS}", name=name, v=version)
+
+
+def _inline_style() -> Markup:
+    """The style sheet for who is not let in to fetch it. It is a file of ours and nobody's text,
+    so there is nothing to escape."""
+    return Markup(_files()["style.css"].decode())  # noqa: S704
+
+
+@cache
+def _files() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in _FOLDER.iterdir() if path.suffix in _TYPES}

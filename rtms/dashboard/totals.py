@@ -1,0 +1,143 @@
+"""How many meetings came to what end, over time, without counting a table of a million rows.
+
+Rows are numbered in the order in which they are written. So a moment is looked up once, as the
+first id received at or after it, and everything else is counted along the index of (state, id).
+Rows that are written at the same moment may have their numbers the other way round: for a count
+over an hour that is nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import accumulate
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from models import State, UTCDateTime
+
+HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
+HOURS = 24  # of the chart
+
+_NO_ROW = 2**62  # beyond every id
+_NEVER = datetime.max.replace(tzinfo=UTC)
+_OUTCOMES: dict[str, str] = {
+    State.PENDING: "waiting",
+    State.CONNECTED: "captured",
+    State.ENDED: "captured",
+    State.DONE: "captured",
+    State.FAILED: "failed",
+    State.SKIPPED: "skipped",
+}
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Meetings that began in some time, by what came of them."""
+
+    captured: int = 0
+    failed: int = 0
+    skipped: int = 0
+    waiting: int = 0
+
+    @property
+    def started(self) -> int:
+        """All of them."""
+        return self.captured + self.failed + self.skipped + self.waiting
+
+    def __add__(self, other: Totals) -> Totals:
+        return Totals(
+            self.captured + other.captured,
+            self.failed + other.failed,
+            self.skipped + other.skipped,
+            self.waiting + other.waiting,
+        )
+
+
+@dataclass(frozen=True)
+class History:
+    """The last hour, day and week, and each hour of the clock over the last day, oldest first."""
+
+    last_hour: Totals
+    last_day: Totals
+    last_week: Totals
+    hours: Sequence[tuple[datetime, Totals]]
+    first_ids: Mapping[timedelta, int]  # of what came in the last HOUR, DAY and WEEK
+
+
+def edges(now: datetime) -> list[datetime]:
+    """The moments between which is counted: the beginning of each hour that the chart shows, and
+    those of the last hour, day and week, oldest first."""
+    this_hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    clock_hours = {this_hour - n * HOUR for n in range(HOURS)}
+    return sorted(clock_hours | {now - HOUR, now - DAY, now - WEEK})
+
+
+def read(connection: Connection, *, now: datetime) -> History:
+    """Count."""
+    moments = edges(now)
+    ids = _first_ids(connection, moments)
+    between = _counts(connection, ids)
+    parts = list(zip(moments, between, strict=True))
+
+    def since(moment: datetime, until: datetime = _NEVER) -> Totals:
+        return sum((each for at, each in parts if moment <= at < until), Totals())
+
+    this_hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    hours = [this_hour - n * HOUR for n in reversed(range(HOURS))]
+    return History(
+        last_hour=since(now - HOUR),
+        last_day=since(now - DAY),
+        last_week=since(now - WEEK),
+        hours=[(hour, since(hour, hour + HOUR)) for hour in hours],
+        first_ids={span: ids[moments.index(now - span)] for span in (HOUR, DAY, WEEK)},
+    )
+
+
+def _first_ids(connection: Connection, moments: Sequence[datetime]) -> list[int]:
+    """The first id that was received at or after each of these moments, which are in order."""
+    named = {f"moment_{number}": moment for number, moment in enumerate(moments)}
+    rows = connection.execute(_first_ids_statement(len(moments)), named)
+    found = {number: id for number, id in rows if id is not None}
+    return list(accumulate((found.get(n, _NO_ROW) for n in range(len(moments))), max))
+
+
+def _counts(connection: Connection, ids: Sequence[int]) -> list[Totals]:
+    """What came from each of these ids to the next; from the last on, to the end."""
+    named = {f"id_{number}": id for number, id in enumerate([*ids, _NO_ROW])}
+    counted = [dict[str, int]() for _ in ids]
+    for number, state, count in connection.execute(_counts_statement(len(ids)), named):
+        outcome = _OUTCOMES[state]
+        counted[number][outcome] = counted[number].get(outcome, 0) + count
+    return [Totals(**each) for each in counted]
+
+
+# As text: what SQLAlchemy makes of VALUES it makes anew each time, for longer than the database
+# takes to answer.
+
+
+@cache
+def _first_ids_statement(count: int) -> sa.TextClause:
+    asked = ", ".join(f"({number}, :moment_{number})" for number in range(count))
+    moments = [sa.bindparam(f"moment_{number}", type_=UTCDateTime) for number in range(count)]
+    return sa.text(
+        f"WITH asked (number, moment) AS (VALUES {asked}) "  # noqa: S608 - numbers of ours
+        "SELECT asked.number, (SELECT c.id FROM meeting_direct_connects AS c "
+        "WHERE c.received_at >= asked.moment ORDER BY c.received_at LIMIT 1) FROM asked"
+    ).bindparams(*moments)
+
+
+@cache
+def _counts_statement(count: int) -> sa.TextClause:
+    asked = ", ".join(f"({number}, :id_{number}, :id_{number + 1})" for number in range(count))
+    states = ", ".join(f"('{state}')" for state in State)
+    return sa.text(
+        f"WITH asked (number, low, high) AS (VALUES {asked}), "  # noqa: S608 - words of ours
+        f"states (state) AS (VALUES {states}) "
+        "SELECT asked.number, states.state, (SELECT count(*) FROM meeting_direct_connects AS c "
+        "WHERE c.state = states.state AND c.id >= asked.low AND c.id < asked.high) "
+        "FROM asked CROSS JOIN states"
+    )

@@ -1,0 +1,246 @@
+"""The overview: its numbers against the rows they come from."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from datetime import timedelta
+from html import unescape
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from models import CONNECTS, GATES, PROCESSES, Reason, State
+from rtms import clock, tables
+from rtms.dashboard import standing, totals
+from rtms.dashboard.totals import Totals
+from rtms.services import Services
+from sandbox import Stream, events
+from tests.dashboard import PASSWORD, log_in
+from tests.integration.conftest import Zoom
+
+pytestmark = pytest.mark.environ(ADMIN_PASSWORD=PASSWORD)
+
+_numbers = itertools.count()
+_REASONS = {State.FAILED: Reason.WINDOW_EXPIRED, State.SKIPPED: Reason.STOPPED_FIRST}
+
+
+def row(state: State, *, ago: timedelta, **values: Any) -> dict[str, Any]:
+    """A connection that began so long ago and now stands so."""
+    at = clock.now() - ago
+    number = next(_numbers)
+    connected = state in (State.CONNECTED, State.ENDED, State.DONE)
+    return {
+        "rtms_stream_id": f"stream-{number}",
+        "meeting_uuid": f"uuid-{number}==",
+        "meeting_id": str(81_000_000_000 + number),
+        "product": "meeting",
+        "server_urls": "wss://rtms.zoom.example",
+        "event_ts": int(at.timestamp() * 1000),
+        "state": state,
+        "reason": _REASONS.get(state),
+        "recall_id": f"recall-{number}" if connected else None,
+        "attempts": 1,
+        "last_error": None,
+        "due_at": at if state == State.PENDING else None,
+        "connect_by": at + timedelta(seconds=60),
+        "idempotency_key": f"key-{number}",
+        "received_at": at,
+        "connected_at": at + timedelta(seconds=1.5) if connected else None,
+        "leased_until": None,
+        "lease_owner": None,
+        **values,
+    }
+
+
+def put(its: Services, *rows: dict[str, Any]) -> None:
+    """Write rows as they came: the oldest first."""
+    ordered = sorted(rows, key=lambda each: each["received_at"])
+    its.database.write(lambda c: c.execute(CONNECTS.insert(), ordered))
+
+
+def put_process(its: Services, name: str, *, dispatches: bool, ago: timedelta) -> None:
+    now = clock.now()
+    values = {
+        "name": name, "kind": "web", "host": "host", "pid": 1, "dispatches": dispatches,
+        "started_at": now - timedelta(days=1), "seen_at": now - ago, "counts": [],
+    }  # fmt: skip
+    its.database.write(lambda c: c.execute(PROCESSES.insert().values(values)))
+
+
+def words_of(app: Flask) -> str:
+    """The overview's text, without its tags."""
+    answer = log_in(app).get("/")
+    assert answer.status_code == 200
+    main = answer.text.partition("<main")[2].partition("</main>")[0]
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", main)).split())
+
+
+SECONDS, MINUTES = timedelta(seconds=1), timedelta(minutes=1)
+HOURS, DAYS = timedelta(hours=1), timedelta(days=1)
+
+
+def test_an_empty_table_says_what_to_do(app: Flask) -> None:
+    words = words_of(app)
+    assert "No meeting yet: the first one shows here by itself." in words
+    assert "/zoom-webhook" in words
+    assert "meeting.rtms_started" in words
+
+
+def test_meetings_are_counted_by_outcome_over_an_hour_a_day_and_a_week(
+    app: Flask, its: Services
+) -> None:
+    put(
+        its,
+        *[row(State.DONE, ago=9 * MINUTES) for _ in range(3)],
+        row(State.CONNECTED, ago=10 * MINUTES),
+        row(State.FAILED, ago=59 * MINUTES),
+        row(State.ENDED, ago=2 * HOURS),
+        row(State.FAILED, ago=23 * HOURS),
+        row(State.SKIPPED, ago=23 * HOURS),
+        row(State.DONE, ago=25 * HOURS),
+        row(State.SKIPPED, ago=6 * DAYS),
+        row(State.DONE, ago=8 * DAYS),
+        row(State.FAILED, ago=8 * DAYS),
+    )
+    words = words_of(app)
+    assert "the last hour 4 1 0" in words
+    assert "the last day 5 2 1" in words
+    assert "the last week 6 2 2" in words
+
+
+def test_each_hour_of_the_chart_has_what_began_in_it(its: Services) -> None:
+    now = clock.now().replace(minute=30)
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    moments = [hour - 24 * HOURS, hour - 23 * HOURS, hour - 23 * HOURS + 59 * MINUTES,
+               hour - 1 * MINUTES, hour, hour + 10 * MINUTES]  # fmt: skip
+    put(its, *(row(State.DONE, ago=clock.now() - at, received_at=at) for at in moments))
+    with its.database.read() as connection:
+        history = totals.read(connection, now=now)
+    began = {at: each.captured for at, each in history.hours if each != Totals()}
+    assert began == {hour - 23 * HOURS: 2, hour - HOURS: 1, hour: 2}
+    assert len(history.hours) == 24
+    assert history.last_day == Totals(captured=5)
+
+
+def test_all_is_well(app: Flask, its: Services) -> None:
+    put(its, *[row(State.CONNECTED, ago=n * MINUTES, meeting_id=f"8{n}") for n in range(1, 8)])
+    words = words_of(app)
+    assert "All is well: 7 meetings live, nothing waiting." in words
+    assert re.search(r"Live now All 7 81 connected 5\d s ago 82 connected 11\d s ago", words)
+    assert "86" not in words.partition("How it went")[0]  # the newest five
+
+
+def test_a_failure_says_why_and_what_to_do(app: Flask, its: Services) -> None:
+    refused = {"reason": Reason.REFUSED, "last_error": "Recall answered 400: no such region."}
+    put(its, row(State.FAILED, ago=5 * MINUTES, **refused), row(State.FAILED, ago=6 * DAYS))
+    words = words_of(app)
+    assert "1 meeting failed in the last hour: refused by Recall." in words
+    assert "Recall answered 400: no such region." in words
+    assert "Mend what the error names" in words
+    assert "Recall was not reached while Zoom was waiting." in words
+
+
+@pytest.mark.parametrize("reason", [Reason.REFUSED, Reason.WINDOW_EXPIRED, Reason.RECALL_FAILED])
+def test_every_way_to_fail_has_its_words(app: Flask, its: Services, reason: Reason) -> None:
+    put(its, row(State.FAILED, ago=5 * MINUTES, reason=reason))
+    meant = " ".join(tables.MEANINGS[reason].replace("`", " ").split())
+    assert " ".join(meant.split()[:6]) in words_of(app)
+
+
+def test_the_ten_newest_failures_of_the_week_are_listed(app: Flask, its: Services) -> None:
+    put(its, *[row(State.FAILED, ago=n * HOURS, meeting_id=f"9000{n:02}") for n in range(2, 14)])
+    words = words_of(app)
+    listed = [f"9000{n:02}" for n in range(2, 14) if f"9000{n:02}" in words]
+    assert listed == [f"9000{n:02}" for n in range(2, 12)]
+
+
+def test_the_oldest_that_waits_is_named_with_its_age(app: Flask, its: Services) -> None:
+    put_process(its, "web", dispatches=True, ago=SECONDS)
+    put(its, row(State.PENDING, ago=40 * SECONDS), row(State.PENDING, ago=2 * SECONDS))
+    page = log_in(app).get("/").text
+    with its.database.read() as connection:
+        oldest = standing.read(connection, now=clock.now()).oldest_waiting
+    assert oldest
+    assert f'<a href="/meetings/{oldest.id}">The oldest</a>: for 4' in page
+    assert "2 meetings wait to be connected, the oldest for 4" in page
+
+
+def test_nobody_connects_is_an_alarm_once_something_is_due(app: Flask, its: Services) -> None:
+    put_process(its, "gone", dispatches=True, ago=90 * SECONDS)
+    put_process(its, "receives", dispatches=False, ago=SECONDS)
+    put(its, row(State.DONE, ago=2 * DAYS))
+    assert "No process connects streams" not in words_of(app)
+    put(its, row(State.PENDING, ago=2 * SECONDS))
+    assert "No process connects streams" not in words_of(app)
+    put(its, row(State.PENDING, ago=8 * SECONDS))
+    assert "No process connects streams: 2 meetings wait and nobody takes them." in words_of(app)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"due_at": clock.now() + DAYS},
+        {"lease_owner": "another", "leased_until": clock.now() + HOURS},
+    ],
+    ids=["not due", "being tried"],
+)
+def test_what_is_taken_or_not_due_is_no_alarm(
+    app: Flask, its: Services, values: dict[str, Any]
+) -> None:
+    put(its, row(State.PENDING, ago=8 * SECONDS, **values))
+    assert "No process connects streams" not in words_of(app)
+
+
+def test_processes_are_those_that_were_seen_within_a_minute(app: Flask, its: Services) -> None:
+    assert "Processes 0" in words_of(app)
+    put_process(its, "one", dispatches=True, ago=5 * SECONDS)
+    put_process(its, "two", dispatches=False, ago=50 * SECONDS)
+    put_process(its, "three", dispatches=True, ago=70 * SECONDS)
+    assert "Processes 2 1 connects streams" in words_of(app)
+
+
+def test_a_closed_gate_says_until_when(app: Flask, its: Services) -> None:
+    def close(until: Any) -> None:
+        its.database.write(lambda c: c.execute(GATES.delete()))
+        values = {"name": "create", "closed_until": until}
+        its.database.write(lambda c: c.execute(GATES.insert().values(values)))
+
+    close(clock.now() - SECONDS)
+    assert "creates wait until" not in words_of(app)
+    close(until := clock.now() + MINUTES)
+    assert f"creates wait until {until:%Y-%m-%d %H:%M:%S} UTC" in words_of(app)
+
+
+def test_the_time_to_connect_is_from_zooms_event(app: Flask, its: Services) -> None:
+    early = row(State.DONE, ago=HOURS)
+    early["event_ts"] -= 70_000  # a delivery that came late
+    ahead = row(State.ENDED, ago=HOURS)
+    ahead["event_ts"] += 30_000  # a clock that is ahead of ours
+    put(its, early, ahead, row(State.CONNECTED, ago=HOURS), row(State.DONE, ago=2 * DAYS))
+    with its.database.read() as connection:
+        seconds = standing.read(connection, now=clock.now()).connect_seconds
+    assert sorted(seconds) == pytest.approx([1.5, 1.5, 71.5], abs=0.01)
+    words = words_of(app)
+    assert "1 to 2 s 2" in words
+    assert "more than 60 s 1" in words
+
+
+def test_what_zoom_says_is_text_and_keeps_to_its_place(
+    app: Flask, its: Services, zoom: Zoom
+) -> None:
+    evil = '<img src=x onerror="alert(1)">\u202egnp.exe'
+    put(
+        its,
+        row(State.FAILED, ago=MINUTES, meeting_id=None, meeting_uuid=evil, last_error=evil),
+        row(State.CONNECTED, ago=MINUTES, meeting_id=evil, product="webinar"),
+    )
+    page = log_in(app).get("/").text
+    assert "<img" not in page
+    assert page.count("\u202e") == page.count("<bdi>&lt;img src=x") == 3
+
+
+def test_a_meeting_of_zooms_shows(app: Flask, zoom: Zoom) -> None:
+    zoom.deliver(events.started(Stream(meeting_id="81234567890")))
+    assert "All is well: 0 meetings live, 1 meeting being connected." in words_of(app)
