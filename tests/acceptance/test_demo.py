@@ -7,14 +7,16 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
+import requests
 
 from sandbox import ZoomSandbox
+from tests.servers import wait_for
 
 ROOT = Path(__file__).parents[2]
 NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "instance", "tests", "bench")
@@ -56,10 +58,12 @@ def _environ(process: psutil.Process) -> dict[str, str]:
 
 
 @contextmanager
-def started(project: Path, folder: Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
+def started(
+    project: Path, folder: Path, arguments: Sequence[str] = (), **variables: str
+) -> Iterator[subprocess.Popen[str]]:
     """Start the demo, as `make demo` does; it is killed if it does not end by itself."""
     with subprocess.Popen(
-        [sys.executable, "-m", "sandbox.demo"],
+        [sys.executable, "-m", "sandbox.demo", *arguments],
         cwd=project,
         env={**os.environ, **variables, "TMPDIR": str(folder)},
         stdout=subprocess.PIPE,
@@ -105,6 +109,39 @@ def test_a_server_that_cannot_start_is_told_with_its_log(project: Path, folder: 
     assert "The server ended by itself" in trouble
     assert "this application cannot be imported" in trouble
     assert "The server is ready" not in told
+
+
+def test_keep_leaves_the_server_up_with_a_dashboard_and_meetings_that_arrive(
+    project: Path, folder: Path
+) -> None:
+    with started(project, folder, arguments=["--keep"]) as demo:
+        assert demo.stdout is not None
+        told = {}
+        for line in demo.stdout:
+            if found := re.fullmatch(r"  (address|password) +(\S+)\n", line):
+                told[found[1]] = found[2]
+            if "starts" in line and "password" in told:
+                break  # a meeting, after the story
+        with requests.Session() as browser:
+            page = browser.post(
+                told["address"] + "login",
+                data={"password": told["password"]},
+                headers={"Origin": told["address"].rstrip("/")},
+                timeout=10,
+            )
+            assert page.status_code == 200
+            assert wait_for(
+                lambda: len(re.findall(r"/meetings/\d+", _meetings(browser, told["address"]))) > 4,
+                "a fifth meeting in the dashboard",
+            )
+        demo.send_signal(signal.SIGINT)
+        rest, trouble = demo.communicate(timeout=SECONDS)
+    assert (demo.returncode, trouble) == (0, "")
+    assert "nothing is left running" in rest
+
+
+def _meetings(browser: requests.Session, address: str) -> str:
+    return browser.get(address + "meetings", timeout=10).text
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
