@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from models import Reason, State
-from rtms import clock, tables
+from rtms import clock
 from rtms.dashboard.blueprint import blueprint
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -23,6 +23,12 @@ REASONS: dict[str, str] = {
     Reason.STOPPED_FIRST: "over before it was connected",
     Reason.UNSUPPORTED: "a Video SDK session",
     Reason.NOT_WANTED: "not wanted",
+}
+_TODO: dict[str, str] = {
+    Reason.REFUSED: "Mend what Recall names. Then, if the meeting is still on, open it and press "
+    "Retry.",
+    Reason.WINDOW_EXPIRED: "If the meeting is still on, open it and press Retry at once.",
+    Reason.RECALL_FAILED: "Ask Recall's support, with the Recall id on its page.",
 }
 
 
@@ -85,9 +91,9 @@ def badge(row: Mapping[str, Any]) -> Markup:
 
 
 @blueprint.app_template_filter()
-def meaning(row: Mapping[str, Any]) -> Markup:
-    """What a row's state and reason mean, and what to do about it."""
-    return prose(tables.MEANINGS.get(row["reason"] or row["state"], ""))
+def todo(row: Mapping[str, Any]) -> str:
+    """What to do about a row that failed, in a line; its own page says more."""
+    return _TODO.get(row["reason"], "")
 
 
 @blueprint.app_template_filter()
