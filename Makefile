@@ -6,12 +6,13 @@
 # make bench   how fast it is, beside an empty route and a plain webhook (25 minutes)
 # make chaos   kill, stop and starve it for longer than make test does (an hour)
 # make fuzz    100,000 inputs to its routes (two minutes)
+# make screenshots   pictures of the dashboard's pages, in docs/screenshots (needs Chromium)
 # Each builds what it needs in .venv, from the pinned requirements.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo run test check bench chaos fuzz format requirements clean
+.PHONY: demo run test check bench chaos fuzz screenshots format requirements clean
 
 demo: .venv/runtime
 	@$(BIN)/python -m sandbox.demo $(if $(KEEP),--keep)
@@ -36,6 +37,9 @@ chaos: .venv/dev
 
 fuzz: .venv/dev
 	@$(BIN)/python -m tests.fuzz --inputs 100000
+
+screenshots: .venv/dev
+	@SCREENSHOTS=docs/screenshots $(BIN)/python -m pytest tests/browser -k width
 
 format: .venv/dev
 	@$(BIN)/ruff check --fix .
