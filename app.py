@@ -35,6 +35,7 @@ def create_app(config: Config | None = None) -> Flask:
     config = config or Config.load()
     logs.configure(config)
     app = Flask(__name__, static_folder=None)
+    app.url_map.merge_slashes = False  # a path that is not ours is not ours in other words, too
     app.config["MAX_CONTENT_LENGTH"] = config.max_body_bytes
     its = Services.from_config(config)
     its.init_app(app)
@@ -45,7 +46,9 @@ def create_app(config: Config | None = None) -> Flask:
     app.register_blueprint(dashboard.blueprint)
     if config.trusted_proxies:  # whom a request is from is what the last of them says
         proxied = ProxyFix(
-            app.wsgi_app, x_for=config.trusted_proxies, x_proto=config.trusted_proxies
+            app.wsgi_app,
+            x_for=config.trusted_proxies,
+            x_proto=1,  # most write it anew, and do not add to it
         )
         app.wsgi_app = proxied  # type: ignore[method-assign]
     app.register_error_handler(HTTPException, _error_as_json)

@@ -52,6 +52,12 @@ _PAAS_MARKERS = {
     "K_SERVICE": "Cloud Run",
 }
 
+# How many addresses each adds to X-Forwarded-For. Fly.io adds its own to the client's.
+_PAAS_PROXIES: dict[str | None, int] = {
+    **dict.fromkeys(_PAAS_MARKERS.values(), 1),
+    "Fly.io": 2,
+}
+
 T = TypeVar("T")
 
 
@@ -162,7 +168,7 @@ class Config:
             metrics_token=read.optional("METRICS_TOKEN", None, _api_key),
             public_url=read.optional("PUBLIC_URL", None, _public_url),
             trusted_proxies=int(
-                read.number("TRUSTED_PROXIES", 1 if paas else 0, 0, 10, whole=True)
+                read.number("TRUSTED_PROXIES", _PAAS_PROXIES.get(paas, 0), 0, 10, whole=True)
             ),
             retention_days=int(read.number("RETENTION_DAYS", 0, 1, 36500, whole=True)) or None,
             log_format=read.choice("LOG_FORMAT", "console", LOG_FORMATS),

@@ -265,7 +265,8 @@ class ArchiveLane:
 
         where = about(self._database.write(write), recording=job.recall_recording_id)
         if trouble and due_at:
-            where.warning("not archived yet", error=str(trouble), next_try=due_at)
+            tell = where.debug if job.archive_attempts else where.warning  # the first says it all
+            tell("not archived yet", error=str(trouble), next_try=due_at)
         elif trouble:
             where.error("not archived, and given up", error=str(trouble))
         else:

@@ -1,4 +1,5 @@
-"""The tries to connect that did not, for whoever asks later what happened."""
+"""The tries to connect that did not, and what people did about it, for whoever asks later what
+happened."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ from sqlalchemy.engine import Connection
 
 from models import ATTEMPTS
 from rtms.recall import Created, CreateOutcome, NotDone, OutcomeUnknown, RateLimited, Refused
+
+RETRIED = "retried"  # a person put the row back
 
 _WORDS: dict[type[CreateOutcome], str] = {
     Refused: "refused",
@@ -44,3 +47,17 @@ def record(
     ]
     if rows:
         connection.execute(ATTEMPTS.insert(), rows)
+
+
+def record_retry(connection: Connection, id: int, *, now: datetime) -> None:
+    """Record that a person put a row back, in the transaction that does.
+
+    Args:
+        id: the row.
+        now: when it was, and is due.
+    """
+    connection.execute(
+        ATTEMPTS.insert().values(
+            meeting_direct_connect_id=id, at=now, outcome=RETRIED, next_try_at=now
+        )
+    )

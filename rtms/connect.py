@@ -92,7 +92,7 @@ class ConnectLane:
                 "not connected", state=row.state, reason=row.reason, error=row.last_error
             )
         for taken in leased:
-            if taken.taken_over_from:
+            if taken.taken_over_from and not leases.is_ours(taken.taken_over_from):
                 about(taken).warning(
                     "taken over from a process that is gone", of=taken.taken_over_from
                 )
@@ -116,6 +116,7 @@ class ConnectLane:
 
     def work(self, job: Leased) -> None:
         outcome = self._recall.create_direct_connect(**self.request(job))
+        is_told = False
         while True:
             try:
                 return self._settle(job, outcome)
@@ -129,7 +130,9 @@ class ConnectLane:
                         error=str(error),
                     )
                     return None
-                where.warning("the database is away; trying to write again", error=str(error))
+                if not is_told:
+                    where.warning("the database is away; trying to write again", error=str(error))
+                    is_told = True
                 time.sleep(_DATABASE_PAUSE)
 
     def request(self, job: Leased) -> dict[str, Any]:
@@ -188,7 +191,7 @@ class ConnectLane:
             attempts.record(
                 connection,
                 [
-                    (each[0].id, each[1], written[1].due_at)
+                    (each[0].id, each[1], None if written[0].superseded_by else written[1].due_at)
                     for each, written in zip(tries, settled, strict=True)
                     if written
                 ],
@@ -298,7 +301,8 @@ def _tell(
     elif decision.state == State.PENDING:
         # The first is worth a line to everybody; the rest are in connect_attempts.
         tell = where.debug if row.last_error else where.warning
-        tell("not connected yet", tries=tries, next_try=decision.due_at, error=decision.error)
+        next_try = None if row.superseded_by else decision.due_at
+        tell("not connected yet", tries=tries, next_try=next_try, error=decision.error)
     elif row.state == State.PENDING:
         tell = where.info if decision.state == State.SKIPPED else where.error
         tell(

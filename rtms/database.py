@@ -37,6 +37,7 @@ _TRIES = 3
 _SHORTEST_POLL, _LONGEST_POLL = 0.0001, 0.0002  # seconds
 _LEAST_WAIT = 100  # milliseconds
 
+UNANSWERED = "The database does not answer"
 _LOCK_ALL = sa.text(
     "SELECT count(pg_advisory_xact_lock(key)) FROM unnest(CAST(:keys AS bigint[])) AS key"
 )
@@ -171,7 +172,7 @@ class Database:
         try:
             revision = self.revision()
         except DatabaseUnavailable as error:
-            return f"The database does not answer: {error}"
+            return f"{UNANSWERED}: {error}"
         if revision is None:
             return "The database is not migrated yet: run `flask --app app db upgrade`."
         # A newer one is a rollout that has begun: a release may only add, so this version goes on.

@@ -21,6 +21,7 @@ from rtms.database import DatabaseUnavailable
 # Seconds. Rows that other processes left behind are found by looking; fresh ones are handed over.
 POLL_SECONDS = 0.5
 _AFTER_AN_ERROR = 1.0
+_SAY_AGAIN = 60.0  # that the database is away
 _AFTER_NOTHING = 0.02  # what was due went to another process
 
 log = structlog.get_logger()
@@ -137,16 +138,21 @@ class _Runner(Generic[J]):
         return finished
 
     def _lease_for_ever(self) -> None:
-        pause = 0.0
+        pause, said_at = 0.0, None
         while not self._draining:
             try:
                 pause = self._lease_when_due(pause)
+                if said_at is not None:
+                    log.info("the database answers again", lane=self._lane.name)
+                    said_at = None
             except DatabaseUnavailable as error:
-                log.error(
-                    "the database cannot be used; looking again",
-                    lane=self._lane.name,
-                    error=str(error),
-                )
+                if said_at is None or time.monotonic() - said_at >= _SAY_AGAIN:
+                    log.error(
+                        "the database is away; looking again every second",
+                        lane=self._lane.name,
+                        error=str(error),
+                    )
+                    said_at = time.monotonic()
                 pause = _AFTER_AN_ERROR
             except Exception:
                 log.exception("could not lease rows; trying again", lane=self._lane.name)

@@ -22,6 +22,7 @@ from models import (
 )
 from rtms import clock
 from rtms.events import (
+    NOT_AUTHENTICATED,
     ConcurrencyLimited,
     ConcurrencyNearLimit,
     Interrupted,
@@ -158,7 +159,9 @@ def _stop(connection: Connection, config: Config, stop: Stopped, arrival: Arriva
     row_id = _end(connection, stop, arrival.received_at)
     detail = f"the stream stopped: {stop_in_words(stop.stop_reason)}"
     level = "warning" if is_fault(stop.stop_reason) else "info"
-    if stop.stop_reason == 18:  # every stream will end like this until they are right
+    if (
+        stop.stop_reason == NOT_AUTHENTICATED
+    ):  # every stream will end like this until they are right
         level = "error"
     again = _take_up_restart(connection, config, stop, arrival) if row_id else None
     if again:

@@ -220,6 +220,8 @@ _CONCURRENCY: dict[str, Callable[[_Fields], Meaning]] = {
 }
 
 
+NOT_AUTHENTICATED = 18  # the stop reason of every stream until the credentials are right
+
 # Zoom: RTMS events, `stop_reason`; 12 and up from Zoom's RTMS SDK.
 STOP_REASONS = {
     1: "the host stopped it",

@@ -6,8 +6,10 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,6 +27,7 @@ EVERY_SECONDS = 10.0
 DEAD_AFTER = timedelta(seconds=60)
 _FORGOTTEN_AFTER = timedelta(hours=1)
 _AGAIN_SECONDS = 2.0  # where it could not be written
+_RECENT_SECONDS = 1.0
 
 log = structlog.get_logger()
 
@@ -54,6 +57,7 @@ class Heartbeat:
         self._kind = "web"
         self._identity: Identity | None = None
         self._writing = threading.Lock()
+        self._written: tuple[float, dict[str, Any]] | None = None  # when, and what
         self._leaving = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -83,16 +87,38 @@ class Heartbeat:
         Raises:
             DatabaseUnavailable: it was not written.
         """
+        with self._alone():
+            return self._beat()
+
+    def recent(self) -> dict[str, Any]:
+        """This process's row as it was written within the last second, else as it is now, written:
+        however many ask, few of them write. It is told as it was written, so no later answer of
+        any process says less.
+
+        Raises:
+            DatabaseUnavailable: it was not written.
+        """
+        with self._alone():
+            if self._written and time.monotonic() - self._written[0] < _RECENT_SECONDS:
+                return self._written[1]
+            return self._beat()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
         # One after another: else an older snapshot could be written after a newer one.
         if not self._writing.acquire(timeout=PATIENCE):
             raise DatabaseUnavailable("another thread of this process has waited for it for long")
         try:
-            row = self.row()
-            if not self._leaving.is_set():
-                self._database.write(lambda connection: _write(connection, row))
-            return row
+            yield
         finally:
             self._writing.release()
+
+    def _beat(self) -> dict[str, Any]:
+        row = self.row()
+        if not self._leaving.is_set():
+            self._database.write(lambda connection: _write(connection, row))
+            self._written = time.monotonic(), row
+        return row
 
     def row(self) -> dict[str, Any]:
         """This process's row, as it would be written now."""
@@ -158,8 +184,9 @@ def _write(connection: Connection, row: dict[str, Any]) -> None:
             set_={name: row[name] for name in ("kind", "dispatches", "seen_at", "counts")},
         )
     )
-    # Some were killed and could not do it themselves.
-    forgotten = PROCESSES.c.seen_at < row["seen_at"] - _FORGOTTEN_AFTER
+    # Some were killed and could not do it themselves, or said it before their clock was set back.
+    seen_at, now = PROCESSES.c.seen_at, row["seen_at"]
+    forgotten = sa.or_(seen_at < now - _FORGOTTEN_AFTER, seen_at > now + _FORGOTTEN_AFTER)
     connection.execute(PROCESSES.delete().where(forgotten))
 
 

@@ -126,7 +126,17 @@ _GATES = {Followed: gates.RETRIEVE_GATE, Archiving: gates.RETRIEVE_GATE}
 
 def new_owner() -> str:
     """A name for a new lease: the host and process for people, and what makes it the only one."""
-    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+    return f"{_process()}:{uuid.uuid4().hex[:8]}"
+
+
+def is_ours(owner: str) -> bool:
+    """Whether a lease's owner is, or was, this process: its lease may have run out while the
+    database was away."""
+    return owner.rpartition(":")[0] == _process()
+
+
+def _process() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def next_due(connection: Connection, kind: type[L]) -> datetime | None:

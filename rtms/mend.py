@@ -9,10 +9,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from models import CONNECTS, LIVE, State
-from rtms import clock
+from rtms import attempts, clock
 from rtms.database import Database
 from rtms.effects import new_key
 from rtms.leases import KEY_LIFETIME
+from rtms.logs import about, meeting_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +50,12 @@ def retry(database: Database, id: int, *, window: timedelta) -> Retried:
         database.serialize_on(
             connection, f"stream:{row.rtms_stream_id}", f"meeting:{row.meeting_uuid}"
         )
-        stream, slot = CONNECTS.c.rtms_stream_id, CONNECTS.c.meeting_slot
+        its_stream = CONNECTS.c.rtms_stream_id == row.rtms_stream_id
+        # Where several streams of a meeting are wanted, there is no slot to be taken.
+        its_slot = sa.false() if row.meeting_slot is None else _has_slot(row.meeting_slot)
         live = connection.execute(
-            sa.select(CONNECTS.c.id, (stream == row.rtms_stream_id).label("has_the_stream")).where(
-                sa.or_(stream == row.rtms_stream_id, slot == row.meeting_slot), sa.text(LIVE)
+            sa.select(CONNECTS.c.id, its_stream.label("has_the_stream")).where(
+                sa.or_(its_stream, its_slot), sa.text(LIVE)
             )
         ).first()
         if live:
@@ -80,11 +83,13 @@ def retry(database: Database, id: int, *, window: timedelta) -> Retried:
                 state=State.PENDING,
                 reason=None,
                 attempts=0,
+                last_error=None,
                 due_at=now,
                 connect_by=now + window,
                 **key,
             )
         )
+        attempts.record_retry(connection, id, now=now)
         stopped = " Its stream has stopped, so Recall may not find it." if row.stopped_at else ""
         return Retried(
             id=id,
@@ -92,4 +97,12 @@ def retry(database: Database, id: int, *, window: timedelta) -> Retried:
             detail=f"Meeting {id} is pending again; a running server tries it at once.{stopped}",
         )
 
-    return database.write(job)
+    retried = database.write(job)
+    if retried.done:
+        with database.read() as connection:
+            about(meeting_of(connection, id)).info("put back by hand, to be connected")
+    return retried
+
+
+def _has_slot(slot: str) -> sa.ColumnElement[bool]:
+    return CONNECTS.c.meeting_slot == slot

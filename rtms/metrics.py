@@ -7,6 +7,7 @@ from what each said last. So every process gives the same answer.
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from ipaddress import ip_address
@@ -23,7 +24,12 @@ from rtms.exposition import Exposition
 from rtms.services import Services, services
 
 # What proxies and tunnels add. One on this machine comes from its loopback address, too.
-_FORWARDED = ("Forwarded", "Via", "X-Real-IP", "X-Client-IP", "True-Client-IP", "CF-Connecting-IP")
+_FORWARDED = (
+    "Forwarded", "Via", "X-Real-IP", "X-Client-IP", "True-Client-IP", "CF-Connecting-IP",
+    "X-Original-Forwarded-For", "X-Originating-IP", "X-Cluster-Client-IP", "Fly-Client-IP",
+    "X-Envoy-External-Address",
+)  # fmt: skip
+_LOOPBACK_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?", re.IGNORECASE)
 
 blueprint = Blueprint("metrics", __name__)
 log = structlog.get_logger()
@@ -53,18 +59,20 @@ def _what_is_known(its: Services) -> tuple[standing.Standing | None, Mapping[str
     Prometheus takes for a restart."""
     own = None
     with suppress(DatabaseUnavailable):
-        own = its.heartbeat.beat()
+        own = its.heartbeat.recent()
     try:
         found = standing.look(its.database, its.tally)
     except DatabaseUnavailable as error:
         log.warning("the metrics lack what the database knows", error=str(error))
         return None, own or its.heartbeat.row()
     written = (row._asdict() for row in found.processes if row.name == its.heartbeat.identity.name)
-    return found, own or next(written, None) or its.heartbeat.row()
+    # Another thread may have written more since, and another process have told it.
+    return found, next(written, None) or own or its.heartbeat.row()
 
 
 def _is_from_here(request: Request) -> bool:
-    """Whether it was sent on this machine, and by nobody on behalf of somebody elsewhere."""
+    """Whether it was sent on this machine, and by nobody on behalf of somebody elsewhere: neither
+    a proxy, nor a browser for a page whose name was made to lead here."""
     try:
         address = ip_address(request.remote_addr or "")
     except ValueError:
@@ -73,7 +81,12 @@ def _is_from_here(request: Request) -> bool:
     forwarded = any(name in request.headers for name in _FORWARDED) or any(
         name.lower().startswith("x-forwarded") for name, _ in request.headers
     )
-    return address.is_loopback and not forwarded
+    return (
+        address.is_loopback
+        and not forwarded
+        and _LOOPBACK_HOST.fullmatch(request.headers.get("Host", "")) is not None
+        and request.headers.get("Sec-Fetch-Site", "").lower() != "cross-site"
+    )
 
 
 def _has_token(request: Request, token: str | None) -> bool:

@@ -9,7 +9,6 @@ from typing import Any
 
 import requests
 import sqlalchemy as sa
-import structlog
 from flask import Flask
 from sqlalchemy.engine import Connection
 from standardwebhooks import Webhook
@@ -30,8 +29,6 @@ _TIMEOUT = 10.0  # seconds to connect, and again for each read
 _FIRST_WAIT = 5.0  # seconds; doubled with every try
 _LONGEST_WAIT = 3600.0  # seconds
 _GIVE_UP_AFTER = timedelta(hours=24)
-
-log = structlog.get_logger()
 
 
 def next_telling(*, attempts: int, created_at: datetime, now: datetime) -> datetime | None:
@@ -88,9 +85,9 @@ class NotifyLane:
             error = str(trouble)
         except Exception as trouble:
             # The user's code, not ours: whatever it raises stops nothing here.
-            log.exception(
-                "a subscriber raised", signal=job.event, row=job.meeting_direct_connect_id
-            )
+            with self._database.read() as connection:
+                where = about(meeting_of(connection, job.meeting_direct_connect_id))
+            where.exception("a subscriber raised", signal=job.event)
             error = f"A subscriber of {job.event} raised {type(trouble).__name__}."
         self._settle(job, error)
 
@@ -177,7 +174,8 @@ class NotifyLane:
 
         where = about(self._database.write(write), told=job.event, listener=job.listener)
         if error and due_at:
-            where.warning("not told yet", error=error, next_try=due_at)
+            tell = where.debug if job.attempts else where.warning  # the first says it all
+            tell("not told yet", error=error, next_try=due_at)
         elif error:
             where.error("not told, and given up after a day", error=error)
         else:

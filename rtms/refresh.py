@@ -252,4 +252,5 @@ def _tell(row: AnyRow, standing: Standing, *, archived: bool) -> None:
         tell = where.error if standing.state == State.FAILED else done
         tell("recording " + standing.state, reason=standing.reason, error=standing.error)
     elif standing.error:
-        where.warning("not refreshed", error=standing.error, next_look=standing.due_at)
+        tell = where.debug if row.last_error else where.warning  # the first says it all
+        tell("not refreshed", error=standing.error, next_look=standing.due_at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,9 +22,7 @@ from models import (
 )
 from rtms import clock, gates, heartbeat, pace
 from rtms.database import AnyRow, Database
-from rtms.tally import Standings, Tally
-
-RECENT = timedelta(hours=1)
+from rtms.tally import RECENT, Standings, Tally, failed_lately
 
 # What each lane's rows are, when they are due, and since when the oldest of them waits.
 _QUEUES: dict[str, tuple[sa.Table, str, sa.Column[Any], sa.Column[Any]]] = {
@@ -75,8 +73,10 @@ class Standing:
     now: datetime
     schema_is_ok: bool
     meetings: Standings = field(default_factory=Counter)
-    recent: Standings = field(default_factory=Counter)  # that came within the last hour
-    recent_rate_limited: Standings = field(default_factory=Counter)  # and met a 429
+    # That came within the last hour, or came earlier and failed within it.
+    recent: Standings = field(default_factory=Counter)
+    # That came within the last hour and met a 429.
+    recent_rate_limited: Standings = field(default_factory=Counter)
     queues: dict[str, Queue] = field(default_factory=dict)
     last_delivery: datetime | None = None
     last_start: datetime | None = None
@@ -142,6 +142,8 @@ def _recent(connection: Connection, now: datetime) -> tuple[Standings, Standings
     for row in rows:
         recent[row.state, row.reason] += row.number
         rate_limited[row.state, row.reason] += row.number if row.met_429 else 0
+    late = failed_lately(connection, now=now, columns=(CONNECTS.c.state, CONNECTS.c.reason))
+    recent.update((row.state, row.reason) for row in late)
     return recent, rate_limited
 
 

@@ -1,22 +1,28 @@
-"""How many meetings there are by state and reason, without counting a million of them each time.
+"""How many meetings there are by state and reason, and which of them failed only lately.
 
-Meetings are counted in blocks of ids that follow each other. What a block held when nothing in it
-was under way any more is remembered. Counted anew are the blocks in which something is or was under
-way, the newest and the oldest, and each time a few of the others: people retry and delete.
+States are counted anew each time along their index, which alone answers. Reasons are in the rows,
+of which there may be a million; so what was found in a block of ids is kept as long as the index
+says that the same rows failed or were skipped in it.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from models import CONNECTS, Reason, State
+from models import ATTEMPTS, CONNECTS, Reason, State
+from rtms.database import AnyRow
+
+RECENT = timedelta(hours=1)
 
 _BLOCK = 20_000  # ids
-_AGAIN = 2  # blocks of the others each time
+_NEWEST = 200  # failed meetings that are looked at, of those that began before
 
 # Whatever a meeting may come to. (States without a reason have an empty one here.)
 STANDINGS: tuple[tuple[str, str], ...] = (
@@ -31,34 +37,38 @@ STANDINGS: tuple[tuple[str, str], ...] = (
     ),
 )
 
-_IN_BLOCK = CONNECTS.c.id.between(sa.bindparam("first"), sa.bindparam("last"))
 _WITH_REASON = (State.FAILED, State.SKIPPED)
-_WITHOUT_REASON = tuple(state for state in State if state not in _WITH_REASON)
-# The index over states and ids answers the first alone; reasons are in the rows, which are few.
-_COUNT_BLOCK = sa.union_all(
-    sa.select(CONNECTS.c.state, sa.literal("").label("reason"), sa.func.count().label("number"))
-    .where(CONNECTS.c.state.in_(_WITHOUT_REASON), _IN_BLOCK)
-    .group_by(CONNECTS.c.state),
-    sa.select(CONNECTS.c.state, CONNECTS.c.reason, sa.func.count())
-    .where(CONNECTS.c.state.in_(_WITH_REASON), _IN_BLOCK)
-    .group_by(CONNECTS.c.state, CONNECTS.c.reason),
+_BY_STATE = sa.union_all(
+    *(
+        sa.select(sa.literal(str(state)).label("state"), sa.func.count().label("number"))
+        .select_from(CONNECTS)
+        .where(CONNECTS.c.state == str(state))
+        for state in State
+        if state not in _WITH_REASON
+    )
 )
 _BLOCK_OF = (CONNECTS.c.id // sa.bindparam("ids", type_=sa.Integer)).label("block")
-# Written out, not bound: neither engine uses a partial index for a value it does not see.
-_UNDER_WAY = sa.union(
-    sa.select(_BLOCK_OF).where(sa.text("state = 'pending'")),
-    sa.select(_BLOCK_OF).where(sa.text("state <> 'pending' AND due_at IS NOT NULL")),
+# Rows that leave a block, and those that come, change what it has of them: a number and a sum.
+_MARKS = (
+    sa.select(_BLOCK_OF, CONNECTS.c.state, sa.func.count(), sa.func.sum(CONNECTS.c.id))
+    .where(CONNECTS.c.state.in_(_WITH_REASON))
+    .group_by(sa.text("1"), CONNECTS.c.state)
 )
-_ENDS = sa.select(
-    sa.select(sa.func.min(CONNECTS.c.id)).scalar_subquery(),
-    sa.select(sa.func.max(CONNECTS.c.id)).scalar_subquery(),
+_REASONS = (
+    sa.select(CONNECTS.c.state, CONNECTS.c.reason, sa.func.count().label("number"))
+    .where(
+        CONNECTS.c.state.in_(_WITH_REASON),
+        CONNECTS.c.id.between(sa.bindparam("first"), sa.bindparam("last")),
+    )
+    .group_by(CONNECTS.c.state, CONNECTS.c.reason)
 )
 
 Standings = Counter[tuple[str, str]]
+_Marks = frozenset[tuple[Any, ...]]
 
 
 class Tally:
-    """Counts meetings, and remembers. Threads may share it.
+    """Counts meetings, and remembers why they failed or were skipped. Threads may share it.
 
     Args:
         block: how many ids a block has.
@@ -67,30 +77,70 @@ class Tally:
     def __init__(self, block: int = _BLOCK) -> None:
         self._block = block
         self._lock = threading.Lock()
-        self._blocks: dict[int, Standings] = {}  # the longest ago counted first
-        self._under_way: set[int] = set()
-        self._newest = 0
+        # By the block's number; the longest ago counted first.
+        self._blocks: dict[int, tuple[_Marks, Standings]] = {}
 
     def count(self, connection: Connection) -> Standings:
-        """How many meetings there are, by state and reason. Exact for all that the server does;
-        what people change in old meetings is seen some minutes later."""
+        """How many meetings there are, by state and reason. Every process says the same; only the
+        new reason of an old meeting that failed a second time may show some minutes later."""
         with self._lock:
-            lowest, highest = connection.execute(_ENDS).one()
-            if lowest is None:
-                self._blocks.clear()
-                return Counter()
-            under_way = {row.block for row in connection.execute(_UNDER_WAY, {"ids": self._block})}
-            blocks = range(lowest // self._block, highest // self._block + 1)
-            self._blocks = {at: held for at, held in self._blocks.items() if at in blocks}
-            anew = {at for at in blocks if at not in self._blocks or at >= self._newest}
-            anew |= {blocks[0], *under_way, *self._under_way, *list(self._blocks)[:_AGAIN]}
-            for at in sorted(anew.intersection(blocks)):
-                self._blocks.pop(at, None)  # and last among them when it comes back
-                self._blocks[at] = self._count_block(connection, at)
-            self._under_way, self._newest = under_way, blocks[-1]
-            return sum(self._blocks.values(), Counter())
+            found = Counter({(row.state, ""): row.number for row in connection.execute(_BY_STATE)})
+            marks = _by_block(connection.execute(_MARKS, {"ids": self._block}))
+            if self._blocks:  # one of them anew each time: for a second failure of an old meeting
+                self._blocks.pop(next(iter(self._blocks)))
+            self._blocks = {
+                at: held for at, held in self._blocks.items() if marks.get(at) == held[0]
+            }
+            for at in sorted(marks.keys() - self._blocks.keys()):
+                self._blocks[at] = marks[at], self._reasons(connection, at)
+            return sum((held for _, held in self._blocks.values()), found)
 
-    def _count_block(self, connection: Connection, at: int) -> Standings:
+    def _reasons(self, connection: Connection, at: int) -> Standings:
         first = at * self._block
-        rows = connection.execute(_COUNT_BLOCK, {"first": first, "last": first + self._block - 1})
+        rows = connection.execute(_REASONS, {"first": first, "last": first + self._block - 1})
         return Counter({(row.state, row.reason): row.number for row in rows})
+
+
+def failed_lately(
+    connection: Connection, *, now: datetime, columns: Iterable[sa.ColumnElement[Any]]
+) -> list[AnyRow]:
+    """The meetings that began more than an hour ago and failed within the last: whose recording
+    did not come of a stream that stopped within it, or that were tried in vain within it. The
+    newest first, and only of the newest that failed.
+
+    Args:
+        columns: of `meeting_direct_connects`: what to read of each.
+    """
+    since = now - RECENT
+    newest = (
+        sa.select(CONNECTS.c.id)
+        .where(CONNECTS.c.state == str(State.FAILED))
+        .order_by(CONNECTS.c.state.desc(), CONNECTS.c.id.desc())
+        .limit(_NEWEST)
+        .subquery()
+    )
+    was_tried = sa.exists().where(
+        ATTEMPTS.c.meeting_direct_connect_id == CONNECTS.c.id, ATTEMPTS.c.at > since
+    )
+    has_stopped = sa.and_(
+        CONNECTS.c.reason == str(Reason.RECALL_FAILED),
+        sa.or_(CONNECTS.c.stopped_at > since, CONNECTS.c.connected_at > since),
+    )
+    return list(
+        connection.execute(
+            sa.select(*columns)
+            .where(
+                CONNECTS.c.id.in_(sa.select(newest.c.id)),
+                CONNECTS.c.received_at <= since,
+                sa.or_(has_stopped, was_tried),
+            )
+            .order_by(CONNECTS.c.id.desc())
+        )
+    )
+
+
+def _by_block(rows: Iterable[AnyRow]) -> dict[int, _Marks]:
+    marks: dict[int, set[tuple[Any, ...]]] = {}
+    for block, *mark in rows:
+        marks.setdefault(block, set()).add(tuple(mark))
+    return {block: frozenset(each) for block, each in marks.items()}

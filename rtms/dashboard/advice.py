@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from models import Reason, State
-from rtms.events import is_fault
+from rtms.events import NOT_AUTHENTICATED, is_fault
 
-_TIMED_OUT, _NOT_AUTHENTICATED = 11, 18  # Zoom's stop reasons that ask for something
+_TIMED_OUT = 11  # Zoom's stop reason: nobody connected in time
 
 Tone = Literal["good", "bad", "warn", "calm"]
 
@@ -88,6 +88,11 @@ _NEVER_REACHED = (
     "Recall's support, with the Recall id below."
 )
 
+_RETRIED_WHILE_ON = (Reason.REFUSED, Reason.WINDOW_EXPIRED)
+_OVER = (
+    "The stream is over, so this meeting cannot be had again. Mend what the error below names, for "
+    "the next one."
+)
 # Where the texts of the server name a command, a page has a button.
 _COMMANDS = {
     r"`flask (?:--app app )?meetings refresh(?: \d+)?`": "Refresh",
@@ -104,7 +109,7 @@ def advise(row: Mapping[str, Any], *, plays: bool = False) -> Advice:
         plays: whether the page has a recording that can be played.
     """
     stop = row["stop_reason"]
-    if stop == _NOT_AUTHENTICATED:
+    if stop == NOT_AUTHENTICATED:
         return Advice(
             what="Zoom ended the stream: authentication failure (reason 18).",
             todo=_WRONG_CREDENTIALS,
@@ -117,6 +122,8 @@ def advise(row: Mapping[str, Any], *, plays: bool = False) -> Advice:
     what, todo, tone = _ADVICE[row["reason"] or row["state"]]
     if stop == _TIMED_OUT and row["recall_id"] is not None:
         return Advice(what=f"{what} Zoom ended it: reason 11.", todo=_NEVER_REACHED, tone="bad")
+    if row["state"] == State.FAILED and row["stopped_at"] and row["reason"] in _RETRIED_WHILE_ON:
+        return Advice(what=what, todo=_OVER, tone=tone)
     if row["state"] == State.ENDED and is_fault(stop):
         todo = f"Something broke: there may be little or nothing. {todo}"
         tone = "warn"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
-from rtms import clock
+from flask import abort
+
+from rtms import clock, transcripts
 from rtms.dashboard.advice import for_pages
 from rtms.dashboard.shown import MEDIA, gone
 from rtms.downloads import DownloadError
@@ -18,8 +23,19 @@ from rtms.services import Services
 from rtms.speech import Part
 
 USUAL_LINK = "download_url"
-# Seconds to connect, and again for each read: a request has five in all (rtms/patience.py).
-_PATIENCE = 2.0
+_T = TypeVar("_T")
+# Seconds for all that is asked for one page: a request has five (rtms/patience.py), in which the
+# page is made and sent as well.
+_IN_ALL = 4.0
+_PATIENCE = 2.0  # seconds to connect, and again for each read
+_AT_ONCE = 4  # pages for which this process asks Recall at a time
+_FOR_A_TURN = 1.0  # seconds: a page with a player asks for several things at once
+_MOST_WORDS = 100_000  # on a page: eleven hours of talk
+_BUSY = (
+    "This server is asking Recall for other pages at the moment, as many as it does at once. Try "
+    "again in a minute."
+)
+_room = threading.BoundedSemaphore(_AT_ONCE)
 
 
 class NotToBeHad(Exception):
@@ -32,14 +48,16 @@ class NotToBeHad(Exception):
 
 @contextmanager
 def a_client(its: Services) -> Iterator[Recall]:
-    """A client for Recall that gives up before the person's request is cut off."""
-    config = its.config
-    timeout = min(config.recall_timeout_seconds, _PATIENCE)
-    recall = Recall(config.recall_api_key, config.recall_base_url, timeout=timeout, connections=1)
+    """A client for Recall that gives up before the person's request is cut off. While too many
+    are in use, the request ends with 503."""
+    if not _room.acquire(timeout=_FOR_A_TURN):
+        abort(503, _BUSY)
     try:
-        yield recall
+        # A call takes at most three times that (rtms/recall.py).
+        with _client(its, _IN_ALL / 3) as recall:
+            yield recall
     finally:
-        recall.close()
+        _room.release()
 
 
 def link(its: Services, recording: Mapping[str, Any], kind: str, name: str = USUAL_LINK) -> str:
@@ -54,9 +72,12 @@ def link(its: Services, recording: Mapping[str, Any], kind: str, name: str = USU
     Raises:
         NotToBeHad: there is none; it says why.
     """
-    with _asking(its, recording, kind) as recordings:
+
+    def ask(recordings: Recordings, _: float) -> str:
         file = _file(recording, kind, name)
-        found = recordings.link(recording["meeting_direct_connect_id"], file)
+        return recordings.link(recording["meeting_direct_connect_id"], file)
+
+    found = _ask(its, recording, kind, ask)
     where = origin(found)
     if where is None or not (where[0] == "https" or where == origin(its.config.recall_base_url)):
         raise NotToBeHad(502, "Recall's link leads to an address that is not safe to follow.")
@@ -64,22 +85,102 @@ def link(its: Services, recording: Mapping[str, Any], kind: str, name: str = USU
 
 
 def transcript(its: Services, recording: Mapping[str, Any]) -> list[Part]:
-    """A recording's transcript.
+    """A recording's transcript, for a page.
+
+    Raises:
+        NotToBeHad: there is none, or it is too long for a page; it says why.
+    """
+    parts = _ask(its, recording, TRANSCRIPT, _parts_of(recording))
+    words = sum(len(part.words) for part in parts)
+    if words > _MOST_WORDS:
+        raise NotToBeHad(
+            413,
+            f"This transcript has {words:,} words, more than a page shows. It can be downloaded "
+            "from the meeting's page, as text and as captions.",
+        )
+    return parts
+
+
+def captions(its: Services, recording: Mapping[str, Any], format: transcripts.Format) -> str:
+    """A recording's transcript as a file.
 
     Raises:
         NotToBeHad: there is none; it says why.
     """
-    with _asking(its, recording, TRANSCRIPT) as recordings:
+    parts_of = _parts_of(recording)
+
+    def ask(recordings: Recordings, give_up_at: float) -> str:
+        return transcripts.render(parts_of(recordings, give_up_at), format)
+
+    return _ask(its, recording, TRANSCRIPT, ask)
+
+
+def _parts_of(recording: Mapping[str, Any]) -> Callable[[Recordings, float], list[Part]]:
+    def ask(recordings: Recordings, give_up_at: float) -> list[Part]:
         file = _file(recording, TRANSCRIPT, USUAL_LINK)
-        return recordings.transcript(recording["meeting_direct_connect_id"], file)
+        return recordings.transcript(recording["meeting_direct_connect_id"], file, give_up_at)
+
+    return ask
+
+
+def _ask(
+    its: Services,
+    recording: Mapping[str, Any],
+    kind: str,
+    ask: Callable[[Recordings, float], _T],
+) -> _T:
+    """Ask in another thread: a server that sends its answer byte by byte can keep that one, and
+    one of few places, but not the request.
+
+    Args:
+        ask: asks, until a moment of `time.monotonic()`.
+
+    Raises:
+        NotToBeHad: it could not be had in time, or at all; it says why.
+    """
+    why = gone(recording, clock.now())
+    if why:
+        raise NotToBeHad(410, why)
+    give_up_at = time.monotonic() + _IN_ALL
+    if not _room.acquire(timeout=_FOR_A_TURN):
+        raise NotToBeHad(503, _BUSY)
+    answer: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            with _asking(its, recording, kind) as recordings:
+                answer.set_result(ask(recordings, give_up_at))
+        except BaseException as error:
+            answer.set_exception(error)
+        finally:
+            _room.release()
+
+    threading.Thread(target=run, name="asking", daemon=True).start()
+    try:
+        return answer.result(give_up_at - time.monotonic())
+    except TimeoutError:
+        raise NotToBeHad(
+            502,
+            f"Recall, or the storage that it keeps media in, took longer than {_IN_ALL:g} seconds. "
+            "Try again in a minute; `flask meetings transcript` and `flask meetings download` have "
+            "more time.",
+        ) from None
+
+
+@contextmanager
+def _client(its: Services, patience: float) -> Iterator[Recall]:
+    config = its.config
+    timeout = min(config.recall_timeout_seconds, patience)
+    recall = Recall(config.recall_api_key, config.recall_base_url, timeout=timeout, connections=1)
+    try:
+        yield recall
+    finally:
+        recall.close()
 
 
 @contextmanager
 def _asking(its: Services, recording: Mapping[str, Any], kind: str) -> Iterator[Recordings]:
-    why = gone(recording, clock.now())
-    if why:
-        raise NotToBeHad(410, why)
-    with a_client(its) as recall:
+    with _client(its, _PATIENCE) as recall:
         config = replace(its.config, recall_timeout_seconds=_PATIENCE)
         recordings = Recordings(its.database, recall, config)
         try:

@@ -55,7 +55,7 @@ def _log_in() -> Answer | tuple[str, int]:
             _refuse_haste(connection, address)
         raise _too_many(1)  # another try was let through at this moment
     if not _is_password(request.form.get("password", ""), its.config):
-        log.warning("dashboard: a wrong password", remote=request.remote_addr)
+        log.warning("dashboard: a wrong password", remote=address)
         return render_template("login.html", next=_next(), wrong=True), 403
 
     def begin(connection: Connection) -> str:
@@ -63,7 +63,7 @@ def _log_in() -> Answer | tuple[str, int]:
         return sessions.begin(connection, now=now)
 
     token = its.database.write(begin)
-    log.info("dashboard: somebody logged in", remote=request.remote_addr)
+    log.info("dashboard: somebody logged in", remote=address)
     answer = redirect(_next(), 303)
     assert isinstance(answer, Response)
     sessions.cookie().set(answer, sessions.signed(its.config, token))
@@ -75,7 +75,7 @@ def logout() -> Answer:
     """The way out."""
     token: str = g.session_token
     services().database.write(lambda c: sessions.end(c, token))
-    log.info("dashboard: somebody logged out", remote=request.remote_addr)
+    log.info("dashboard: somebody logged out", remote=throttle.address_of(request.remote_addr))
     answer = redirect(url_for("dashboard.login"), 303)
     assert isinstance(answer, Response)
     sessions.cookie().delete(answer)
@@ -130,7 +130,12 @@ def _refuse_haste(connection: Connection, address: str) -> None:
 
 
 def _too_many(seconds: int) -> TooManyRequests:
-    log.warning("dashboard: a login must wait", remote=request.remote_addr, seconds=seconds)
+    # Each wrong password that was looked at has its line; who knocks on must not fill the log.
+    log.debug(
+        "dashboard: a login must wait",
+        remote=throttle.address_of(request.remote_addr),
+        seconds=seconds,
+    )
     return TooManyRequests(
         "Too many wrong passwords came from your address. Whoever is logged in stays so. "
         f"Try again in {duration(seconds)}.",

@@ -178,7 +178,7 @@ def event_replay(id: int) -> Response:
     if taken.is_due and its.dispatcher:
         its.dispatcher.wake(CONNECT_LANE)
     about = f" (meeting {taken.row_id})" if taken.row_id else ""
-    text = f"Event {id} was replayed, and {taken.outcome}: {taken.detail}{about}."
+    text = f"Event {id} was replayed ({taken.outcome}): {taken.detail}{about}."
     return redirect_with(url, text, "bad" if taken.outcome == "rejected" else "good")
 
 

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from flask import render_template
+from flask import Flask, current_app, render_template
+from flask.blueprints import BlueprintSetupState
 
 from rtms import clock
 from rtms.dashboard import charts, standing, verdict
 from rtms.dashboard.blueprint import blueprint
+from rtms.dashboard.latest import Latest
+from rtms.dashboard.standing import Standing
 from rtms.services import services
+
+_LATEST = "rtms_overview"  # among the app's extensions
+
+
+@blueprint.record
+def _remember(state: BlueprintSetupState) -> None:
+    """Many may have the page open, each asking every few seconds, while Zoom waits for answers."""
+    assert isinstance(state.app, Flask)
+    state.app.extensions[_LATEST] = Latest[Standing]()
 
 
 @blueprint.get("/")
 def overview() -> str:
     """The first page. It is asked for again every few seconds (`refresh.js`)."""
     its = services()
-    with its.database.read() as connection:
-        found = standing.read(connection, now=clock.now())
+
+    def read() -> Standing:
+        with its.database.read() as connection:
+            return standing.read(connection, now=clock.now())
+
+    latest: Latest[Standing] = current_app.extensions[_LATEST]
+    found = latest.get(read)
     return render_template(
         "overview.html",
         standing=found,

@@ -161,9 +161,14 @@ def fetch(
         .order_by(_turned(table.c.id, up))
     ).all()
     horizon = None
-    if wanted and len(rows) <= PER_PAGE:
+    # One way alone has found no row that is beyond what it looked at; several may.
+    if wanted and (len(ways) > 1 or len(rows) <= PER_PAGE):
         ordered = [each for each, way in zip(looked, ways, strict=True) if not way.few]
         horizon = _horizon(connection, ordered, up=up)
+    if horizon == within.low + 1 and not up:
+        horizon = None  # there is nothing beyond it
+    if horizon is not None:
+        rows = [row for row in rows if (row.id <= horizon if up else row.id >= horizon)]
     if up and horizon is None and len(rows) <= PER_PAGE:  # the newest page is a whole one
         newest = Key()
         return fetch(
@@ -197,7 +202,7 @@ def span_of(
 def _page(rows: Sequence[AnyRow], key: Key, horizon: int | None) -> Page:
     more = len(rows) > PER_PAGE
     shown = list(rows[:PER_PAGE])
-    was_cut = horizon is not None
+    was_cut = horizon is not None and not more
     if key.after is not None:
         shown.reverse()
         newer = shown[0].id if more else horizon

@@ -55,10 +55,10 @@ def recording_captions(id: int, format: transcripts.Format) -> Response:
     """A transcript as captions, or as text to read."""
     recording = _recording(id)
     try:
-        parts = asking.transcript(services(), recording)
+        said = asking.captions(services(), recording, format)
     except NotToBeHad as error:
         return _page(recording, "transcript", error)
-    answer = Response(transcripts.render(parts, format), mimetype=_TYPES[format])
+    answer = Response(said, mimetype=_TYPES[format])
     name = f"meeting-{recording['meeting_direct_connect_id']}-transcript.{format}"
     if "inline" not in request.args:
         answer.headers["Content-Disposition"] = f"attachment; filename={name}"

@@ -114,7 +114,8 @@ def read_key(arguments: Mapping[str, str]) -> Key:
     if before and after:
         raise BadQuestion("A page begins `before` an id or `after` one, not both.")
     for text in filter(None, (before, after)):
-        if not (text.isascii() and text.isdigit() and int(text[:20]) < _MOST):
+        is_number = len(text) < 20 and text.isascii() and text.isdigit()
+        if not (is_number and int(text) < _MOST):
             raise BadQuestion("A page's key is the id of a row.")
     return Key(before=int(before) if before else None, after=int(after) if after else None)
 

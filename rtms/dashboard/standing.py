@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from models import CONNECTS, PROCESSES, State
-from rtms import clock, gates
+from models import CONNECTS, State
+from rtms import clock, gates, heartbeat
 from rtms.dashboard import totals
 from rtms.dashboard.totals import History
 from rtms.database import AnyRow
+from rtms.events import NOT_AUTHENTICATED
+from rtms.tally import failed_lately
 
-ALIVE_FOR = timedelta(seconds=60)  # since a process said so
 OVERDUE_AFTER = timedelta(seconds=5)
 _LIVE_SHOWN = 5
 _FAILURES_SHOWN = 10
-_REASONS_READ = 200
 _CONNECTS_READ = 1000
+_LATE = timedelta(hours=1)
 
 _PENDING = sa.text("state = 'pending'")  # written out: see rtms/leases.py
 _SHOWN = [
@@ -45,9 +47,10 @@ class Standing:
     is_overdue: bool  # a row is due, and for some seconds nobody has taken it
     processes: Sequence[AnyRow]  # that are alive
     gate_closed_until: datetime | None
-    failures: Sequence[AnyRow]  # the newest of the week
-    reasons: Sequence[str]  # why the newest of the last hour failed
+    failures: Sequence[AnyRow]  # those that failed late, then the newest of the week
+    reasons: Mapping[str, int]  # why meetings failed in the last hour: how many for each
     connect_seconds: Sequence[float]  # from Zoom's event, of the day's newest connects
+    unauthenticated: AnyRow | None  # the newest of the last hour that Zoom ended with reason 18
     has_any: bool  # whether any meeting was ever seen
 
     @property
@@ -55,10 +58,20 @@ class Standing:
         """How many processes connect streams."""
         return sum(1 for process in self.processes if process.dispatches)
 
+    @property
+    def failed(self) -> int:
+        """How many meetings failed in the last hour, whenever they began."""
+        return sum(self.reasons.values())
+
 
 def read(connection: Connection, *, now: datetime) -> Standing:
     """Ask the database."""
     history = totals.read(connection, now=now)
+    late = failed_lately(connection, now=now, columns=_SHOWN)
+    newest_failed = _newest(
+        connection, State.FAILED, _FAILURES_SHOWN, since_id=history.first_ids[totals.WEEK]
+    )
+    failures = {row.id: row for row in (*late, *newest_failed)}
     c = CONNECTS.c
     live, waiting = (_count(connection, state) for state in (State.CONNECTED, State.PENDING))
     overdue = sa.select(c.id).where(
@@ -77,22 +90,17 @@ def read(connection: Connection, *, now: datetime) -> Standing:
             sa.select(*_SHOWN).where(_PENDING).order_by(c.connect_by).limit(1)
         ).one_or_none(),
         is_overdue=connection.execute(overdue.limit(1)).one_or_none() is not None,
-        processes=connection.execute(
-            sa.select(PROCESSES.c.kind, PROCESSES.c.dispatches).where(
-                PROCESSES.c.seen_at > now - ALIVE_FOR
-            )
-        ).all(),
+        processes=heartbeat.living(connection, now=now),
         gate_closed_until=gate if gate and gate > now else None,
-        failures=_newest(
-            connection, State.FAILED, _FAILURES_SHOWN, since_id=history.first_ids[totals.WEEK]
-        ),
-        reasons=connection.scalars(
-            sa.select(c.reason)
-            .where(c.state == State.FAILED, c.id >= history.first_ids[totals.HOUR])
-            .order_by(c.state.desc(), c.id.desc())
-            .limit(_REASONS_READ)
-        ).all(),
+        failures=list(failures.values())[:_FAILURES_SHOWN],
+        reasons=Counter(history.reasons) + Counter(row.reason for row in late),
         connect_seconds=_connect_seconds(connection, history.first_ids[totals.DAY]),
+        unauthenticated=connection.execute(
+            sa.select(*_SHOWN)
+            .where(c.received_at >= now - totals.HOUR, c.stop_reason == NOT_AUTHENTICATED)
+            .order_by(c.received_at.desc())
+            .limit(1)
+        ).one_or_none(),
         has_any=connection.scalar(sa.select(c.id).order_by(c.id.desc()).limit(1)) is not None,
     )
 
@@ -135,6 +143,8 @@ def _connect_seconds(connection: Connection, since_id: int) -> list[float]:
 
 
 def _took(event_ts: int, received_at: datetime, connected_at: datetime) -> float:
-    # A sender's clock that is ahead of ours does not count, as in rtms/effects.py.
-    began_at = min(clock.from_milliseconds(event_ts), received_at)
+    # A sender's clock that is ahead of ours does not count, as in rtms/effects.py; nor does the way
+    # of a delivery that came when its window was long closed.
+    event_at = clock.from_milliseconds(event_ts)
+    began_at = event_at if timedelta(0) < received_at - event_at < _LATE else received_at
     return max((connected_at - began_at).total_seconds(), 0.0)

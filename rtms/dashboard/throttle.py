@@ -19,7 +19,6 @@ LONGEST_WAIT = timedelta(minutes=15)
 FORGOTTEN_AFTER = timedelta(hours=1)
 # The first number of failures after which the wait grows no more.
 _LONGEST_FROM = FREE_TRIES + math.ceil(math.log2(LONGEST_WAIT / FIRST_WAIT))
-_CLOCKS_APART = timedelta(seconds=5)  # of two machines, at most
 _counted = LOGIN_FAILURES.c
 
 
@@ -33,17 +32,24 @@ def wait_after(failures: int) -> timedelta:
 
 
 def address_of(remote: str | None) -> str:
-    """Whose failures are counted together: an IPv4 address, or an IPv6 network of /64, which is
-    what one customer is given."""
-    try:
-        address = ipaddress.ip_address((remote or "").partition("%")[0])
-    except ValueError:
+    """Whose failures are counted together: an IPv4 address, or an IPv6 network of /48, of which one
+    customer may be given all. Some proxies write a port behind the address."""
+    if not remote:
         return "local"  # a Unix socket has none
+    host = remote.partition("%")[0]
+    if host.startswith("["):
+        host = host[1:].partition("]")[0]
+    elif host.count(":") == 1:
+        host = host.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return "unknown"
     if isinstance(address, ipaddress.IPv4Address):
         return str(address)
     if address.ipv4_mapped:
         return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(ipaddress.ip_network((address, 48), strict=False))
 
 
 def must_wait(connection: Connection, address: str, *, now: datetime) -> timedelta:
@@ -53,7 +59,7 @@ def must_wait(connection: Connection, address: str, *, now: datetime) -> timedel
             LOGIN_FAILURES.c.address == address
         )
     ).one_or_none()
-    if found is None or not now - FORGOTTEN_AFTER < found.last_failed_at < now + _CLOCKS_APART:
+    if found is None or not abs(found.last_failed_at - now) < FORGOTTEN_AFTER:
         return timedelta(0)
     wait: timedelta = found.last_failed_at + wait_after(found.failures) - now
     return max(wait, timedelta(0))
@@ -94,9 +100,10 @@ def forget(connection: Connection, address: str) -> None:
 
 
 def _is_forgotten(now: datetime) -> sa.ColumnElement[bool]:
-    """It was long ago, or in what is the future now: the clock was set back."""
+    """It was long ago, or is as far ahead: the clock was set back. Two machines' clocks differ by
+    less, and neither must forget what the other has counted."""
     at = _counted.last_failed_at
-    return sa.or_(at <= now - FORGOTTEN_AFTER, at >= now + _CLOCKS_APART)
+    return sa.or_(at <= now - FORGOTTEN_AFTER, at >= now + FORGOTTEN_AFTER)
 
 
 def _has_waited(now: datetime) -> list[sa.ColumnElement[bool]]:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from models import Reason, Source, State
 from rtms import clock
+from rtms.attempts import RETRIED
 from rtms.dashboard.words import duration
 from rtms.events import is_fault, stop_in_words
 
@@ -80,7 +81,7 @@ def timeline(
         *_superseded(row, successor_received_at),
         *_told(row, events),
         *(moment for recording in recordings for moment in _recorded(recording, now)),
-        *_given_up(row, attempts),
+        *_given_up(row, [each for each in attempts if each["outcome"] != RETRIED]),
     ]
     past = [moment for moment in moments if moment.tone != "ahead"]
     ahead = [moment for moment in moments if moment.tone == "ahead"] + list(_next(row, now))
@@ -93,13 +94,15 @@ def _in_order(moments: list[Moment], now: datetime) -> list[Moment]:
 
 def _delivered(row: Row, events: Sequence[Row], took_the_place_of: int | None) -> Iterator[Moment]:
     start = _event(events, ".rtms_started", row["event_ts"])
-    late = row["received_at"] - clock.from_milliseconds(row["event_ts"])
+    arrived_at = start["received_at"] if start else row["received_at"]
+    late = arrived_at - clock.from_milliseconds(row["event_ts"])
     began = (
         f"Its stream had begun {duration(late)} before, by Zoom's clock." if late > _LATE else ""
     )
+    wanted = "began" if row["state"] == State.SKIPPED else "is to be connected"
     yield Moment(
-        at=row["received_at"],
-        what="Zoom's delivery arrived: a stream is to be connected",
+        at=arrived_at,
+        what=f"Zoom's delivery arrived: a stream {wanted}",
         detail=began,
         event_id=start["id"] if start else None,
     )
@@ -112,6 +115,8 @@ def _delivered(row: Row, events: Sequence[Row], took_the_place_of: int | None) -
 
 
 def _tried(attempt: Row) -> Moment:
+    if attempt["outcome"] == RETRIED:
+        return Moment(at=attempt["at"], what="Somebody put it back, to be connected at once")
     then = attempt["next_try_at"]
     if then is None:
         detail = "It was the last try."
@@ -137,7 +142,7 @@ def _connected(row: Row) -> Iterator[Moment]:
     else:
         window = f"The window had closed {duration(-left)} before."
     if row.get("taken_over_from"):
-        window += " Another process had begun it and ended; this one finished it."
+        window += " The process that had begun it did not finish it in time; another one did."
     yield Moment(
         at=at,
         what=f"Connected: Recall took the stream, {after} after the delivery",
@@ -246,10 +251,10 @@ def _given_up(row: Row, attempts: Sequence[Row]) -> Iterator[Moment]:
             at = row["received_at"]
         case Reason.STOPPED_FIRST:
             at = max(filter(None, (row["stopped_at"], row["received_at"])))
-        case Reason.REFUSED | Reason.WINDOW_EXPIRED if attempts:
-            at = max(attempt["at"] for attempt in attempts)
         case Reason.WINDOW_EXPIRED:
-            at = row["connect_by"]
+            at = max([row["connect_by"], *(attempt["at"] for attempt in attempts)])
+        case Reason.REFUSED if attempts:
+            at = max(attempt["at"] for attempt in attempts)
     skipped = row["state"] == State.SKIPPED
     yield Moment(
         at=at,

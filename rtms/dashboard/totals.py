@@ -3,11 +3,12 @@
 Rows are numbered in the order in which they are written. So a moment is looked up once, as the
 first id received at or after it, and everything else is counted along the index of (state, id).
 Rows that are written at the same moment may have their numbers the other way round: for a count
-over an hour that is nothing.
+over a day that is nothing. The last hour, on which somebody may act, is counted by the moments.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from itertools import accumulate
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from models import State, UTCDateTime
+from models import CONNECTS, State, UTCDateTime
 
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 HOURS = 24  # of the chart
@@ -32,6 +33,8 @@ _OUTCOMES: dict[str, str] = {
     State.FAILED: "failed",
     State.SKIPPED: "skipped",
 }
+# Failed over before it was connected: the row that took its place tells what came of the meeting.
+_REPLACED = sa.and_(CONNECTS.c.state == State.ENDED, CONNECTS.c.recall_id.is_(None))
 
 
 @dataclass(frozen=True)
@@ -65,15 +68,16 @@ class History:
     last_day: Totals
     last_week: Totals
     hours: Sequence[tuple[datetime, Totals]]
-    first_ids: Mapping[timedelta, int]  # of what came in the last HOUR, DAY and WEEK
+    reasons: Mapping[str, int]  # why those of the last hour failed
+    first_ids: Mapping[timedelta, int]  # of what came in the last DAY and WEEK
 
 
 def edges(now: datetime) -> list[datetime]:
     """The moments between which is counted: the beginning of each hour that the chart shows, and
-    those of the last hour, day and week, oldest first."""
+    those of the last day and week, oldest first."""
     this_hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     clock_hours = {this_hour - n * HOUR for n in range(HOURS)}
-    return sorted(clock_hours | {now - HOUR, now - DAY, now - WEEK})
+    return sorted(clock_hours | {now - DAY, now - WEEK})
 
 
 def read(connection: Connection, *, now: datetime) -> History:
@@ -82,6 +86,7 @@ def read(connection: Connection, *, now: datetime) -> History:
     ids = _first_ids(connection, moments)
     between = _counts(connection, ids)
     parts = list(zip(moments, between, strict=True))
+    last_hour, reasons = _last_hour(connection, now)
 
     def since(moment: datetime, until: datetime = _NEVER) -> Totals:
         return sum((each for at, each in parts if moment <= at < until), Totals())
@@ -89,20 +94,41 @@ def read(connection: Connection, *, now: datetime) -> History:
     this_hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     hours = [this_hour - n * HOUR for n in reversed(range(HOURS))]
     return History(
-        last_hour=since(now - HOUR),
+        last_hour=last_hour,
         last_day=since(now - DAY),
         last_week=since(now - WEEK),
         hours=[(hour, since(hour, hour + HOUR)) for hour in hours],
-        first_ids={span: ids[moments.index(now - span)] for span in (HOUR, DAY, WEEK)},
+        reasons=reasons,
+        first_ids={span: ids[moments.index(now - span)] for span in (DAY, WEEK)},
     )
 
 
+def _last_hour(connection: Connection, now: datetime) -> tuple[Totals, Mapping[str, int]]:
+    # The sum keeps SQLite from the index over states, along which it would look at every row.
+    rows = connection.execute(
+        sa.select((CONNECTS.c.state + "").label("state"), CONNECTS.c.reason, sa.func.count())
+        .where(CONNECTS.c.received_at >= now - HOUR, sa.not_(_REPLACED))
+        .group_by(sa.text("1, 2"))
+    )
+    counted, reasons = Counter[str](), Counter[str]()
+    for state, reason, count in rows:
+        counted[_OUTCOMES[state]] += count
+        if state == State.FAILED:
+            reasons[reason] += count
+    return Totals(**counted), reasons
+
+
 def _first_ids(connection: Connection, moments: Sequence[datetime]) -> list[int]:
-    """The first id that was received at or after each of these moments, which are in order."""
+    """The first id that was received at or after each of these moments, which are in order.
+
+    Where a clock was wrong for a while, ids and moments are not in one order. Then the lowest id
+    counts: a few rows too many are told, and none is hidden.
+    """
     named = {f"moment_{number}": moment for number, moment in enumerate(moments)}
     rows = connection.execute(_first_ids_statement(len(moments)), named)
     found = {number: id for number, id in rows if id is not None}
-    return list(accumulate((found.get(n, _NO_ROW) for n in range(len(moments))), max))
+    newest_first = (found.get(n, _NO_ROW) for n in reversed(range(len(moments))))
+    return list(accumulate(newest_first, min))[::-1]
 
 
 def _counts(connection: Connection, ids: Sequence[int]) -> list[Totals]:
@@ -133,11 +159,15 @@ def _first_ids_statement(count: int) -> sa.TextClause:
 @cache
 def _counts_statement(count: int) -> sa.TextClause:
     asked = ", ".join(f"({number}, :id_{number}, :id_{number + 1})" for number in range(count))
-    states = ", ".join(f"('{state}')" for state in State)
+    states = ", ".join(f"('{state}')" for state in State if state != State.ENDED)
+    # Few have ended and are not done; which of them were connected is in the rows.
     return sa.text(
         f"WITH asked (number, low, high) AS (VALUES {asked}), "  # noqa: S608 - words of ours
         f"states (state) AS (VALUES {states}) "
         "SELECT asked.number, states.state, (SELECT count(*) FROM meeting_direct_connects AS c "
         "WHERE c.state = states.state AND c.id >= asked.low AND c.id < asked.high) "
-        "FROM asked CROSS JOIN states"
+        "FROM asked CROSS JOIN states UNION ALL "
+        "SELECT asked.number, 'ended', (SELECT count(*) FROM meeting_direct_connects AS c "
+        "WHERE c.state = 'ended' AND c.id >= asked.low AND c.id < asked.high "
+        "AND c.recall_id IS NOT NULL) FROM asked"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,7 +29,6 @@ class Verdict:
 
 def judge(standing: Standing) -> Verdict:
     """What the person on call wants to know first. The worst comes first."""
-    failed = standing.history.last_hour.failed
     if standing.is_overdue and not standing.connecting:
         return Verdict(
             "bad",
@@ -38,11 +37,20 @@ def judge(standing: Standing) -> Verdict:
             "Start the server with `gunicorn app:app`, or run `flask --app app worker` beside it. "
             "Is `DISPATCHER` off everywhere?",
         )
-    if failed:
+    if standing.unauthenticated is not None:
         return Verdict(
             "bad",
-            f"{plural(failed, 'meeting')} failed in the last hour: "
-            f"{_reasons(standing.reasons, failed)}.",
+            "Zoom refuses the join signature (stop reason 18): "
+            f"meeting {standing.unauthenticated.id} was not recorded, and no other will be.",
+            "`ZOOM_CLIENT_ID` or `ZOOM_CLIENT_SECRET` is wrong: the development credentials with "
+            "the production app, as a rule, or the other way round. Copy both from one place, and "
+            "restart the server.",
+        )
+    if standing.failed:
+        return Verdict(
+            "bad",
+            f"{plural(standing.failed, 'meeting')} failed in the last hour: "
+            f"{_reasons(standing.reasons)}.",
             "What to do stands beside each one below.",
         )
     if standing.gate_closed_until and standing.waiting:
@@ -77,11 +85,9 @@ def _them(count: int) -> str:
     return "it" if count == 1 else "them"
 
 
-def _reasons(reasons: Sequence[str], failed: int) -> str:
+def _reasons(reasons: Mapping[str, int]) -> str:
     """Each reason with its number, the most frequent first; a single one without."""
+    if len(reasons) == 1:
+        return "".join(REASONS.get(reason, reason) for reason in reasons)
     counted = Counter(reasons).most_common()
-    if len(counted) == 1 and counted[0][1] == failed:
-        return REASONS.get(counted[0][0], counted[0][0])
-    parts = [f"{count} {REASONS.get(reason, reason)}" for reason, count in counted]
-    left = failed - len(reasons)
-    return ", ".join([*parts, f"{left:,} more"] if left > 0 else parts)
+    return ", ".join(f"{count:,} {REASONS.get(reason, reason)}" for reason, count in counted)

@@ -70,7 +70,8 @@ def judge_processes(web: int, workers: int, connecting: int, *, dispatcher: bool
         return warning(
             "processes",
             f"{found} Nobody receives what Zoom sends.",
-            "Start the server: `make run`, or `gunicorn app:app`.",
+            "Start the server: `make run`, or `gunicorn app:app`. If it runs, this DATABASE_URL is "
+            "not the server's.",
         )
     if not connecting:
         return failure(

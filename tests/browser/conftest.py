@@ -27,7 +27,7 @@ CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 PASSWORD = "the operator's password, of the tests"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright's event loop must not be there for other tests
 def chromium() -> Iterator[Browser]:
     if not Path(CHROMIUM).exists():
         pytest.skip(f"there is no browser at {CHROMIUM}: install chromium, or set CHROMIUM")
@@ -51,7 +51,7 @@ class Dashboard:
         return self.server.url + path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def dashboard(chromium: Browser) -> Iterator[Dashboard]:
     """A server with a day of meetings, and one that has just been recorded."""
     with (

@@ -7,10 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskCliRunner
+from structlog.testing import capture_logs
 
-from models import CONNECTS, EVENTS, SCHEMA_REVISION
+from models import ATTEMPTS, CONNECTS, EVENTS, SCHEMA_REVISION
 from rtms import clock
 from rtms.database import Database
 from rtms.services import Services
@@ -168,6 +170,28 @@ def test_meetings_retry_puts_a_failed_meeting_back_whatever_its_window(
     assert "pending again" in run(runner, "meetings", "retry", "1")
     row = wait_for(lambda: (row := rows.meeting()).state == "connected" and row)
     assert (row.reason, row.recall_id) == (None, recall.connections[0].id)
+
+
+def test_meetings_retry_minds_no_other_meeting(
+    its: Services, runner: FlaskCliRunner, rows: Rows
+) -> None:
+    its.intake.take(events.started(Stream()))
+    fail(its)
+    its.intake.take(events.started(Stream()))  # live, and nothing to do with it
+    assert "pending again" in run(runner, "meetings", "retry", "1")
+    assert [row.state for row in rows.meetings()] == ["pending", "pending"]
+
+
+def test_meetings_retry_is_recorded_and_logged(its: Services, runner: FlaskCliRunner) -> None:
+    its.intake.take(events.started(stream := Stream()))
+    fail(its)
+    with capture_logs() as lines:
+        run(runner, "meetings", "retry", "1")
+    (line,) = (line for line in lines if line["event"] == "put back by hand, to be connected")
+    assert (line["row"], line["stream"]) == (1, stream.rtms_stream_id)
+    with its.database.read() as connection:
+        (kept,) = connection.execute(sa.select(ATTEMPTS))
+    assert (kept.meeting_direct_connect_id, kept.outcome) == (1, "retried")
 
 
 def test_meetings_retry_leaves_alone_what_has_not_failed(

@@ -143,11 +143,11 @@ def test_replay_runs_a_stored_event_through_the_rules(
     body = events.started(Stream())
     put(its, {"payload": body, "outcome": "rejected: an older version", "rtms_stream_id": None})
     notice = browser.notice(browser.press("/events/1", "/events/1/replay"))
-    assert notice == "Event 1 was replayed, and accepted: to be connected (meeting 1)."
+    assert notice == "Event 1 was replayed (accepted): to be connected (meeting 1)."
     assert rows.meeting().state == "pending"
     assert rows.events()[0].outcome == "accepted: to be connected"
     again = browser.notice(browser.press("/events/1", "/events/1/replay"))
-    assert "duplicate: this start is known already" in again
+    assert "(duplicate): this start is known already" in again
     assert len(rows.meetings()) == 1
 
 
@@ -155,7 +155,7 @@ def test_what_replay_cannot_do_is_said(browser: Browser, its: Services, rows: Ro
     malformed = load("meeting.rtms_started__missing_stream_id")
     put(its, {"payload": malformed}, {"source": "recall", "event": "bot.done"})
     notice = browser.notice(browser.press("/events/1", "/events/1/replay"))
-    assert notice.startswith("Event 1 was replayed, and rejected: ")
+    assert notice.startswith("Event 1 was replayed (rejected): ")
     assert "replay" not in browser.get("/events/2")
     answer = browser.post("/events/2/replay", page="/events/2")
     assert "not one of Zoom's" in browser.notice(answer)

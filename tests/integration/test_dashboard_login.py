@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -298,11 +298,14 @@ def test_other_addresses_and_who_is_in_are_not_affected(app: Flask) -> None:
     ("remote", "address"),
     [
         ("203.0.113.9", "203.0.113.9"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"),
-        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("203.0.113.9:4711", "203.0.113.9"),
+        ("[2001:db8:1:2::1]:4711", "2001:db8:1::/48"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1::/48"),
+        ("2001:db8:1:2:ffff::1", "2001:db8:1::/48"),
+        ("2001:db8:2::1", "2001:db8:2::/48"),
         ("::ffff:203.0.113.9", "203.0.113.9"),
-        ("fe80::1%eth0", "fe80::/64"),
+        ("fe80::1%eth0", "fe80::/48"),
+        ("no address", "unknown"),
         ("", "local"),
         (None, "local"),
     ],
@@ -315,7 +318,17 @@ def test_one_network_is_one_guesser(app: Flask) -> None:
     for number in range(5):
         assert guess(app, **from_address(f"2001:db8:1:2::{number}")).status_code == 403
     assert guess(app, **from_address("2001:db8:1:2:ffff::1")).status_code == 429
-    assert guess(app, **from_address("2001:db8:1:3::1")).status_code == 403
+    assert guess(app, **from_address("2001:db8:2::1")).status_code == 403
+
+
+def test_two_machines_whose_clocks_differ_forget_nothing(its: Services) -> None:
+    now, ahead = clock.now(), clock.now() + timedelta(minutes=1)
+
+    def guess_at(at: datetime) -> bool:
+        return its.database.write(lambda c: throttle.count_try(c, "203.0.113.9", now=at))
+
+    let_through = [guess_at(at) for at in [now, ahead] * 20]
+    assert sum(let_through) == throttle.FREE_TRIES + 1  # one that has waited, by the other's clock
 
 
 # ---- when the database is away

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from html import unescape
 from typing import Any
@@ -17,7 +19,9 @@ import webvtt
 
 from models import ATTEMPTS, CONNECTS, RECORDINGS
 from rtms import clock
+from rtms.patience import REQUEST_SECONDS
 from rtms.services import Services
+from rtms.speech import Part, Word
 from sandbox import Fault, RecallSandbox, Stream, events
 from tests.dashboard import PASSWORD
 from tests.integration.conftest import Rows, Zoom, wait_for
@@ -307,6 +311,87 @@ def test_a_recall_that_hangs_is_given_up_before_the_request_is_cut_off(
     began = time.monotonic()
     assert "it did not answer in time" in browser.get("/recordings/1/video_mixed", status=502)
     assert time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize("kind", ["hang", "drip", "status"])
+def test_storage_that_does_not_give_the_transcript_holds_no_request(
+    meeting: Stream, browser: Browser, recall: RecallSandbox, kind: str
+) -> None:
+    recall.add_fault(
+        Fault(
+            kind=kind,
+            method="GET",
+            path="media",
+            times=None,
+            status=503 if kind == "status" else None,
+        )
+    )
+    for path in MEDIUM_PAGES[1:]:
+        began = time.monotonic()
+        assert "Try again in a minute" in browser.get(path, status=502)
+        assert time.monotonic() - began < REQUEST_SECONDS
+    wait_for(lambda: not asking_threads())  # nobody downloads on
+
+
+def test_only_so_many_pages_ask_recall_at_once(
+    meeting: Stream, browser: Browser, recall: RecallSandbox
+) -> None:
+    recall.add_fault(Fault(kind="drip", method="GET", path="media", times=None))
+
+    cookie = browser.client.get_cookie("rtms_session")
+    assert cookie is not None
+    value = cookie.value
+
+    def get(_: int) -> tuple[int, str]:
+        client = browser.client.application.test_client()
+        client.set_cookie("rtms_session", value)
+        answer = client.get("/meetings/1/transcript")
+        return answer.status_code, answer.text
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(get, range(8)))
+    assert sorted(status for status, _ in answers) == [502] * 4 + [503] * 4
+    assert all("asking Recall for other pages" in page for status, page in answers if status == 503)
+    wait_for(lambda: not asking_threads())
+    recall.clear_faults()
+    assert "Good morning" in browser.get("/meetings/1/transcript")
+
+
+def asking_threads() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name == "asking"]
+
+
+def test_what_is_announced_too_large_for_a_transcript_is_not_downloaded(
+    meeting: Stream, browser: Browser, recall: RecallSandbox
+) -> None:
+    announced = {"Content-Length": str(3 * 10**9)}
+    recall.add_fault(
+        Fault(kind="headers", method="GET", path="media", times=None, headers=announced)
+    )
+    began = time.monotonic()
+    assert "too large to be one" in browser.get("/meetings/1/transcript", status=404)
+    assert time.monotonic() - began < 2.0  # the rest, which never comes, is not waited for
+
+
+def test_what_comes_too_large_for_a_transcript_is_stopped(
+    meeting: Stream, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forced, because the stand-in has one transcript, and a short one."""
+    monkeypatch.setattr("rtms.recordings._MAX_TRANSCRIPT", 100)
+    for path in MEDIUM_PAGES[1:]:
+        assert "too large to be one" in browser.get(path, status=404)
+
+
+def test_a_transcript_too_long_for_a_page_can_be_downloaded(
+    meeting: Stream, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forced, because the stand-in has one transcript."""
+    word = Word(text="so", start=None, end=None)
+    parts = [Part(participant="1", speaker="Ada", words=(word,) * 100_001)]
+    monkeypatch.setattr("rtms.recordings.Recordings.transcript", lambda *_: parts)
+    page = browser.get("/meetings/1/transcript", status=413)
+    assert "has 100,001 words, more than a page shows" in page
+    assert browser.get("/recordings/1/transcript.txt").count("so") == 100_001
 
 
 def test_what_recall_no_longer_has_is_said(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -233,6 +234,10 @@ def test_filters_combine(browser: Browser, its: Services) -> None:
         ("state=done: refused", "There is no such state"),
         ("before=x", "the id of a row"),
         ("before=99999999999999999999", "the id of a row"),
+        ("after=" + "9" * 20, "the id of a row"),
+        ("before=" + "1" * 5000, "the id of a row"),
+        ("after=" + "0" * 30 + "1", "the id of a row"),
+        ("before=" + "0" * 20 + "9" * 30, "the id of a row"),
         ("after=-1", "the id of a row"),
         ("before=1&after=2", "not both"),
         ("q=" + "a" * 300, "printable characters at most"),
@@ -281,6 +286,50 @@ def test_a_look_that_is_cut_short_says_so_and_goes_on_from_there(
         found.append(ids(html))
     assert found == [[72], [], [1]]
     assert "were looked at" not in html
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_search_that_matches_in_several_ways_shows_every_meeting_once(
+    browser: Browser, its: Services, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """One way has many rows of which few are wanted, another few that are; they end at different
+    depths, and the page that is cut must not go beyond the way that was looked along least."""
+    monkeypatch.setattr(paging, "LOOK_AT", 80)
+    draw = random.Random(seed)
+    failed, done = {"state": "failed", "reason": "refused"}, {"state": "done"}
+    sparse, dense_until = draw.choice([3, 7, 20]), draw.randrange(100, 700)
+    made: list[dict[str, Any]] = []
+    for number in range(1, 701):
+        if number % sparse == 0:
+            due = DAY if draw.random() < 0.1 else None  # on another way yet
+            made.append({**failed, "operator_id": "7777777", "due_at": due})
+        elif number % 5 == 0:
+            made.append({**failed, "meeting_id": "other"})
+        else:
+            state = failed if number <= dense_until and draw.random() < 0.3 else done
+            made.append({**state, "meeting_id": "7777777"})
+    put(its, *made)
+    wanted = [
+        number
+        for number, row in enumerate(made, 1)
+        if row["state"] == "failed" and "7777777" in (row.get("operator_id"), row.get("meeting_id"))
+    ]
+    older: str | None = "/meetings?q=7777777&state=failed"
+    forwards: list[int] = []
+    while older:
+        html = browser.get(older)
+        forwards += ids(html)
+        older = link(html, "Older") or link(html, "Look further back")
+    assert forwards == wanted[::-1]
+    back = [ids(html)]
+    while newer := link(html, "Newer"):
+        html = browser.get(newer)
+        back.append(ids(html))
+    # The newest page is a whole one, and shows some for a second time.
+    newest, rest = back[-1], [one for page in reversed(back[:-1]) for one in page]
+    assert rest == wanted[: len(rest)][::-1]
+    assert newest == wanted[::-1][: len(newest)]
+    assert {*newest, *rest} == set(wanted)
 
 
 def test_new_meetings_do_not_push_others_off_a_page(browser: Browser, its: Services) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import threading
 from datetime import timedelta
 from html import unescape
 from typing import Any
@@ -11,9 +12,9 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from models import CONNECTS, GATES, PROCESSES, Reason, State
-from rtms import clock, tables
-from rtms.dashboard import standing, totals
+from models import ATTEMPTS, CONNECTS, GATES, PROCESSES, Reason, State
+from rtms import clock
+from rtms.dashboard import latest, standing, totals, words
 from rtms.dashboard.totals import Totals
 from rtms.services import Services
 from sandbox import Stream, events
@@ -24,6 +25,12 @@ pytestmark = pytest.mark.environ(ADMIN_PASSWORD=PASSWORD)
 
 _numbers = itertools.count()
 _REASONS = {State.FAILED: Reason.WINDOW_EXPIRED, State.SKIPPED: Reason.STOPPED_FIRST}
+
+
+@pytest.fixture(autouse=True)
+def always_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page shows what there is now, and not what there was a second ago."""
+    monkeypatch.setattr(latest, "SECONDS", 0.0)
 
 
 def row(state: State, *, ago: timedelta, **values: Any) -> dict[str, Any]:
@@ -138,15 +145,15 @@ def test_a_failure_says_why_and_what_to_do(app: Flask, its: Services) -> None:
     words = words_of(app)
     assert "1 meeting failed in the last hour: refused by Recall." in words
     assert "Recall answered 400: no such region." in words
-    assert "Mend what the error names" in words
-    assert "Recall was not reached while Zoom was waiting." in words
+    assert "Mend what Recall names." in words
+    assert "If the meeting is still on, open it and press Retry at once." in words
 
 
 @pytest.mark.parametrize("reason", [Reason.REFUSED, Reason.WINDOW_EXPIRED, Reason.RECALL_FAILED])
 def test_every_way_to_fail_has_its_words(app: Flask, its: Services, reason: Reason) -> None:
-    put(its, row(State.FAILED, ago=5 * MINUTES, reason=reason))
-    meant = " ".join(tables.MEANINGS[reason].replace("`", " ").split())
-    assert " ".join(meant.split()[:6]) in words_of(app)
+    put(its, failed := row(State.FAILED, ago=5 * MINUTES, reason=reason))
+    assert words.todo(failed)
+    assert f"{words.REASONS[reason]} {words.todo(failed)}" in words_of(app)
 
 
 def test_the_ten_newest_failures_of_the_week_are_listed(app: Flask, its: Services) -> None:
@@ -244,3 +251,141 @@ def test_what_zoom_says_is_text_and_keeps_to_its_place(
 def test_a_meeting_of_zooms_shows(app: Flask, zoom: Zoom) -> None:
     zoom.deliver(events.started(Stream(meeting_id="81234567890")))
     assert "All is well: 0 meetings live, 1 meeting being connected." in words_of(app)
+
+
+def test_streams_that_zoom_ends_for_wrong_credentials_are_no_success(
+    app: Flask, zoom: Zoom, its: Services
+) -> None:
+    put(its, row(State.ENDED, ago=timedelta(minutes=70), stop_reason=18))
+    browser = log_in(app)
+    assert "All is well" in browser.get("/").text
+    put(its, row(State.ENDED, ago=timedelta(minutes=5), stop_reason=18))
+    assert "Zoom refuses the join signature (stop reason 18)" in browser.get("/").text
+
+
+def test_a_delivery_that_came_hours_late_does_not_spoil_the_time_to_connect(
+    app: Flask, its: Services
+) -> None:
+    late = row(State.DONE, ago=timedelta(minutes=5))
+    late["event_ts"] -= 90 * 60_000  # milliseconds
+    put(its, late)
+    with its.database.read() as connection:
+        now = standing.read(connection, now=clock.now())
+    assert list(now.connect_seconds) == pytest.approx([1.5])
+
+
+# ---- What failed in the last hour
+
+
+def test_a_long_meeting_whose_recording_has_just_failed_is_told(app: Flask, its: Services) -> None:
+    failed = {"reason": Reason.RECALL_FAILED, "recall_id": "recall-x"}
+    long_ago = row(State.FAILED, ago=5 * HOURS, **failed, meeting_id="111")
+    long_ago["stopped_at"] = clock.now() - 2 * HOURS
+    put(its, long_ago)
+    assert "All is well" in words_of(app)
+    just_now = row(State.FAILED, ago=4 * HOURS, **failed, meeting_id="222")
+    put(its, just_now | {"stopped_at": clock.now() - 5 * MINUTES})
+    newer = [row(State.FAILED, ago=2 * HOURS, meeting_id=f"333{n}") for n in range(10)]
+    put(its, *(each | {"stopped_at": None} for each in newer))
+    words = words_of(app)
+    assert "1 meeting failed in the last hour: no recording at Recall." in words
+    assert "Failed in the last hour 1 0 began" in words
+    assert "the last hour 0 0 0" in words  # of those that began in it
+    failures = words.partition("Recent failures")[2]
+    assert failures.index("222") < failures.index("3339")
+    assert "111" not in failures  # the ten newest, and what has just failed
+
+
+def test_an_old_meeting_that_was_retried_in_vain_is_told(app: Flask, its: Services) -> None:
+    put(its, row(State.FAILED, ago=3 * HOURS, reason=Reason.REFUSED))
+    attempt = {"meeting_direct_connect_id": 1, "outcome": "refused", "at": clock.now() - 2 * HOURS}
+    its.database.write(lambda c: c.execute(ATTEMPTS.insert().values(attempt)))
+    assert "All is well" in words_of(app)
+    attempt["at"] = clock.now() - 5 * MINUTES
+    its.database.write(lambda c: c.execute(ATTEMPTS.insert().values(attempt)))
+    assert "1 meeting failed in the last hour: refused by Recall." in words_of(app)
+
+
+@pytest.mark.parametrize("off", [-2 * HOURS, 2 * HOURS, -10 * DAYS], ids=str)
+def test_a_row_of_a_clock_that_was_wrong_hides_nothing(
+    app: Flask, its: Services, off: timedelta
+) -> None:
+    put(its, *[row(State.FAILED, ago=20 * MINUTES) for _ in range(5)])
+    put(its, row(State.DONE, ago=-off))
+    put(its, row(State.FAILED, ago=2 * MINUTES))
+    found = words_of(app)
+    assert "6 meetings failed in the last hour: not connected in time." in found
+    with its.database.read() as connection:
+        history = totals.read(connection, now=clock.now())
+    assert history.last_hour.failed == history.last_day.failed == history.last_week.failed == 6
+    assert sum(each.failed for _, each in history.hours) == 6
+
+
+def test_a_failover_before_the_connect_is_not_a_capture(
+    app: Flask, its: Services, zoom: Zoom
+) -> None:
+    zoom.deliver(events.started(stream := Stream()))
+    moved = events.started(stream)
+    moved["event_ts"] += 2000
+    moved["payload"]["server_urls"] = "wss://another.zoom.example:443"
+    zoom.deliver(moved)
+    with its.database.read() as connection:
+        replaced = connection.execute(CONNECTS.select().where(CONNECTS.c.id == 1)).one()
+    assert (replaced.state, replaced.recall_id, replaced.superseded_by) == ("ended", None, 2)
+    gone = {"state": "failed", "reason": "refused", "due_at": None}
+    its.database.write(lambda c: c.execute(CONNECTS.update().values(gone).where(CONNECTS.c.id > 1)))
+    found = words_of(app)
+    assert "the last hour 0 1 0 the last day 0 1 0 the last week 0 1 0" in found
+    assert "Failed in the last hour 1 1 began" in found
+
+
+def test_a_process_from_the_future_is_not_believed(app: Flask, its: Services) -> None:
+    put_process(its, "future", dispatches=True, ago=-5 * HOURS)
+    put(its, row(State.PENDING, ago=40 * SECONDS))
+    assert "No process connects streams: 1 meeting waits" in words_of(app)
+
+
+# ---- Many who look at once
+
+
+def test_those_who_look_at_once_share_what_one_has_read(
+    app: Flask, its: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latest, "SECONDS", 60.0)
+    read, reads, may_go_on = standing.read, list[int](), threading.Event()
+
+    def read_slowly(*args: Any, **named: Any) -> standing.Standing:
+        reads.append(1)
+        assert may_go_on.wait(20)
+        return read(*args, **named)
+
+    monkeypatch.setattr(standing, "read", read_slowly)
+    browsers, answers = [log_in(app) for _ in range(8)], list[int]()
+    asking = [
+        threading.Thread(target=lambda each=each: answers.append(each.get("/").status_code))
+        for each in browsers
+    ]
+    for thread in asking:
+        thread.start()
+    may_go_on.set()
+    for thread in asking:
+        thread.join(20)
+    assert answers == [200] * 8
+    assert len(reads) == 1
+    put(its, row(State.FAILED, ago=MINUTES))
+    assert "No meeting yet" in browsers[0].get("/").text
+    assert app.test_client().get("/").status_code == 303  # who has not logged in sees nothing
+    monkeypatch.setattr(latest, "SECONDS", 0.0)
+    assert "1 meeting failed" in browsers[0].get("/").text
+
+
+def test_what_could_not_be_read_is_not_remembered() -> None:
+    remembered = latest.Latest[int]()
+
+    def fail() -> int:
+        raise OSError("away")
+
+    for _ in range(2):
+        with pytest.raises(OSError, match="away"):
+            remembered.get(fail)
+    assert remembered.get(lambda: 1) == 1

@@ -30,6 +30,12 @@ TOKEN = "metrics-token-of-the-tests"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
+@pytest.fixture(autouse=True)
+def always_beat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer tells what has just been counted, and not what was a second ago."""
+    monkeypatch.setattr(heartbeat, "_RECENT_SECONDS", 0.0)
+
+
 def ask(app: Flask, remote: str = "127.0.0.1", **headers: str) -> TestResponse:
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     return app.test_client().get(
@@ -251,37 +257,53 @@ def truth(rows: Rows) -> dict[tuple[str, str], int]:
     return found
 
 
-def test_the_tally_is_exact_whatever_the_server_does_and_soon_whatever_people_do(
-    its: Services, rows: Rows
-) -> None:
-    tally = Tally(block=4)
-    assert counted(its, tally) == {}
+def test_every_tally_is_exact_whatever_comes_and_goes(its: Services, rows: Rows) -> None:
+    """Two of them, as two processes have: one that looks each time, and one that does not."""
+    often, seldom = Tally(block=4), Tally(block=4)
+    assert counted(its, often) == {}
 
     def to(ids: range, **values: Any) -> None:
         change(its, CONNECTS.update().where(CONNECTS.c.id.in_(list(ids))).values(**values))
 
     for _ in range(30):
         its.intake.take(events.started(Stream()))
-    assert counted(its, tally) == truth(rows) == {("pending", ""): 30}
+    assert counted(its, often) == counted(its, seldom) == truth(rows) == {("pending", ""): 30}
     to(range(1, 25), state="done", due_at=None, recall_id="r")
     to(range(20, 24), state="failed", reason="refused")
-    assert counted(its, tally) == truth(rows)
+    assert counted(its, often) == truth(rows)
     to(range(25, 31), state="skipped", reason="stopped_first", due_at=None)
     for _ in range(3):  # and some that come and go between two looks
         its.intake.take(events.started(Stream()))
     to(range(31, 33), state="ended", due_at=None)
-    assert counted(its, tally) == truth(rows)
+    assert counted(its, often) == counted(its, seldom) == truth(rows)
     to(range(9, 10), state="pending", due_at=clock.now())  # a person retries an old one
-    assert counted(its, tally) == truth(rows)
+    assert counted(its, often) == truth(rows)
     to(range(9, 10), state="done", due_at=None)
-    assert counted(its, tally) == truth(rows)
-    change(its, CONNECTS.delete().where(CONNECTS.c.id < 7))  # grown too old
-    assert counted(its, tally) == truth(rows)
-    to(range(14, 15), state="failed", reason="recall_failed")  # nobody could see that
-    change(its, CONNECTS.delete().where(CONNECTS.c.id == 17))
-    wait_for(lambda: counted(its, tally) == truth(rows), seconds=5)
+    assert counted(its, often) == truth(rows)
+    to(range(14, 15), state="failed", reason="recall_failed")
+    assert counted(its, often) == truth(rows)
+    # Grown too old, from the middle too: one of the oldest is still wanted, and stays.
+    change(its, CONNECTS.delete().where(CONNECTS.c.id.between(2, 22)))
+    assert counted(its, often) == counted(its, seldom) == truth(rows)
+    change(its, CONNECTS.delete().where(CONNECTS.c.id.in_([23, 27, 32])))
+    assert counted(its, often) == counted(its, seldom) == truth(rows)
+    to(range(26, 27), reason="not_wanted")  # the same row, and nothing else has changed
+    wait_for(lambda: counted(its, often) == truth(rows), seconds=5)
     change(its, CONNECTS.delete())
-    assert counted(its, tally) == {}
+    assert counted(its, often) == counted(its, seldom) == {}
+
+
+def test_a_meeting_that_failed_late_is_of_the_last_hour(app: Flask, its: Services) -> None:
+    for _ in range(3):
+        its.intake.take(events.started(Stream()))
+    long_ago = clock.now() - timedelta(hours=3)
+    lost = {"state": "failed", "reason": "recall_failed"}
+    old = CONNECTS.update().where(CONNECTS.c.id < 3)
+    change(its, old.values(**lost, received_at=long_ago, connected_at=long_ago))
+    assert scrape(app).sum("rtms_meetings_last_hour", **lost) == 0
+    change(its, CONNECTS.update().where(CONNECTS.c.id == 2).values(stopped_at=clock.now()))
+    assert scrape(app).sum("rtms_meetings_last_hour", **lost) == 1
+    assert scrape(app).sum("rtms_meetings_last_hour") == 2
 
 
 def test_no_statement_looks_at_a_whole_history(app: Flask, its: Services) -> None:
@@ -348,7 +370,7 @@ def test_other_processes_are_told_as_long_as_they_live(
     assert told.values("rtms_dispatcher_up", "process") == {mine: 0, "living": 1}
     with its.database.read() as connection:
         left = set(connection.scalars(sa.select(PROCESSES.c.name)))
-    assert left == {mine, "living", "dead", "in the future"}
+    assert left == {mine, "living", "dead"}
 
 
 def test_what_a_process_tells_of_itself_is_written_before(
@@ -374,13 +396,36 @@ def test_what_could_not_be_written_is_not_told(
     def refuse() -> None:
         raise DatabaseUnavailable("others have been writing for too long")
 
-    monkeypatch.setattr(its.heartbeat, "beat", refuse)
-    told = scrape(app)
+    with monkeypatch.context() as patched:
+        patched.setattr(its.heartbeat, "recent", refuse)
+        told = scrape(app)
     assert told.sum("rtms_database_up") == 1
     assert told.sum("rtms_deliveries_total") == 1
     assert told.sum("rtms_meetings", state="pending") == 2  # by the table
-    monkeypatch.undo()
     assert scrape(app).sum("rtms_deliveries_total") == 2
+
+
+def test_however_many_ask_few_of_them_write(
+    app: Flask, its: Services, zoom: Zoom, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "_RECENT_SECONDS", 60.0)
+    written: list[str] = []
+
+    @sa.event.listens_for(its.database.engine, "before_cursor_execute")
+    def _note(_c: object, _k: object, statement: str, *_: object) -> None:
+        if statement.startswith("INSERT INTO processes"):
+            written.append(statement)
+
+    zoom.deliver(events.started(Stream()))
+    told = [scrape(app).sum("rtms_deliveries_total")]
+    zoom.deliver(events.started(Stream()))
+    told += [scrape(app).sum("rtms_deliveries_total") for _ in range(5)]
+    assert (told, len(written)) == ([1] * 6, 1)  # as it is written: another process says the same
+    its.heartbeat.beat()
+    assert scrape(app).sum("rtms_deliveries_total") == 2
+    monkeypatch.setattr(heartbeat, "_RECENT_SECONDS", 0.0)
+    zoom.deliver(events.started(Stream()))
+    assert scrape(app).sum("rtms_deliveries_total") == 3
 
 
 def test_a_process_that_ends_takes_its_row_back(its: Services, config: Config) -> None:
@@ -482,6 +527,11 @@ FORWARDED = {
     "X_Forwarded_Proto": "https",
     "X_Forwarded_Server": "proxy",
     "X_Real_IP": "127.0.0.1",
+    "X_Original_Forwarded_For": "127.0.0.1",
+    "X_Originating_IP": "127.0.0.1",
+    "X_Cluster_Client_IP": "127.0.0.1",
+    "Fly_Client_IP": "127.0.0.1",
+    "X_Envoy_External_Address": "127.0.0.1",
     "Forwarded": "for=127.0.0.1",
     "Via": "1.1 proxy",
     "CF_Connecting_IP": "127.0.0.1",
@@ -493,6 +543,32 @@ def test_nobody_may_through_a_proxy_on_this_machine(app: Flask, header: str) -> 
     answer = ask(app, **{header: FORWARDED[header]})
     unknown = app.test_client().get("/nothing-here")
     assert (answer.status_code, answer.json) == (unknown.status_code, unknown.json)
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8000", "127.0.0.1:8000", "[::1]:8000"])
+def test_this_machine_may_by_each_of_its_own_names(app: Flask, host: str) -> None:
+    assert ask(app, Host=host, Sec_Fetch_Site="none").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "rebound.example.com"},
+        {"Host": "rebound.example.com:8000"},
+        {"Host": "localhost.example.com"},
+        {"Host": "127.0.0.1.example.com:8000"},
+        {"Host": "localhost:8000", "Sec_Fetch_Site": "cross-site"},
+    ],
+)
+def test_no_page_in_a_browser_on_this_machine_may(app: Flask, headers: dict[str, str]) -> None:
+    assert ask(app, **headers).status_code == 404
+
+
+@pytest.mark.environ(METRICS_TOKEN=TOKEN)
+def test_with_the_token_any_host_will_do(app: Flask) -> None:
+    assert ask(app, Host="rtms.example.com").status_code == 401
+    bearer = f"Bearer {TOKEN}"
+    assert ask(app, Host="rtms.example.com", Authorization=bearer).status_code == 200
 
 
 @pytest.mark.parametrize("remote", ["10.0.0.7", "192.0.2.1", "2001:db8::1", "::ffff:10.0.0.1", ""])

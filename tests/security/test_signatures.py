@@ -223,6 +223,8 @@ def test_a_compare_in_constant_time_decides_and_nothing_else_does(
     assert post(app, (forged, raw), path)[0] == 401
 
 
+# The database looks for the hash of a random token: what its time tells of a hash is worth nothing.
+BY_HASH = {"ADMIN_SESSIONS.c.token_hash == _hash(token)"}
 GUARDED = re.compile(r"signature|digest|hmac|secret|token|encrypted|api_key|password", re.I)
 
 
@@ -237,7 +239,8 @@ def test_no_operator_compares_what_is_secret(path: Path) -> None:
         names = [each.id for each in ast.walk(node) if isinstance(each, ast.Name)]
         names += [each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)]
         if any(by_value):
-            assert not list(filter(GUARDED.search, names)), ast.unparse(node)
+            compared = ast.unparse(node)
+            assert compared in BY_HASH or not list(filter(GUARDED.search, names)), compared
 
 
 def test_no_answer_tells_how_near_a_guess_was(app: Flask) -> None:

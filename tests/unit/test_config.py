@@ -80,6 +80,8 @@ UNDERSTOOD: list[tuple[str, str, str, Any]] = [
     ("WEB_CONCURRENCY", "4", "web_concurrency", 4),
     ("DYNO", "web.1", "paas", "Heroku"),
     ("RENDER", "true", "paas", "Render"),
+    ("RENDER", "true", "trusted_proxies", 1),
+    ("FLY_APP_NAME", "rtms", "trusted_proxies", 2),
     *((name, text, attribute, value) for name, attribute, value in [
         ("RECALL_REGION", "recall_base_url", "https://us-east-1.recall.ai"),
         ("CONNECT_THREADS", "connect_threads", 32),

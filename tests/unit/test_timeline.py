@@ -128,7 +128,7 @@ def test_tries_are_told_with_their_answers_and_the_next_wait() -> None:
     assert moments[2].said == "Recall answered 507: no free worker."
     assert moments[4].detail == "The window had closed 2.3 s before."
     row = a_row(taken_over_from="host:7:abc")
-    assert "Another process had begun it and ended" in timeline(row, now=NOW)[1].detail
+    assert "did not finish it in time" in timeline(row, now=NOW)[1].detail
 
 
 def test_a_refusal_is_the_end() -> None:
@@ -274,7 +274,8 @@ def test_advice_for_what_zoom_ended() -> None:
     assert wrong.tone == "bad"
     assert "Recall's support" in advise(a_row(stop_reason=11, state="ended")).todo
     never = a_row(stop_reason=11, state="failed", reason="window_expired", recall_id=None)
-    assert "press Retry" in advise(never).todo
+    assert "The stream is over" in advise(never).todo
+    assert "press Retry" in advise({**never, "stopped_at": None, "stop_reason": None}).todo
     assert "Something broke" in advise(a_row(stop_reason=19, state="ended")).todo
     assert "its recording is ready" in advise(a_row(), plays=True).what
     assert "failed over" in advise(a_row(state="ended", superseded_by=4)).what
