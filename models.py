@@ -221,7 +221,8 @@ class ConnectAttempt(Base):
         ForeignKey("meeting_direct_connects.id", ondelete="CASCADE")
     )
     at: Mapped[datetime]  # when its outcome was written down
-    outcome: Mapped[str] = mapped_column(String(16))  # refused, rate_limited, not_done, unknown
+    # refused, rate_limited, not_done, unknown; or retried: a person put the row back
+    outcome: Mapped[str] = mapped_column(String(16))
     error: Mapped[str | None]
     next_try_at: Mapped[datetime | None]  # null: it was the last
 
@@ -321,6 +322,8 @@ class Notification(Base):
         CheckConstraint("(lease_owner IS NULL) = (leased_until IS NULL)", name="lease_whole"),
         Index("ix_notifications_due", "due_at", **_where("due_at IS NOT NULL")),
         Index("ix_notifications_connect", "meeting_direct_connect_id"),
+        # Whoever deletes a recording deletes these: without it, by reading all there are.
+        Index("ix_notifications_recording", "recording_id", **_where("recording_id IS NOT NULL")),
     )
 
     id: Mapped[int] = mapped_column(_RowId, primary_key=True)

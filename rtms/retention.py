@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -12,52 +11,48 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from config import Config
-from models import CONNECTS, EVENTS, NOTIFICATIONS, RECORDINGS
+from models import CONNECTS
 from rtms import clock
-from rtms.database import Database
+from rtms.database import Database, DatabaseUnavailable
+from rtms.deletion import Old, delete_events, delete_meetings, old_events, over
 
 RETENTION_LANE = "retention"
 # Zoom delivers again up to 85 minutes later, and the record is what tells a second delivery from a
 # first.
 LEAST_AGE = timedelta(days=1)
-_AT_ONCE = 500  # rows a transaction, so that no delivery waits long for it
+_LEAST_REST, _LONGEST_REST = 0.05, 2.0  # seconds between two steps
+_TRIES = 5  # for a step, where others were writing all the time
+_WAIT = 1.0  # seconds before the next try
 _LOOK_AGAIN = 3600.0  # seconds
+_AFTER_TROUBLE = 60.0  # seconds
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Old:
-    """How much is old, or was deleted."""
-
-    meetings: int = 0
-    events: int = 0
-    open: int = 0  # meetings that are as old, and stay
-
-    def __add__(self, other: Old) -> Old:
-        return Old(
-            meetings=self.meetings + other.meetings,
-            events=self.events + other.events,
-            open=self.open + other.open,
-        )
-
-
-def count_old(database: Database, before: datetime) -> Old:
+def count_old(database: Database, before: datetime, *, archives: bool = False) -> Old:
     """How many meetings came before a moment: those that are over, and those that are not.
+
+    Args:
+        archives: whether recordings are archived (ARCHIVE_URL): then a meeting is not over while
+            one of its recordings is still to be.
 
     Raises:
         DatabaseUnavailable: the database does not answer.
     """
-    over = sa.func.count().filter(_over())
+    over_count = sa.func.count().filter(over(archives))
     with database.read() as connection:
         total, ended = connection.execute(
-            sa.select(sa.func.count(), over).where(CONNECTS.c.received_at < before)
+            sa.select(sa.func.count(), over_count).where(CONNECTS.c.received_at < before)
         ).one()
     return Old(meetings=ended, open=total - ended)
 
 
 def prune_meetings(
-    database: Database, before: datetime, tell: Callable[[Old], None] = lambda _: None
+    database: Database,
+    before: datetime,
+    tell: Callable[[Old], None] = lambda _: None,
+    *,
+    archives: bool = False,
 ) -> Old:
     """Delete meetings that are over and came before a moment, with their recordings' rows, tries,
     notifications and deliveries. No open meeting is touched, and nothing at Recall or in the
@@ -65,11 +60,14 @@ def prune_meetings(
 
     Args:
         tell: is told after each step how much was deleted so far.
+        archives: as in `count_old`.
 
     Raises:
         DatabaseUnavailable: the database does not answer; what was told is deleted.
     """
-    return _in_steps(database, lambda connection: _delete_meetings(connection, before), tell)
+    return _in_steps(
+        database, lambda connection: delete_meetings(connection, before, archives), tell
+    )
 
 
 def prune_events(
@@ -83,8 +81,8 @@ def prune_events(
     Raises:
         DatabaseUnavailable: the database does not answer; what was told is deleted.
     """
-    which = _old_events(before, of_open_meetings=True)
-    return _in_steps(database, lambda connection: _delete_events(connection, which), tell)
+    which = old_events(before, of_open_meetings=True)
+    return _in_steps(database, lambda connection: delete_events(connection, which), tell)
 
 
 class RetentionLane:
@@ -98,6 +96,7 @@ class RetentionLane:
         assert config.retention_days
         self._database = database
         self._age = timedelta(days=config.retention_days)
+        self._archives = config.archive_url is not None
         self._look_at = time.monotonic()
         self._deleted = Old()
 
@@ -108,12 +107,16 @@ class RetentionLane:
         return [clock.now() - self._age] if time.monotonic() >= self._look_at else []
 
     def work(self, job: datetime) -> None:
-        step = self._database.write(lambda connection: _delete_meetings(connection, job))
-        if step == Old():
-            which = _old_events(job, of_open_meetings=False)
-            step = self._database.write(lambda connection: _delete_events(connection, which))
-        self._deleted += step
-        if step != Old():
+        began = time.monotonic()
+        try:
+            step = self._step(job)
+        except DatabaseUnavailable as error:
+            self._look_at = time.monotonic() + _AFTER_TROUBLE
+            log.warning("could not delete what is old; trying again in a minute", error=str(error))
+            return
+        if step is not None:
+            self._deleted += step
+            self._look_at = time.monotonic() + _rest_after(began)
             return
         self._look_at = time.monotonic() + _LOOK_AGAIN
         if self._deleted != Old():
@@ -124,70 +127,56 @@ class RetentionLane:
             )
         self._deleted = Old()
 
+    def _step(self, before: datetime) -> Old | None:
+        step = self._database.write(lambda c: delete_meetings(c, before, self._archives))
+        if step is not None:
+            return step
+        which = old_events(before, of_open_meetings=False)
+        return self._database.write(lambda connection: delete_events(connection, which))
+
     def hand_back(self, jobs: Sequence[datetime]) -> None:
         """Nobody waits for it: the next look finds what is left."""
 
 
 def _in_steps(
-    database: Database, delete: Callable[[Connection], Old], tell: Callable[[Old], None]
+    database: Database,
+    delete: Callable[[Connection], Old | None],
+    tell: Callable[[Old], None],
 ) -> Old:
-    deleted = Old()
-    while (step := database.write(delete)) != Old():
+    deleted, began = Old(), time.monotonic()
+    while (step := _step_in_the_end(database, delete, deleted)) is not None:
         deleted += step
         tell(deleted)
+        time.sleep(_rest_after(began))
+        began = time.monotonic()
     return deleted
 
 
-def _over() -> sa.ColumnElement[bool]:
-    """Nobody wants anything of it any more: neither a lane nor a person who waits for a file."""
-    its_recordings = RECORDINGS.c.meeting_direct_connect_id == CONNECTS.c.id
-    its_notifications = NOTIFICATIONS.c.meeting_direct_connect_id == CONNECTS.c.id
-    return sa.and_(
-        CONNECTS.c.state.not_in(("pending", "connected")),
-        CONNECTS.c.due_at.is_(None),
-        CONNECTS.c.leased_until.is_(None),
-        sa.not_(sa.exists().where(its_recordings, RECORDINGS.c.archive_due_at.is_not(None))),
-        sa.not_(sa.exists().where(its_notifications, NOTIFICATIONS.c.due_at.is_not(None))),
-    )
+def _step_in_the_end(
+    database: Database, delete: Callable[[Connection], Old | None], deleted: Old
+) -> Old | None:
+    """Delete a step's rows, at a later try where others kept the database busy: they go first.
+
+    Args:
+        deleted: what earlier steps deleted.
+
+    Returns:
+        How much; None where nothing was left to delete.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            return database.write(delete)
+        except DatabaseUnavailable:
+            time.sleep(_WAIT)
+    try:
+        return database.write(delete)
+    except DatabaseUnavailable as error:
+        raise DatabaseUnavailable(
+            f"Gave up after {_TRIES} tries: {error}. Until then {deleted.meetings:,} meetings and "
+            f"{deleted.events:,} events were deleted. Run the command again to delete the rest."
+        ) from error
 
 
-def _delete_meetings(connection: Connection, before: datetime) -> Old:
-    older = CONNECTS.alias("older")
-    rows = connection.execute(
-        sa.select(CONNECTS.c.id, CONNECTS.c.rtms_stream_id)
-        .where(
-            CONNECTS.c.received_at < before,
-            _over(),
-            # The row that it took the place of goes first.
-            sa.not_(sa.exists().where(older.c.superseded_by == CONNECTS.c.id)),
-        )
-        .order_by(CONNECTS.c.received_at)
-        .limit(_AT_ONCE)
-        .with_for_update(skip_locked=True, of=CONNECTS)
-    ).all()
-    if not rows:
-        return Old()
-    connection.execute(CONNECTS.delete().where(CONNECTS.c.id.in_([row.id for row in rows])))
-    left = sa.exists().where(CONNECTS.c.rtms_stream_id == EVENTS.c.rtms_stream_id)
-    events = connection.execute(
-        EVENTS.delete().where(
-            EVENTS.c.rtms_stream_id.in_({row.rtms_stream_id for row in rows}),
-            EVENTS.c.received_at < before,
-            sa.not_(left),
-        )
-    )
-    return Old(meetings=len(rows), events=events.rowcount)
-
-
-def _old_events(before: datetime, *, of_open_meetings: bool) -> list[sa.ColumnElement[bool]]:
-    which = [EVENTS.c.received_at < before]
-    if not of_open_meetings:
-        has_a_row = CONNECTS.c.rtms_stream_id == EVENTS.c.rtms_stream_id
-        which.append(sa.not_(sa.exists().where(has_a_row)))
-    return which
-
-
-def _delete_events(connection: Connection, which: Sequence[sa.ColumnElement[bool]]) -> Old:
-    chosen = sa.select(EVENTS.c.id).where(*which).order_by(EVENTS.c.received_at).limit(_AT_ONCE)
-    deleted = connection.execute(EVENTS.delete().where(EVENTS.c.id.in_(chosen)))
-    return Old(events=deleted.rowcount)
+def _rest_after(began: float) -> float:
+    """Seconds for others to write in, after a step that began at this `time.monotonic()`."""
+    return min(max(time.monotonic() - began, _LEAST_REST), _LONGEST_REST)

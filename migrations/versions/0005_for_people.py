@@ -1,6 +1,7 @@
 """What people look at: tries that failed, processes, the dashboard's sessions; search."""
 
 import sqlalchemy as sa
+import structlog
 from alembic import op
 
 revision = "0005"
@@ -9,13 +10,19 @@ branch_labels = None
 depends_on = None
 
 CONNECTS = "meeting_direct_connects"
-SEARCHED = {
-    "ix_meeting_id": (["meeting_id", "id"], "due_at IS NULL"),
-    "ix_meeting_uuid": (["meeting_uuid", "id"], "due_at IS NULL"),
-    "ix_operator_id": (["operator_id", "id"], "due_at IS NULL"),
-    "ix_superseded_by": (["superseded_by"], "superseded_by IS NOT NULL"),
+INDEXES = {
+    "ix_meeting_id": (CONNECTS, ["meeting_id", "id"], "due_at IS NULL"),
+    "ix_meeting_uuid": (CONNECTS, ["meeting_uuid", "id"], "due_at IS NULL"),
+    "ix_operator_id": (CONNECTS, ["operator_id", "id"], "due_at IS NULL"),
+    "ix_superseded_by": (CONNECTS, ["superseded_by"], "superseded_by IS NOT NULL"),
+    "ix_notifications_recording": ("notifications", ["recording_id"], "recording_id IS NOT NULL"),
 }
+VALID = sa.text(
+    "SELECT relname, indisvalid FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
+    "WHERE indrelid IN (to_regclass('meeting_direct_connects'), to_regclass('notifications'))"
+)
 
+log = structlog.get_logger()
 
 ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
@@ -24,47 +31,37 @@ def _moment(name: str, *, nullable: bool = False) -> sa.Column[object]:
     return sa.Column(name, sa.DateTime(timezone=True), nullable=nullable)
 
 
-def _index_for_search() -> None:
+def _create_index(name: str, **options: bool) -> None:
+    table, columns, condition = INDEXES[name]
+    where = sa.text(condition)
+    op.create_index(name, table, columns, sqlite_where=where, postgresql_where=where, **options)
+
+
+def _create_indexes() -> None:
     if op.get_context().dialect.name == "sqlite":
-        _create_indexes()
+        for name in INDEXES:
+            _create_index(name)
         return
     # A table of a million meetings must take deliveries in while it is being indexed.
     with op.get_context().autocommit_block():
-        for name in SEARCHED:  # one that broke off halfway is there, and is no good
-            op.drop_index(name, CONNECTS, if_exists=True, postgresql_concurrently=True)
-        _create_indexes(postgresql_concurrently=True)
-
-
-def _create_indexes(**options: bool) -> None:
-    for name, (columns, condition) in SEARCHED.items():
-        where = sa.text(condition)
-        op.create_index(
-            name, CONNECTS, columns, sqlite_where=where, postgresql_where=where, **options
-        )
+        server = op.get_bind()
+        patience = server.scalar(sa.text("SHOW lock_timeout"))
+        op.execute("SET lock_timeout = 0")  # nobody queues behind what waits here
+        valid = {row.relname: row.indisvalid for row in server.execute(VALID)}
+        has_rows = server.scalar(sa.select(sa.exists().select_from(sa.table(CONNECTS))))
+        for name in INDEXES:
+            if valid.get(name):
+                continue
+            if name in valid:  # its making broke off halfway
+                op.drop_index(name, INDEXES[name][0], postgresql_concurrently=True)
+            if has_rows:
+                log.info("making an index, after transactions that are under way", index=name)
+            _create_index(name, postgresql_concurrently=True)
+        op.execute(f"SET lock_timeout = '{patience}'")
 
 
 def upgrade() -> None:
-    _index_for_search()  # first: what comes before it is committed, whatever becomes of the rest
-    op.add_column(CONNECTS, sa.Column("taken_over_from", sa.Text(), nullable=True))
-    op.create_table(
-        "connect_attempts",
-        sa.Column("id", ROW_ID, primary_key=True),
-        sa.Column(
-            "meeting_direct_connect_id",
-            ROW_ID,
-            sa.ForeignKey(
-                f"{CONNECTS}.id",
-                ondelete="CASCADE",
-                name="fk_connect_attempts_meeting_direct_connect_id",
-            ),
-            nullable=False,
-        ),
-        _moment("at"),
-        sa.Column("outcome", sa.String(16), nullable=False),
-        sa.Column("error", sa.Text(), nullable=True),
-        _moment("next_try_at", nullable=True),
-    )
-    op.create_index("ix_attempts_connect", "connect_attempts", ["meeting_direct_connect_id"])
+    _create_indexes()  # first: what comes before it is committed, whatever becomes of the rest
     op.create_table(
         "processes",
         sa.Column("name", sa.String(128), primary_key=True),
@@ -88,11 +85,32 @@ def upgrade() -> None:
         sa.Column("failures", sa.Integer(), nullable=False),
         _moment("last_failed_at"),
     )
+    # Last, since nobody writes from here to the commit, and the greatest lock first.
+    op.add_column(CONNECTS, sa.Column("taken_over_from", sa.Text(), nullable=True))
+    op.create_table(
+        "connect_attempts",
+        sa.Column("id", ROW_ID, primary_key=True),
+        sa.Column(
+            "meeting_direct_connect_id",
+            ROW_ID,
+            sa.ForeignKey(
+                f"{CONNECTS}.id",
+                ondelete="CASCADE",
+                name="fk_connect_attempts_meeting_direct_connect_id",
+            ),
+            nullable=False,
+        ),
+        _moment("at"),
+        sa.Column("outcome", sa.String(16), nullable=False),
+        sa.Column("error", sa.Text(), nullable=True),
+        _moment("next_try_at", nullable=True),
+    )
+    op.create_index("ix_attempts_connect", "connect_attempts", ["meeting_direct_connect_id"])
 
 
 def downgrade() -> None:
-    for name in SEARCHED:
-        op.drop_index(name, CONNECTS)
+    for name, (table, _columns, _condition) in INDEXES.items():
+        op.drop_index(name, table)
     for table in ("login_failures", "admin_sessions", "processes", "connect_attempts"):
         op.drop_table(table)
     op.drop_column(CONNECTS, "taken_over_from")

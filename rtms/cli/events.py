@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from models import EVENTS
 from rtms import clock, retention, tables
 from rtms.cli.options import Commands, as_json, fail, fetch, page, received
-from rtms.cli.pruning import in_words, older_than, progress
+from rtms.cli.pruning import counted, in_words, older_than, progress
 from rtms.services import services
 
 events = Commands("events", help="The raw record: what arrived, and what was made of it.")
@@ -98,12 +98,14 @@ def events_prune(older_than: timedelta, yes: bool, as_json: bool) -> None:
     old = sa.select(sa.func.count().label("n")).where(EVENTS.c.received_at < before)
     count = fetch(old)[0]["n"]
     if count and not yes:
-        click.confirm(f"Delete {count:,} events older than {in_words(older_than)}?", abort=True)
+        click.confirm(
+            f"Delete {counted(count, 'event')} older than {in_words(older_than)}?", abort=True
+        )
     deleted = retention.prune_events(services().database, before, progress("events", count))
     if as_json:
         tables.print_json({"deleted": deleted.events})
     else:
-        click.echo(f"{deleted.events:,} events deleted.")
+        click.echo(f"{counted(deleted.events, 'event')} deleted.")
 
 
 def _event(id: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from models import CONNECTS, EVENTS, RECORDINGS, State
 from rtms import clock, mend, retention, tables
 from rtms.cli.options import Commands, as_json, fail, fetch, page, received
-from rtms.cli.pruning import in_words, older_than, progress
+from rtms.cli.pruning import counted, in_words, older_than, progress
 from rtms.events import stop_in_words
 from rtms.services import services
 
@@ -108,17 +108,21 @@ def meetings_prune(older_than: timedelta, yes: bool, as_json: bool) -> None:
     """Delete meetings that are over and old, with their recordings' rows, tries and events. Open
     meetings stay, and so does everything at Recall and in the archive.
     """
-    database, before = services().database, clock.now() - older_than
-    old = retention.count_old(database, before)
+    its, before = services(), clock.now() - older_than
+    archives = its.config.archive_url is not None
+    old = retention.count_old(its.database, before, archives=archives)
     if old.meetings and not yes:
-        stay = f" {old.open:,} that are as old are still open, and stay." if old.open else ""
+        stay = f"As old, still open, and kept: {counted(old.open, 'meeting')}. " if old.open else ""
         click.confirm(
-            f"Delete {old.meetings:,} meetings older than {in_words(older_than)}, and what the "
-            f"table has of their recordings and events?{stay}",
+            f"{stay}Delete {counted(old.meetings, 'meeting')} older than {in_words(older_than)}, "
+            "with what the table has of recordings, tries and events?",
             abort=True,
         )
-    deleted = retention.prune_meetings(database, before, progress("meetings", old.meetings))
+    deleted = retention.prune_meetings(
+        its.database, before, progress("meetings", old.meetings), archives=archives
+    )
     if as_json:
         tables.print_json({"deleted": deleted.meetings, "events": deleted.events, "kept": old.open})
     else:
-        click.echo(f"{deleted.meetings:,} meetings and {deleted.events:,} events deleted.")
+        meetings, events = counted(deleted.meetings, "meeting"), counted(deleted.events, "event")
+        click.echo(f"{meetings} and {events} deleted.")

@@ -9,7 +9,8 @@ from datetime import timedelta
 import click
 
 from rtms.cli.options import F, Span, as_json
-from rtms.retention import LEAST_AGE, Old
+from rtms.deletion import Old
+from rtms.retention import LEAST_AGE
 
 _TELL_EVERY = 2.0  # seconds
 
@@ -40,6 +41,11 @@ def in_words(age: timedelta) -> str:
     """A length of time as a person says it: 30 days, 36 hours."""
     hours = age // timedelta(hours=1)
     return f"{hours // 24} days" if hours % 24 == 0 else f"{hours} hours"
+
+
+def counted(number: int, word: str) -> str:
+    """A count and its word: 1 meeting, 2 meetings."""
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 
 
 def progress(what: str, count: int) -> Callable[[Old], None]:

@@ -12,7 +12,7 @@ from flask.testing import FlaskCliRunner
 
 from models import ATTEMPTS, CONNECTS, EVENTS, NOTIFICATIONS, RECORDINGS
 from rtms import clock, retention
-from rtms.retention import Old
+from rtms.deletion import Old
 from rtms.services import Services
 from sandbox import Stream, events
 from tests.integration.conftest import Rows
@@ -77,8 +77,8 @@ def test_prune_says_what_goes_asks_and_takes_all_that_belongs_to_it(
     an_old_meeting(its, state="connected", due_at=clock.now())
     young = its.intake.take(events.started(Stream())).row_id
     asked = run(runner, "meetings", "prune", exit_code=1, input="n\n")
-    assert "Delete 1 meetings older than 90 days" in asked
-    assert "1 that are as old are still open, and stay" in asked
+    assert "Delete 1 meeting older than 90 days" in asked
+    assert "As old, still open, and kept: 1 meeting." in asked
     assert ids(rows) == [1, 2, young]
     told = json.loads(run(runner, "meetings", "prune", "--yes", "--json"))
     assert told == {"deleted": 1, "events": 1, "kept": 1}
@@ -133,6 +133,27 @@ def test_a_meeting_of_which_somebody_is_still_to_be_told_stays(its: Services, ro
     assert (ids(rows), count(its, NOTIFICATIONS)) == ([], 0)
 
 
+@pytest.mark.environ(ARCHIVE_URL="file:///tmp/never-written")
+def test_what_the_archive_has_not_taken_up_yet_stays(
+    its: Services, runner: FlaskCliRunner, rows: Rows
+) -> None:
+    id = an_old_meeting(its)
+    told = json.loads(run(runner, "meetings", "prune", "--yes", "--json"))
+    assert told == {"deleted": 0, "events": 0, "kept": 1}
+    for values in (
+        {"archived_at": clock.now()},
+        {"archive_attempts": 1},  # it was given up
+        {"expires_at": clock.now()},
+        {"status": "failed"},
+    ):
+        stays = {"archived_at": None, "archive_attempts": 0, "expires_at": None, "status": "done"}
+        change(its, RECORDINGS, id, **stays | values)
+        old = retention.count_old(its.database, clock.now(), archives=True)
+        assert (values, old.meetings) == (values, 1)
+    assert retention.prune_meetings(its.database, clock.now(), archives=True).meetings == 1
+    assert ids(rows) == []
+
+
 def test_a_chain_of_failovers_goes_from_its_beginning(its: Services, rows: Rows) -> None:
     first, second, third = (an_old_meeting(its) for _ in range(3))
     change(its, CONNECTS, first, superseded_by=second, state="ended", due_at=clock.now())
@@ -154,6 +175,19 @@ def test_the_events_of_a_stream_that_has_a_younger_run_stay(its: Services, rows:
     change(its, CONNECTS, old, received_at=clock.now() - AGE, due_at=None)
     deleted = retention.prune_meetings(its.database, clock.now() - timedelta(days=1))
     assert (deleted, ids(rows)) == (Old(meetings=1), [again])
+
+
+def test_what_was_said_of_a_stream_goes_with_its_last_row_however_late_it_came(
+    its: Services, runner: FlaskCliRunner
+) -> None:
+    start = events.started(stream := Stream())
+    old = its.intake.take(start).row_id
+    its.intake.take(events.stopped(stream))
+    assert old is not None
+    change(its, CONNECTS, old, received_at=clock.now() - AGE)
+    told = json.loads(run(runner, "meetings", "prune", "--yes", "--json"))
+    assert told == {"deleted": 1, "events": 2, "kept": 0}
+    assert count(its, EVENTS) == 0
 
 
 @pytest.mark.environ(RETENTION_DAYS="30")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic import command
@@ -136,6 +142,91 @@ def test_an_upgraded_database_takes_deliveries_and_gives_up_what_is_long_over(
         "pending",
     ]
     its.database.dispose()
+
+
+_WRITE = """INSERT INTO meeting_direct_connects (rtms_stream_id, meeting_uuid, product, server_urls,
+event_ts, state, attempts, due_at, connect_by, idempotency_key, received_at)
+VALUES (%s, 'm', 'meeting', 'wss://a', 1, 'pending', 0, now(), now(), 'k', now())"""
+
+
+def test_deliveries_are_taken_in_while_an_upgrade_waits_for_a_long_reader(
+    first: Database, environ: dict[str, str]
+) -> None:
+    if first.is_sqlite:
+        pytest.skip("SQLite upgrades in one transaction of its own, before the server starts")
+    _upgrade_to(first, "0004")
+    first.dispose()
+    url = environ["DATABASE_URL"]
+    with psycopg.connect(url) as reader, psycopg.connect(url, autocommit=True) as writer:
+        reader.execute("SELECT count(*) FROM meeting_direct_connects")
+        writer.execute("SET lock_timeout = '2s'")
+        upgrade = _start_upgrade(environ)
+        deadline, longest = time.monotonic() + 5, 0.0  # seconds
+        for number in itertools.count():
+            began = time.monotonic()
+            writer.execute(_WRITE, (f"stream-{number}",))
+            longest = max(longest, time.monotonic() - began)
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)  # as they come
+        assert upgrade.poll() is None
+        assert first.revision() == "0004"
+        made = _indexes(first)
+        reader.rollback()
+        said, _ = upgrade.communicate(timeout=60)
+    assert upgrade.returncode == 0, said
+    assert first.revision() == SCHEMA_REVISION
+    assert longest < 1.5
+    assert "the migration waits for a transaction" in said
+    # What was made before was not made again.
+    assert made and made.items() <= _indexes(first).items()
+    assert said.count("making an index") == 5
+
+
+def test_an_index_whose_making_broke_off_is_made_anew(
+    first: Database, environ: dict[str, str]
+) -> None:
+    if first.is_sqlite:
+        pytest.skip("SQLite makes all or none")
+    _upgrade_to(first, "0004")
+    with (
+        psycopg.connect(environ["DATABASE_URL"], autocommit=True) as server,
+        pytest.raises(psycopg.errors.UniqueViolation),
+    ):
+        server.execute(
+            "CREATE UNIQUE INDEX CONCURRENTLY ix_meeting_id ON meeting_direct_connects(product)"
+        )
+    first.dispose()
+    migrate.upgrade(first)
+    with first.engine.connect() as connection:
+        found = sa.inspect(connection).get_indexes(CONNECTS.name)
+        (index,) = (index for index in found if index["name"] == "ix_meeting_id")
+        assert index["column_names"] == ["meeting_id", "id"]
+        assert connection.scalar(sa.text("SELECT bool_and(indisvalid) FROM pg_index"))
+
+
+def _start_upgrade(environ: dict[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "flask", "--app", "app", "db", "upgrade"],
+        cwd=ROOT,
+        env={**os.environ, **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def _indexes(database: Database) -> dict[str, int]:
+    """Each index that 0005 makes first, and the number that PostgreSQL knows it by."""
+    with database.engine.connect() as connection:
+        found = connection.execute(
+            sa.text(
+                "SELECT relname, CAST(pg_class.oid AS bigint) AS oid FROM pg_index "
+                "JOIN pg_class ON pg_class.oid = indexrelid WHERE relname IN "
+                "('ix_meeting_id', 'ix_operator_id', 'ix_notifications_recording')"
+            )
+        )
+        return {row.relname: row.oid for row in found}
 
 
 def _stream_of(rows: Rows, state: str) -> Stream:
