@@ -124,9 +124,9 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         return _Socket(sock) if type(sock) is socket.socket else sock
 
     def watch(self, conn: Any) -> None:
-        """Cut a connection off if its request takes too long from now on."""
+        """Cut a connection off if its request takes too long, from the first call on."""
         with self._begun_lock:
-            self._begun[conn] = time.monotonic()
+            self._begun.setdefault(conn, time.monotonic())
 
     def unwatch(self, conn: Any) -> None:
         """Its request has come to an end."""
@@ -137,6 +137,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         body = conn.parser.mesg.body
         if keepalive and getattr(body.reader, "length", None) == 0:
             return True  # the application read all of it
+        if isinstance(conn.sock, _Socket):
+            conn.sock.let_go()  # who waits for the answer need not send what nobody will read
         return bool(super()._keepalive_after(conn, keepalive))
 
     def _cut_off_for_ever(self) -> None:

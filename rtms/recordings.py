@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from config import Config
 from models import CONNECTS
 from rtms import downloads
 from rtms.database import AnyRow, Database
-from rtms.downloads import Fetched, Progress, silent
+from rtms.downloads import BrokenOff, Fetched, Progress, silent
 from rtms.filenames import inside
 from rtms.manifest import Named
 from rtms.media import RecordingState, read_connection
@@ -23,6 +24,7 @@ from rtms.speech import Part
 from rtms.transcripts import NotATranscript, read_parts
 
 TRANSCRIPT = "transcript"
+_ATTEMPTS = 5  # at a download
 _MAX_TRANSCRIPT = 64 * 1024 * 1024  # bytes; a day of talk is a few
 
 
@@ -95,12 +97,20 @@ class Recordings:
         raise NothingThere(f"Recall has no link to {file.name} any more.")
 
     def download(
-        self, id: int, file: File, folder: Path, progress: Progress = silent
+        self,
+        id: int,
+        file: File,
+        folder: Path,
+        progress: Progress = silent,
+        *,
+        attempts: int = _ATTEMPTS,
     ) -> Fetched | None:
         """Download a file into a folder, or finish what an earlier call began.
 
         Args:
-            progress: is told how many bytes are there, and of how many if that is known.
+            progress: is told how many bytes are there, and of how many if that is known. What it
+                raises ends the download.
+            attempts: tries in a row that bring nothing, before giving up.
 
         Returns:
             What was downloaded; None where the file is there already.
@@ -119,21 +129,32 @@ class Recordings:
             allowed_host=self._recall.base_url,
             timeout=self._timeout,
             progress=progress,
+            attempts=attempts,
         )
 
-    def transcript(self, id: int, file: File) -> list[Part]:
+    def transcript(self, id: int, file: File, give_up_at: float | None = None) -> list[Part]:
         """A transcript's parts.
+
+        Args:
+            give_up_at: the moment of `time.monotonic()` after which nobody waits any more. With
+                one, it is tried once only.
 
         Raises:
             NothingThere: it cannot be had, or is none.
             DownloadError: it did not come whole.
             RecallError: Recall did not answer.
         """
-        with tempfile.TemporaryDirectory(prefix="transcript-") as folder:
-            fetched = self.download(id, file, Path(folder))
-            assert fetched, "an empty folder holds no file"
-            if fetched.bytes > _MAX_TRANSCRIPT:
+
+        def stop_in_time(done: int, total: int | None) -> None:
+            if max(done, total or 0) > _MAX_TRANSCRIPT:
                 raise NothingThere(f"The transcript of meeting {id} is too large to be one.")
+            if give_up_at is not None and time.monotonic() > give_up_at:
+                raise BrokenOff(f"The transcript of meeting {id} comes too slowly.")
+
+        attempts = _ATTEMPTS if give_up_at is None else 1
+        with tempfile.TemporaryDirectory(prefix="transcript-") as folder:
+            fetched = self.download(id, file, Path(folder), stop_in_time, attempts=attempts)
+            assert fetched, "an empty folder holds no file"
             try:
                 return read_parts(json.loads(fetched.path.read_bytes()))
             except (NotATranscript, ValueError, RecursionError) as error:

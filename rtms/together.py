@@ -6,49 +6,50 @@ thread runs the application for all that have come, and only then sends their an
 answer commits for all (`rtms.group_commit`).
 
 Only requests that are here to their last byte are taken so, and only deliveries of Zoom's: nobody
-who sends slowly, and nothing that takes long, may hold up the others.
+who sends slowly, and nothing that takes long, may hold up the others. The threads for it do nothing
+else, and a request that is still coming waits without a thread.
 """
 
 from __future__ import annotations
 
 import errno
-import re
 import select
 import socket
 import threading
 import time
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
+from selectors import EVENT_READ
 from typing import Any
 
 from gunicorn.http import wsgi
+from gunicorn.workers.gthread import _DEFER
 
+from rtms.arriving import is_delivery, is_read_ahead, is_whole_delivery, peek, size_of
 from rtms.late import ARRIVED_AT
 from rtms.patience import PatientWorker
 
-_TOGETHER = b"POST /zoom-webhook "
 _MOST = 32  # requests that a thread takes together
 _THREADS = 2  # one runs the application while the other's deliveries are being committed
-_PEEK = 16_384  # bytes; what is longer goes its own way
 # errno; gunicorn's own errors of the connection have none
 _CLIENT_HAS_GONE = {
     None, errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EBADF, errno.EAGAIN,
 }  # fmt: skip
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
-_OWN_WAY = re.compile(rb"\r\n(transfer-encoding|expect|upgrade):", re.IGNORECASE)
 
 
 class _Done:
     """A request's end, as gunicorn wants to be told of it."""
 
-    def __init__(self, keep: bool) -> None:
+    def __init__(self, keep: object) -> None:
         self._keep = keep
 
     def cancelled(self) -> bool:
         return False
 
-    def result(self) -> bool:
+    def result(self) -> object:
         return self._keep
 
 
@@ -73,18 +74,61 @@ class TogetherWorker(PatientWorker):
         self._arrived: deque[Any] = deque()  # connections whose request is here
         self._threads = 0  # that take requests together
         self._threads_lock = threading.Lock()
+        # Not gunicorn's: clients can fill those threads.
+        self._takers = ThreadPoolExecutor(_THREADS, thread_name_prefix="together")
         super().init_process()
 
     def enqueue_req(self, conn: Any) -> None:
-        if self.cfg.is_ssl or not _is_whole(conn):
+        if self.cfg.is_ssl or is_read_ahead(conn):
             super().enqueue_req(conn)
             return
+        try:
+            seen = peek(conn)
+        except BlockingIOError:  # whoever connects and says nothing waits without a thread
+            self.finish_request(conn, _Done(_DEFER))
+            return
+        except OSError:
+            seen = b""
+        if not seen:  # nobody is there any more
+            self.unwatch(conn)
+            self.finish_request(conn, _Done(False))
+            return
+        size = size_of(seen)
+        if size is not None and len(seen) < size:
+            self._await(conn, size)
+        elif size is not None and is_delivery(seen):
+            self._take(conn)
+        else:
+            super().enqueue_req(conn)
+
+    def _await(self, conn: Any, size: int) -> None:
+        """Wait for a request's rest without a thread, until so many bytes of it are here."""
+        self.watch(conn)
+        conn.sock.setblocking(False)
+        try:
+            # What is here already must not wake anybody again.
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
+            self.poller.register(conn.sock, EVENT_READ, partial(self._on_more, conn, size))
+        except (OSError, ValueError):  # a thread finds out what is wrong with it
+            super().enqueue_req(conn)
+
+    def _on_more(self, conn: Any, size: int, client: socket.socket) -> None:
+        self.poller.unregister(client)
+        conn.data_ready = True
+        with suppress(OSError):
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+            if len(peek(conn)) < size:  # nothing more comes: its end did, or it was cut off
+                super().enqueue_req(conn)
+                return
+        self.enqueue_req(conn)
+
+    def _take(self, conn: Any) -> None:
         conn.arrived_at = time.monotonic()
         self._arrived.append(conn)
         with self._threads_lock:
             if self._threads < _THREADS:
                 self._threads += 1
-                self.tpool.submit(self._take_together)
+                self._takers.submit(self._take_together)
 
     def _take_together(self) -> None:
         while True:
@@ -183,7 +227,7 @@ class TogetherWorker(PatientWorker):
             poll.register(conn.sock, select.POLLIN)
         ready = {fd for fd, _ in poll.poll(0)} if conns and self.alive else set()
         now = time.monotonic()
-        more = [conn for conn in conns if conn.sock.fileno() in ready and _is_whole(conn)]
+        more = [conn for conn in conns if conn.sock.fileno() in ready and is_whole_delivery(conn)]
         for conn in conns:
             if conn in more:
                 conn.arrived_at = now
@@ -193,18 +237,3 @@ class TogetherWorker(PatientWorker):
 
     def _give_back(self, conn: Any, *, keep: bool) -> None:
         self.method_queue.defer(self.finish_request, conn, _Done(keep))
-
-
-def _is_whole(conn: Any) -> bool:
-    """Whether a delivery of Zoom's is here to its last byte, and nothing before it."""
-    if conn.is_http2 or (conn.parser and conn.parser.unreader.buf.getvalue()):
-        return False
-    try:
-        seen = conn.sock.recv(_PEEK, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except OSError:  # nothing is here yet, or nobody any more
-        return False
-    head, end, body = seen.partition(b"\r\n\r\n")
-    if not end or not head.startswith(_TOGETHER) or _OWN_WAY.search(head):
-        return False
-    lengths = _LENGTH.findall(head + b"\r\n")
-    return len(lengths) == 1 and len(body) >= int(lengths[0])
