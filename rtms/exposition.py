@@ -62,8 +62,8 @@ def _of_meetings(standing: Standing) -> Iterator[Metric]:
     )
     yield _by_standing(
         "rtms_meetings_last_hour",
-        "Meetings whose start came within the last hour, or that began before and failed within it, "
-        "by where they stand now.",
+        "Meetings whose start came within the last hour, or that began before and failed within "
+        "it, by where they stand now.",
         standing.recent,
     )
     yield _by_standing(
