@@ -10,6 +10,7 @@
 # Each builds what it needs in .venv, from the pinned requirements.
 
 PYTHON ?= python3
+TEST_PROCESSES ?= 2
 BIN := .venv/bin
 
 .PHONY: demo run test check bench chaos fuzz screenshots format requirements clean
@@ -22,7 +23,7 @@ run: .venv/runtime
 	@$(BIN)/gunicorn app:app
 
 test: .venv/dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 check: .venv/dev
 	@$(BIN)/ruff check .
