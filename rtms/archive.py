@@ -305,17 +305,21 @@ class _Source:
         raise NotArchived(f"Recall has no link to its {self._kind} any more.")
 
 
+def is_to_be_kept(now: datetime) -> sa.ColumnElement[bool]:
+    """Which recordings are done, still at Recall, and neither stored nor ever tried."""
+    return sa.and_(
+        RECORDINGS.c.status == "done",
+        RECORDINGS.c.archived_at.is_(None),
+        RECORDINGS.c.archive_attempts == 0,
+        sa.or_(RECORDINGS.c.expires_at.is_(None), RECORDINGS.c.expires_at > now),
+    )
+
+
 def _take_up(connection: Connection, now: datetime) -> None:
     """Make due what was done before there was an archive, or in a process that knew of none."""
     connection.execute(
         RECORDINGS.update()
-        .where(
-            RECORDINGS.c.status == "done",
-            RECORDINGS.c.archive_due_at.is_(None),
-            RECORDINGS.c.archived_at.is_(None),
-            RECORDINGS.c.archive_attempts == 0,
-            sa.or_(RECORDINGS.c.expires_at.is_(None), RECORDINGS.c.expires_at > now),
-        )
+        .where(RECORDINGS.c.archive_due_at.is_(None), is_to_be_kept(now))
         .values(archive_due_at=now)
     )
 

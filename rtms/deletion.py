@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from models import CONNECTS, EVENTS, NOTIFICATIONS, RECORDINGS
 from rtms import clock
+from rtms.archive import is_to_be_kept
 
 # Rows a transaction. On SQLite every delivery waits for it, on PostgreSQL hardly one.
 _AT_ONCE = {"sqlite": 100, "postgresql": 500}
@@ -41,7 +42,7 @@ def over(archives: bool) -> sa.ColumnElement[bool]:
     """
     its_recordings = RECORDINGS.c.meeting_direct_connect_id == CONNECTS.c.id
     its_notifications = NOTIFICATIONS.c.meeting_direct_connect_id == CONNECTS.c.id
-    waits_for = _will_be_archived() if archives else sa.false()
+    waits_for = is_to_be_kept(clock.now()) if archives else sa.false()
     wanted = sa.or_(RECORDINGS.c.archive_due_at.is_not(None), waits_for)
     return sa.and_(
         CONNECTS.c.state.not_in(("pending", "connected")),
@@ -49,17 +50,6 @@ def over(archives: bool) -> sa.ColumnElement[bool]:
         CONNECTS.c.leased_until.is_(None),
         sa.not_(sa.exists().where(its_recordings, wanted)),
         sa.not_(sa.exists().where(its_notifications, NOTIFICATIONS.c.due_at.is_not(None))),
-    )
-
-
-def _will_be_archived() -> sa.ColumnElement[bool]:
-    """What the archive's lane takes up at its next look (rtms/archive.py)."""
-    expires_at = RECORDINGS.c.expires_at
-    return sa.and_(
-        RECORDINGS.c.status == "done",
-        RECORDINGS.c.archived_at.is_(None),
-        RECORDINGS.c.archive_attempts == 0,
-        sa.or_(expires_at.is_(None), expires_at > clock.now()),
     )
 
 
