@@ -66,7 +66,7 @@ def verify(
     given = signature.encode("utf-8", "surrogatepass")
     for message in _signed_forms(raw, body):
         for token in tokens:
-            expected = f"v0={_hex_hmac(token, prefix + message)}".encode()
+            expected = f"v0={hex_hmac(token, prefix + message)}".encode()
             if hmac.compare_digest(expected, given):
                 return token
     raise BadSignature(
@@ -99,7 +99,7 @@ def answer_challenge(body: dict[str, Any], token: str) -> dict[str, str]:
             "This plainToken is not answered: a token of Zoom's is at most "
             f"{_MAX_PLAIN_TOKEN} printable ASCII characters and holds no colon."
         )
-    return {"plainToken": plain, "encryptedToken": _hex_hmac(token, plain.encode())}
+    return {"plainToken": plain, "encryptedToken": hex_hmac(token, plain.encode())}
 
 
 def join_signature(
@@ -107,7 +107,7 @@ def join_signature(
 ) -> str:
     """The signature that lets Recall join a stream in the app's name (Recall: Meeting Direct
     Connect). A webinar's UUID stands where the meeting's does."""
-    return _hex_hmac(client_secret, f"{client_id},{meeting_uuid},{rtms_stream_id}".encode())
+    return hex_hmac(client_secret, f"{client_id},{meeting_uuid},{rtms_stream_id}".encode())
 
 
 def _signed_forms(raw: bytes, body: dict[str, Any]) -> Iterator[bytes]:
@@ -123,5 +123,6 @@ def _signed_forms(raw: bytes, body: dict[str, Any]) -> Iterator[bytes]:
         yield canonical
 
 
-def _hex_hmac(key: str, message: bytes) -> str:
+def hex_hmac(key: str, message: bytes) -> str:
+    """HMAC-SHA256 in hexadecimal: what Zoom signs deliveries and answers challenges with."""
     return hmac.new(key.encode(), message, hashlib.sha256).hexdigest()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import time
 from collections.abc import Mapping
@@ -12,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from rtms.http import USER_AGENT, Session
+from rtms.zoom import hex_hmac
 
 _PATIENCE = (3.0, 5.0)  # seconds to connect, and for each read: past Zoom's three, to say so
 _MAX_BYTES = 65536
@@ -113,8 +112,3 @@ def signed(token: str, timestamp: str, raw: bytes) -> dict[str, str]:
         "x-zm-request-timestamp": timestamp,
         "x-zm-signature": f"v0={hex_hmac(token, f'v0:{timestamp}:'.encode() + raw)}",
     }
-
-
-def hex_hmac(key: str, message: bytes) -> str:
-    """HMAC-SHA256 in hex, which both Zoom's challenge and its signatures are."""
-    return hmac.new(key.encode(), message, hashlib.sha256).hexdigest()

@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rtms.doctor.asking import Answer, Endpoint, encode, hex_hmac
+from rtms.doctor.asking import Answer, Endpoint, encode
 from rtms.doctor.finding import Finding, failure, ok, warning
-from rtms.zoom import CHALLENGE_EVENT
+from rtms.zoom import CHALLENGE_EVENT, hex_hmac
 
 _ABOUT = "oracle"
 # Worth nothing to whoever reads it on the way: an event that means nothing.

@@ -25,8 +25,8 @@ from models import CONNECTS, GATES, PROCESSES
 from rtms import clock
 from rtms.database import Database
 from rtms.doctor import disks, endpoint
-from rtms.doctor.asking import hex_hmac
 from rtms.services import Services
+from rtms.zoom import hex_hmac
 from sandbox import Fault, RecallSandbox, Stream, events
 from tests.conftest import ENVIRON
 from tests.integration.conftest import Rows

@@ -10,10 +10,11 @@ import pytest
 from models import SCHEMA_REVISION
 from rtms import database
 from rtms.doctor import capacity, disks, storage, tunnels, work, workspace
-from rtms.doctor.asking import Answer, hex_hmac
+from rtms.doctor.asking import Answer
 from rtms.doctor.endpoint import judge_challenge, judge_ready
 from rtms.doctor.finding import Grade
 from rtms.doctor.oracle import signs
+from rtms.zoom import hex_hmac
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 MOUNTS = r"""
