@@ -1,13 +1,13 @@
 """A gunicorn worker that takes deliveries which are there at the same moment together.
 
-A thread that waits for a commit hands the interpreter to another, and takes it back afterwards;
-with a thread for each delivery that costs several times what the delivery itself does. Here one
-thread runs the application for all that have come, and only then sends their answers: the first
-answer commits for all (`rtms.group_commit`).
+A thread that waits for a commit hands the interpreter to another, and has to wait for it afterwards
+with every other process waiting behind its lock; with a thread for each delivery that costs several
+times what the delivery itself does. Here a single thread runs the application for all that have
+come, and only then sends their answers: the first answer commits for all (`rtms.group_commit`).
 
 Only requests that are here to their last byte are taken so, and only deliveries of Zoom's: nobody
-who sends slowly, and nothing that takes long, may hold up the others. The threads for it do nothing
-else, and a request that is still coming waits without a thread.
+who sends slowly, and nothing that takes long, may hold up the others. The thread for it does
+nothing else, and a request that is still coming waits without a thread.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ import select
 import socket
 import threading
 import time
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
+from queue import Empty, SimpleQueue
 from selectors import EVENT_READ
 from typing import Any
 
@@ -32,8 +31,7 @@ from rtms.arriving import is_delivery, is_read_ahead, is_whole_delivery, peek, s
 from rtms.late import ARRIVED_AT
 from rtms.patience import PatientWorker
 
-_MOST = 32  # requests that a thread takes together
-_THREADS = 2  # one runs the application while the other's deliveries are being committed
+_MOST = 32  # requests that are taken together
 # errno; gunicorn's own errors of the connection have none
 _CLIENT_HAS_GONE = {
     None, errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EBADF, errno.EAGAIN,
@@ -71,11 +69,9 @@ class TogetherWorker(PatientWorker):
     """gunicorn's threaded worker, which takes deliveries together."""
 
     def init_process(self) -> None:
-        self._arrived: deque[Any] = deque()  # connections whose request is here
-        self._threads = 0  # that take requests together
-        self._threads_lock = threading.Lock()
-        # Not gunicorn's: clients can fill those threads.
-        self._takers = ThreadPoolExecutor(_THREADS, thread_name_prefix="together")
+        self._arrived: SimpleQueue[Any] = SimpleQueue()  # connections whose request is here
+        # Not one of gunicorn's: clients can fill those.
+        threading.Thread(target=self._take_for_ever, name="together", daemon=True).start()
         super().init_process()
 
     def enqueue_req(self, conn: Any) -> None:
@@ -124,34 +120,26 @@ class TogetherWorker(PatientWorker):
 
     def _take(self, conn: Any) -> None:
         conn.arrived_at = time.monotonic()
-        self._arrived.append(conn)
-        with self._threads_lock:
-            if self._threads < _THREADS:
-                self._threads += 1
-                self._takers.submit(self._take_together)
+        self._arrived.put(conn)
 
-    def _take_together(self) -> None:
+    def _take_for_ever(self) -> None:
         while True:
             mine = self._next()
-            if not mine:
-                with self._threads_lock:
-                    if self._arrived:
-                        continue
-                    self._threads -= 1
-                    return
             try:
                 begun = [self._begin(conn) for conn in mine]
                 kept = [each.conn for each in begun if each and self._finish(each)]
                 # Behind those that came meanwhile: nobody may wait for ever.
-                self._arrived.extend(self._with_more(kept))
+                for conn in self._with_more(kept):
+                    self._arrived.put(conn)
             except Exception:  # a round that breaks off must not end the thread
                 self.log.exception("deliveries taken together broke off")
 
     def _next(self) -> list[Any]:
-        mine: list[Any] = []
-        with suppress(IndexError):  # the other thread may take the last
+        """Wait for a request, and take those that are here by then."""
+        mine = [self._arrived.get()]
+        with suppress(Empty):
             while len(mine) < _MOST:
-                mine.append(self._arrived.popleft())
+                mine.append(self._arrived.get_nowait())
         return mine
 
     def _begin(self, conn: Any) -> _Begun | None:
