@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from contextlib import suppress
 from datetime import datetime
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection
-from structlog.typing import EventDict
+from structlog.typing import EventDict, Processor
 
 from config import Config
 from models import CONNECTS
@@ -58,6 +59,24 @@ def _plain(_logger: object, _method: str, line: EventDict) -> EventDict:
     }
 
 
+_QUOTED = re.compile(r"[\s=\"']")
+
+
+def _as_text(_logger: object, _method: str, line: EventDict) -> str:
+    """What `ConsoleRenderer` writes without colours, at a fifth of its cost: every delivery has a
+    line, and waits for it."""
+    head = f"{line.pop('timestamp')} [{line.pop('level'):<9}] {line.pop('event'):<30}"
+    trace = line.pop("exception", None)
+    text = " ".join([head, *(f"{name}={_shown(line[name])}" for name in sorted(line))]).rstrip(" ")
+    return text if trace is None else f"{text}\n{trace}"
+
+
+def _shown(value: object) -> str:
+    if not isinstance(value, str) or _QUOTED.search(value) or not value.isprintable():
+        return repr(value)
+    return value
+
+
 class _Logger(structlog.WriteLogger):
     """Writes lines. One that cannot be written, because the disk is full or nobody reads the pipe
     any more, is lost: no delivery and no thread may be lost with it."""
@@ -73,7 +92,6 @@ class _Logger(structlog.WriteLogger):
 def configure(config: Config) -> None:
     """Set logging up for this process. Lines go to stderr, so that what a command prints can be
     read by scripts."""
-    people = config.log_format == "console"
     logger = _Logger(sys.stderr)
     structlog.configure(
         processors=[
@@ -81,9 +99,7 @@ def configure(config: Config) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _plain,
-            structlog.dev.ConsoleRenderer(colors=people and sys.stderr.isatty())
-            if people
-            else structlog.processors.JSONRenderer(default=str),
+            _renderer(config.log_format),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[config.log_level]
@@ -91,3 +107,9 @@ def configure(config: Config) -> None:
         logger_factory=lambda *_: logger,
         cache_logger_on_first_use=False,
     )
+
+
+def _renderer(log_format: str) -> Processor:
+    if log_format == "json":
+        return structlog.processors.JSONRenderer(default=str)
+    return structlog.dev.ConsoleRenderer(colors=True) if sys.stderr.isatty() else _as_text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
@@ -16,7 +15,7 @@ from rtms.counters import Counts
 from rtms.database import DatabaseUnavailable
 from rtms.effects import Taken
 from rtms.events import Meaning, Stopped
-from rtms.late import ARRIVED_AT, LateResponse
+from rtms.late import ARRIVED_AT, Answer, LateResponse
 from rtms.logs import about
 from rtms.refresh import REFRESH_LANE
 from rtms.services import Services, services
@@ -98,12 +97,12 @@ def _take_in(to: Services, body: dict[str, Any], tracking_id: str) -> Response:
     arrived_at = request.environ.get(ARRIVED_AT) or time.monotonic()
     ticket = to.intake.begin(body, tracking_id or None, since=arrived_at)
 
-    def answer() -> Response:
+    def answer() -> Answer:
         try:
             taken = ticket.result()
         except DatabaseUnavailable as error:
             to.counts.refusal("zoom", 503)
-            return _unavailable(error)
+            return _not_recorded(error)
         where = log.bind(row=taken.row_id, stream=taken.stream, tracking_id=tracking_id or None)
         try:
             _pass_on(to, taken, where)
@@ -114,8 +113,8 @@ def _take_in(to: Services, body: dict[str, Any], tracking_id: str) -> Response:
         except Exception:  # committed: from here on nothing may keep Zoom from its 200
             where.exception("a delivery is recorded, and what follows broke off")
         if taken.outcome == "rejected":
-            return _as_json({"error": taken.detail}, 400)
-        return _as_json({"outcome": taken.outcome, "detail": taken.detail}, 200)
+            return Answer(400, {"error": taken.detail})
+        return Answer(200, {"outcome": taken.outcome, "detail": taken.detail})
 
     return LateResponse(answer)
 
@@ -142,8 +141,13 @@ def _count(
         counts.stop(meaning.stop_reason)
 
 
-def _as_json(value: dict[str, str], status: int) -> Response:
-    return Response(json.dumps(value), status, mimetype="application/json")
+def _not_recorded(error: DatabaseUnavailable) -> Answer:
+    log.error("delivery not recorded: the database is away", error=str(error))
+    return Answer(
+        503,
+        {"error": "The delivery could not be recorded. Please deliver it again."},
+        {"Retry-After": _RETRY_AFTER},
+    )
 
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -171,10 +175,5 @@ def _unauthorized(error: Exception) -> tuple[Response, int]:
 
 
 @blueprint.errorhandler(DatabaseUnavailable)
-def _unavailable(error: Exception) -> Response:
-    log.error("delivery not recorded: the database is away", error=str(error))
-    answer = _as_json(
-        {"error": "The delivery could not be recorded. Please deliver it again."}, 503
-    )
-    answer.headers["Retry-After"] = _RETRY_AFTER
-    return answer
+def _unavailable(error: DatabaseUnavailable) -> Response:
+    return _not_recorded(error).as_response()
