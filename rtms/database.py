@@ -264,6 +264,14 @@ def _postgresql_engine(url: URL, *, wait_for_locks: bool) -> Engine:
     return engine
 
 
+class _SqliteCompiler(sqlite.base.SQLiteCompiler):
+    """Writes hints after a table's name: SQLite has `INDEXED BY` there, and SQLAlchemy no word for
+    it."""
+
+    def get_from_hint_text(self, table: sa.FromClause, text: str | None) -> str | None:
+        return text
+
+
 def _sqlite_engine(url: URL, *, enforce_foreign_keys: bool) -> Engine:
     path = sqlite_path(url)
     try:
@@ -273,6 +281,7 @@ def _sqlite_engine(url: URL, *, enforce_foreign_keys: bool) -> Engine:
     engine = sa.create_engine(
         url, hide_parameters=True, connect_args={"timeout": PATIENCE}, **_POOL
     )
+    engine.dialect.statement_compiler = _SqliteCompiler
 
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:

@@ -121,6 +121,13 @@ _ORDER: dict[type, sa.ColumnElement[Any]] = {
     Telling: NOTIFICATIONS.c.due_at,
     Archiving: RECORDINGS.c.expires_at.nulls_last(),
 }
+# Left to itself, SQLite reads and sorts all pending rows for each claim.
+_INDEX = {
+    Leased: "ix_pending",
+    Followed: "ix_followed",
+    Telling: "ix_notifications_due",
+    Archiving: "ix_recordings_archive",
+}
 _GATES = {Followed: gates.RETRIEVE_GATE, Archiving: gates.RETRIEVE_GATE}
 
 
@@ -275,6 +282,7 @@ def claim(
             _unleased(now, table),
         )
         .order_by(_ORDER[kind])
+        .with_hint(table, f"INDEXED BY {_INDEX[kind]}", "sqlite")
         .limit(limit)
         # What another process is just taking is passed over. SQLite has one writer at a time.
         .with_for_update(skip_locked=True)
