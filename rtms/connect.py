@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
@@ -178,16 +180,14 @@ class ConnectLane:
 
     def _settle_all(
         self, gather: Callable[[], Sequence[tuple[Leased, CreateOutcome]]], give_up_at: float
-    ) -> Sequence[tuple[AnyRow, Decision] | None]:
-        def job(connection: Connection) -> list[tuple[AnyRow, Decision] | None]:
+    ) -> Sequence[tuple[_Judged, Decision] | None]:
+        def job(connection: Connection) -> list[tuple[_Judged, Decision] | None]:
             tries = gather()
             if any(isinstance(outcome, RateLimited) for _, outcome in tries):
                 self._database.serialize_on(connection, gates.CREATE_GATE)
-            if len(tries) > 1:
-                ids = [leased.id for leased, _ in tries]
-                rows = sa.select(CONNECTS.c.id).where(CONNECTS.c.id.in_(ids))
-                self._database.lock_rows(connection, rows)
-            settled = [self._settle_one(connection, *each) for each in tries]
+            rows = _Rows(connection, [leased.id for leased, _ in tries])
+            settled = [self._settle_one(connection, rows, *each) for each in tries]
+            rows.write()
             attempts.record(
                 connection,
                 [
@@ -202,26 +202,15 @@ class ConnectLane:
         return self._database.write(job, give_up_at=give_up_at)
 
     def _settle_one(
-        self, connection: Connection, job: Leased, outcome: CreateOutcome
-    ) -> tuple[AnyRow, Decision] | None:
-        row = connection.execute(
-            sa.select(
-                CONNECTS.c.state,
-                CONNECTS.c.attempts,
-                CONNECTS.c.connect_by,
-                CONNECTS.c.stopped_at,
-                CONNECTS.c.received_at,
-                CONNECTS.c.superseded_by,
-                CONNECTS.c.last_error,
-            )
-            .where(CONNECTS.c.id == job.id, _may_settle(job, outcome))
-            .with_for_update()
-        ).one_or_none()
-        if row is None:
+        self, connection: Connection, rows: _Rows, job: Leased, outcome: CreateOutcome
+    ) -> tuple[_Judged, Decision] | None:
+        row = rows.get(job.id)
+        if row is None or not _may_settle(row, job, outcome):
             return None
         now = clock.now()
         opens_at = None
         if isinstance(outcome, RateLimited):
+            rows.write()  # what was admitted and what was refused is counted
             opens_at = gates.refuse_create(
                 connection, job.id, retry_after=outcome.retry_after, now=now
             )
@@ -240,22 +229,75 @@ class ConnectLane:
             change = {name: value for name, value in change.items() if name not in kept}
             if isinstance(outcome, Created):
                 change["due_at"] = first_look(now)
-        connection.execute(CONNECTS.update().where(CONNECTS.c.id == job.id).values(change))
+        rows.change(row, change)
         if row.superseded_by is None and decision.state != State.PENDING:
             self._note(connection, job.id, decision.state, now)
         return row, decision
 
 
-def _may_settle(job: Leased, outcome: CreateOutcome) -> sa.ColumnElement[bool]:
+@dataclass(frozen=True, kw_only=True)
+class _Judged:
+    """What of a row decides what a try's outcome makes of it."""
+
+    id: int
+    state: str
+    attempts: int
+    connect_by: datetime
+    stopped_at: datetime | None
+    received_at: datetime
+    superseded_by: int | None
+    last_error: str | None
+    lease_owner: str | None
+    idempotency_key: str
+    recall_id: str | None
+
+
+_COLUMNS = tuple(field.name for field in fields(_Judged))
+_THIS_ROW = CONNECTS.c.id == sa.bindparam("this_row")
+
+
+class _Rows:
+    """Rows that this transaction has locked, in the order of their ids as everybody does, and what
+    it makes of them: written together, for one statement costs hardly more than one row of it."""
+
+    def __init__(self, connection: Connection, ids: Sequence[int]) -> None:
+        self._connection = connection
+        found = connection.execute(
+            sa.select(*(CONNECTS.c[name] for name in _COLUMNS))
+            .where(CONNECTS.c.id.in_(ids))
+            .order_by(CONNECTS.c.id)
+            .with_for_update()
+        )
+        self._rows = {row.id: _Judged(**row._mapping) for row in found}
+        self._changes: list[dict[str, Any]] = []
+
+    def get(self, id: int) -> _Judged | None:
+        """A row as this transaction has left it."""
+        return self._rows.get(id)
+
+    def change(self, row: _Judged, values: dict[str, Any]) -> None:
+        """Change columns of a row, at the next `write`."""
+        known = {name: value for name, value in values.items() if name in _COLUMNS}
+        self._rows[row.id] = replace(row, **known)
+        self._changes.append({"this_row": row.id, **values})
+
+    def write(self) -> None:
+        """Write down what was changed."""
+        for names, changes in groupby(self._changes, key=tuple):
+            values: dict[str, Any] = {
+                name: sa.bindparam(name) for name in names if name != "this_row"
+            }
+            self._connection.execute(
+                CONNECTS.update().where(_THIS_ROW).values(values), list(changes)
+            )
+        self._changes = []
+
+
+def _may_settle(row: _Judged, job: Leased, outcome: CreateOutcome) -> bool:
     """Whoever holds the lease says what came of the row. But that Recall made the connection is a
     fact whoever heard of it, and a row that lost it would be a recording that nobody follows."""
-    ours = CONNECTS.c.lease_owner == job.lease_owner
-    if not isinstance(outcome, Created):
-        return ours
-    return sa.or_(
-        ours,
-        sa.and_(CONNECTS.c.idempotency_key == job.idempotency_key, CONNECTS.c.recall_id.is_(None)),
-    )
+    is_its_answer = row.idempotency_key == job.idempotency_key and row.recall_id is None
+    return row.lease_owner == job.lease_owner or (isinstance(outcome, Created) and is_its_answer)
 
 
 def _change(
@@ -287,7 +329,7 @@ def _change(
 
 
 def _tell(
-    where: Any, outcome: CreateOutcome, row: AnyRow, decision: Decision, after: float
+    where: Any, outcome: CreateOutcome, row: _Judged, decision: Decision, after: float
 ) -> None:
     tries = row.attempts + decision.is_try
     if isinstance(outcome, Created):
