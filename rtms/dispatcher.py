@@ -23,6 +23,7 @@ POLL_SECONDS = 0.5
 _AFTER_AN_ERROR = 1.0
 _SAY_AGAIN = 60.0  # that the database is away
 _AFTER_NOTHING = 0.02  # what was due went to another process
+_GATHER = 0.02  # while there is more to do than threads to do it: several rows a transaction
 
 log = structlog.get_logger()
 
@@ -105,6 +106,7 @@ class _Runner(Generic[J]):
         )
         self._woken = False
         self._draining = False
+        self._is_behind = False  # there was work for every thread that was free
 
     def start(self) -> None:
         self._leaser.start()
@@ -172,7 +174,10 @@ class _Runner(Generic[J]):
         due_in = 0.0 if woken else self._seconds_to_due()
         if due_in > 0:
             return due_in
+        if self._is_behind:
+            free = self._gather()
         jobs = self._lane.lease(free)
+        self._is_behind = len(jobs) == free
         for job in jobs:
             self._hand_over(job)
         if jobs:
@@ -193,6 +198,12 @@ class _Runner(Generic[J]):
             self._changed.wait_for(lambda: self._woken or self._draining, seconds)
             woken, self._woken = self._woken, False
             return woken, self._lane.threads - len(self._in_flight)
+
+    def _gather(self) -> int:
+        """Wait a moment for more threads to get free. Returns how many are."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._draining or not self._in_flight, _GATHER)
+            return self._lane.threads - len(self._in_flight)
 
     def _hand_over(self, job: J) -> None:
         with self._changed:
