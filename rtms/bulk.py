@@ -1,19 +1,25 @@
-"""Statements about many rows whose text is made once for each number of rows.
+"""Statements about many rows whose text is made once.
 
-SQLAlchemy puts such a text together anew each time, which costs more than the database takes to do
-what it says.
+SQLAlchemy puts such a text together anew each time, and where a text has a place for each value its
+driver reads it anew as well. Both cost more than the database takes to do what it says. On SQLite
+there is one text for each number of rows; PostgreSQL takes all of them as one value, in JSON.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection, Dialect
 
 _Bind = Callable[[Any], Any]
+
+_POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
 class BulkInsert:
@@ -57,24 +63,44 @@ class BulkInsert:
     def _execute(
         self, connection: Connection, rows: Sequence[Mapping[str, Any]], then: str
     ) -> sa.CursorResult[Any]:
-        dialect = connection.dialect
-        binds = self._binds(dialect)
-        values = tuple(
-            row[name] if bind is None else bind(row[name]) for row in rows for name, bind in binds
-        )
-        return connection.exec_driver_sql(self._text(dialect.name, len(rows), then), values)
+        binds = self._binds(connection.dialect)
+        if connection.dialect.name == "sqlite":
+            text = self._text(len(rows))
+            values = tuple(
+                row[name] if bind is None else bind(row[name])
+                for row in rows
+                for name, bind in binds
+            )
+        else:
+            text = f"{self._text(None)} {then}"
+            objects = [
+                {name: row[name] if bind is None else bind(row[name]) for name, bind in binds}
+                for row in rows
+            ]
+            values = (_json(objects),)
+        return connection.exec_driver_sql(text, values)
 
-    def _make_text(self, engine: str, rows: int, then: str) -> str:
-        row = f"({_places(engine, len(self._columns))})"
-        return (
-            f"INSERT INTO {self._table.name} ({', '.join(self._columns)}) "  # noqa: S608 - our names
-            f"VALUES {', '.join([row] * rows)} {then}"
-        )
+    def _make_text(self, rows: int | None) -> str:
+        """The statement for so many rows; None: for all that are in one JSON text."""
+        names = ", ".join(self._columns)
+        if rows is None:
+            columns = [self._table.c[name] for name in self._columns]
+            types = ", ".join(f"{each.name} {_type_of(each)}" for each in columns)
+            values = ", ".join(f"{each.name}{_cast(each)}" for each in columns)
+            source = f"SELECT {values} FROM json_to_recordset(%s) AS row ({types})"  # noqa: S608
+        else:
+            source = f"VALUES {', '.join([f'({_places(len(self._columns))})'] * rows)}"
+        return f"INSERT INTO {self._table.name} ({names}) {source}"
 
     def _make_binds(self, dialect: Dialect) -> list[tuple[str, _Bind | None]]:
-        """How each column's values are turned into what the driver takes."""
-        types = ((name, self._table.c[name].type.dialect_impl(dialect)) for name in self._columns)
-        return [(name, type_.bind_processor(dialect)) for name, type_ in types]
+        """How each column's values are turned into what goes into the statement. JSON is a text in
+        there: it may hold what PostgreSQL stores and could not read, like half of a pair of
+        surrogates."""
+        types = {name: self._table.c[name].type.dialect_impl(dialect) for name in self._columns}
+        return [
+            (name, json.dumps if isinstance(type_, sa.JSON) else type_.bind_processor(dialect))
+            for name, type_ in types.items()
+        ]
 
 
 class BulkFind:
@@ -90,17 +116,38 @@ class BulkFind:
 
     def execute(self, connection: Connection, texts: Sequence[str]) -> set[str]:
         """Those of the texts, at least one, that stand in any of the columns."""
-        statement = self._text(connection.dialect.name, len(texts))
-        found = connection.exec_driver_sql(statement, tuple(texts) * len(self._columns))
+        if connection.dialect.name == "sqlite":
+            found = connection.exec_driver_sql(
+                self._text(len(texts)), tuple(texts) * len(self._columns)
+            )
+        else:
+            found = connection.exec_driver_sql(
+                self._text(None), (list(texts),) * len(self._columns)
+            )
         return {row[0] for row in found}
 
-    def _make_text(self, engine: str, texts: int) -> str:
+    def _make_text(self, texts: int | None) -> str:
         return " UNION ALL ".join(
             f"SELECT {column.name} FROM {column.table.name} "  # noqa: S608 - our names
-            f"WHERE {column.name} IN ({_places(engine, texts)})"
+            + f"WHERE {column.name} "
+            + ("= ANY(%s)" if texts is None else f"IN ({_places(texts)})")
             for column in self._columns
         )
 
 
-def _places(engine: str, values: int) -> str:
-    return ", ".join(["?" if engine == "sqlite" else "%s"] * values)
+def _places(values: int) -> str:
+    return ", ".join(["?"] * values)
+
+
+def _type_of(column: sa.Column[Any]) -> str:
+    """What a column's values are before they are put into it. What is too long for it is refused
+    then, and not cut off as here."""
+    is_text = isinstance(column.type, sa.String | sa.JSON)
+    return "TEXT" if is_text else column.type.compile(_POSTGRESQL)
+
+
+def _cast(column: sa.Column[Any]) -> str:
+    return "::JSON" if isinstance(column.type, sa.JSON) else ""
+
+
+_json = json.JSONEncoder(default=datetime.isoformat).encode

@@ -18,6 +18,8 @@ from rtms.services import Services
 from sandbox import Stream, events
 
 INSERT = BulkInsert(CONNECTS, effects.NEW_ROW_COLUMNS)
+EVENT_COLUMNS = [each.name for each in EVENTS.c if each.name != "id"]
+INSERT_EVENTS = BulkInsert(EVENTS, EVENT_COLUMNS)
 FIND = BulkFind(EVENTS.c.rtms_stream_id, CONNECTS.c.rtms_stream_id)
 
 
@@ -42,6 +44,25 @@ def test_each_row_is_written_as_it_is_and_has_the_id_it_is_said_to_have(
                 sa.select(CONNECTS).where(CONNECTS.c.id == ids[row["rtms_stream_id"]])
             ).one()
             assert {name: getattr(stored, name) for name in effects.NEW_ROW_COLUMNS} == row
+
+
+def test_whatever_a_body_holds_is_kept(its: Services) -> None:
+    body = {"event": "x", "payload": {"a": "\ud800", "b": "\x00", "c": "\"'\\%s", "d": 1e300}}
+    row = dict.fromkeys(EVENT_COLUMNS) | {
+        "source": "zoom", "event": "x", "dedupe_key": "1", "payload": body,
+        "received_at": clock.now(), "outcome": "unknown",
+    }  # fmt: skip
+    its.database.write(lambda c: INSERT_EVENTS.execute(c, [row]))
+    with its.database.read() as connection:
+        assert connection.scalar(sa.select(EVENTS.c.payload)) == body
+
+
+def test_what_is_too_long_is_refused_and_not_cut_off(its: Services) -> None:
+    if its.database.is_sqlite:
+        pytest.skip("SQLite keeps texts of any length")
+    row = new_row(its) | {"product": "x" * 17}
+    with pytest.raises(RowRefused):
+        its.database.write(lambda c: INSERT.execute(c, [row]))
 
 
 def test_one_row_that_is_refused_keeps_all_out(its: Services) -> None:
