@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from queue import SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
@@ -24,6 +24,7 @@ _AFTER_AN_ERROR = 1.0
 _SAY_AGAIN = 60.0  # that the database is away
 _AFTER_NOTHING = 0.02  # what was due went to another process
 _GATHER = 0.02  # while there is more to do than threads to do it: several rows a transaction
+_GIVE_WAY = 1.0  # to what is more urgent, at most
 
 log = structlog.get_logger()
 
@@ -51,10 +52,16 @@ class Lane(Protocol[J]):
 
 class Dispatcher:
     """Runs lanes, each in threads of its own, so that none waits behind another. Start it after a
-    fork, never before."""
+    fork, never before.
 
-    def __init__(self, *lanes: Lane[Any]) -> None:
-        self._runners = {lane.name: _Runner(lane) for lane in lanes}
+    Args:
+        lanes: what there is to do.
+        is_crowded: whether this process has something more urgent to do just now. Lanes that are
+            behind then wait for up to a second before they lease more.
+    """
+
+    def __init__(self, *lanes: Lane[Any], is_crowded: Callable[[], bool] = lambda: False) -> None:
+        self._runners = {lane.name: _Runner(lane, is_crowded) for lane in lanes}
 
     def start(self) -> None:
         """Begin to lease and to work."""
@@ -95,8 +102,9 @@ class Dispatcher:
 class _Runner(Generic[J]):
     """One lane's threads: one that leases, and those that work."""
 
-    def __init__(self, lane: Lane[J]) -> None:
+    def __init__(self, lane: Lane[J], is_crowded: Callable[[], bool]) -> None:
         self._lane = lane
+        self._is_crowded = is_crowded
         self._jobs: SimpleQueue[J | None] = SimpleQueue()
         self._in_flight: dict[int, J] = {}
         self._changed = threading.Condition()
@@ -200,9 +208,14 @@ class _Runner(Generic[J]):
             return woken, self._lane.threads - len(self._in_flight)
 
     def _gather(self) -> int:
-        """Wait a moment for more threads to get free. Returns how many are."""
+        """Wait a moment for more threads to get free, and for what is more urgent. Returns how many
+        are free."""
+        give_way_until = time.monotonic() + _GIVE_WAY
         with self._changed:
-            self._changed.wait_for(lambda: self._draining or not self._in_flight, _GATHER)
+            self._changed.wait_for(lambda: self._draining, _GATHER)
+            while self._is_crowded() and time.monotonic() < give_way_until:
+                if self._changed.wait_for(lambda: self._draining, _GATHER):
+                    break
             return self._lane.threads - len(self._in_flight)
 
     def _hand_over(self, job: J) -> None:

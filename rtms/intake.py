@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,10 @@ _NEW_EVENTS = BulkInsert(
 _HEARD_OF = BulkFind(EVENTS.c.rtms_stream_id, CONNECTS.c.rtms_stream_id)
 
 
+_CROWD = 4  # deliveries that are there at the same moment
+_CROWD_SECONDS = 0.05  # for so long after the last such moment
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Delivery:
     """A verified delivery, read before anybody waits for the database."""
@@ -73,6 +78,12 @@ class Intake:
         self._database = database
         self._config = config
         self._group = GroupCommit(self._commit, patience=PATIENCE)
+        self._last_size, self._last_at = 0, 0.0
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether deliveries come faster than they can be taken in one by one."""
+        return self._last_size >= _CROWD and time.monotonic() - self._last_at < _CROWD_SECONDS
 
     def take(self, body: dict[str, Any], tracking_id: str | None = None) -> Taken:
         """Record a verified delivery and do what it means. When this returns, both are on disk.
@@ -148,6 +159,7 @@ class Intake:
     ) -> Sequence[Taken]:
         def job(connection: Connection) -> list[Taken]:
             deliveries = gather()
+            self._last_size, self._last_at = len(deliveries), time.monotonic()
             self._take_turns(connection, (each.meaning for each in deliveries))
             taken = self._take_fresh(connection, deliveries)
             self._lock_streams(

@@ -78,7 +78,7 @@ class Services:
             lanes.append(ArchiveLane(*parts))
         if self.config.retention_days:
             lanes.append(RetentionLane(self.database, self.config))
-        self.dispatcher = Dispatcher(*lanes)
+        self.dispatcher = Dispatcher(*lanes, is_crowded=lambda: self.intake.is_crowded)
         self.dispatcher.start()
         return self.dispatcher
 
