@@ -125,8 +125,10 @@ class _Runner(Generic[J]):
 
     def wake(self) -> None:
         with self._changed:
+            # Once is enough, and with no thread free whoever gets free wakes it.
+            if not self._woken and len(self._in_flight) < self._lane.threads:
+                self._changed.notify_all()
             self._woken = True
-            self._changed.notify_all()
 
     def begin_drain(self) -> None:
         self._draining = True

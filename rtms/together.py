@@ -191,7 +191,7 @@ class TogetherWorker(PatientWorker):
             return False
         self.unwatch(conn)
         if not keep:
-            self._give_back(conn, keep=False)
+            self._give_back([conn], keep=False)
         return keep
 
     def _break_off(self, conn: Any, req: Any, error: Exception) -> None:
@@ -205,7 +205,7 @@ class TogetherWorker(PatientWorker):
         except Exception:
             self.log.exception("The error could not be told.")
         finally:
-            self._give_back(conn, keep=False)
+            self._give_back([conn], keep=False)
 
     def _with_more(self, conns: list[Any]) -> list[Any]:
         """Those of the connections whose next request is here already. The others are given
@@ -215,13 +215,21 @@ class TogetherWorker(PatientWorker):
             poll.register(conn.sock, select.POLLIN)
         ready = {fd for fd, _ in poll.poll(0)} if conns and self.alive else set()
         now = time.monotonic()
-        more = [conn for conn in conns if conn.sock.fileno() in ready and is_whole_delivery(conn)]
+        more, others = [], []
         for conn in conns:
-            if conn in more:
+            if conn.sock.fileno() in ready and is_whole_delivery(conn):
                 conn.arrived_at = now
+                more.append(conn)
             else:
-                self._give_back(conn, keep=True)
+                others.append(conn)
+        if others:
+            self._give_back(others, keep=True)
         return more
 
-    def _give_back(self, conn: Any, *, keep: bool) -> None:
-        self.method_queue.defer(self.finish_request, conn, _Done(keep))
+    def _give_back(self, conns: list[Any], *, keep: bool) -> None:
+        """Hand connections back to gunicorn's thread: all at once, for each time wakes it."""
+        self.method_queue.defer(self._finish_requests, conns, _Done(keep))
+
+    def _finish_requests(self, conns: list[Any], done: _Done) -> None:
+        for conn in conns:
+            self.finish_request(conn, done)
