@@ -67,19 +67,15 @@ class ConnectLane:
 
     def lease(self, limit: int) -> Sequence[Leased]:
         owner = leases.new_owner()
-        # Not by the clock's order: it may be set back.
-        sweeps = not timedelta(0) <= clock.now() - self._swept_at < _SWEEP_EVERY
-        if sweeps:
-            self._swept_at = clock.now()
+        self._sweep_now_and_then()
 
-        def job(connection: Connection) -> tuple[list[AnyRow], list[Leased]]:
+        def job(connection: Connection) -> list[Leased]:
             now = clock.now()
             # The gate first: whoever settles a refusal takes it before any row, too.
             room, _ = gates.room_for_creates(self._database, connection, now=now)
-            over = self._sweep(connection, now) if sweeps else []
             if room == 0:
-                return over, []
-            return over, leases.claim_pending(
+                return []
+            return leases.claim_pending(
                 connection,
                 limit=limit if room is None else min(limit, room),
                 owner=owner,
@@ -88,11 +84,7 @@ class ConnectLane:
                 window=self._window,
             )
 
-        over, leased = self._database.write(job)
-        for row in over:
-            about(row).error(
-                "not connected", state=row.state, reason=row.reason, error=row.last_error
-            )
+        leased = self._database.write(job)
         for taken in leased:
             if taken.taken_over_from and not leases.is_ours(taken.taken_over_from):
                 about(taken).warning(
@@ -100,8 +92,22 @@ class ConnectLane:
                 )
         return leased
 
-    def _sweep(self, connection: Connection, now: datetime) -> list[AnyRow]:
+    def _sweep_now_and_then(self) -> None:
         """Give up the rows that no try can help any more."""
+        # Not by the clock's order: it may be set back.
+        if timedelta(0) <= clock.now() - self._swept_at < _SWEEP_EVERY:
+            return
+        self._swept_at = clock.now()
+        with self._database.read() as connection:
+            if not leases.any_is_over(connection, now=clock.now()):
+                return
+        for row in self._database.write(self._sweep):
+            about(row).error(
+                "not connected", state=row.state, reason=row.reason, error=row.last_error
+            )
+
+    def _sweep(self, connection: Connection) -> list[AnyRow]:
+        now = clock.now()
         over = [
             row
             for give_up in (leases.expire, leases.abandon, leases.overtake)

@@ -324,6 +324,13 @@ def hand_back(connection: Connection, leased: Sequence[L], *, now: datetime) -> 
         )
 
 
+def any_is_over(connection: Connection, *, now: datetime) -> bool:
+    """Whether there is a row that `expire`, `abandon` or `overtake` would give up. To ask costs no
+    lock, and a third of what they do."""
+    over = sa.or_(_is_expired(now), _is_too_old(now), _is_overtaken(now))
+    return bool(connection.scalar(sa.select(sa.exists().where(_PENDING, over))))
+
+
 def expire(connection: Connection, *, now: datetime) -> Sequence[AnyRow]:
     """Give up what was tried in its window and not connected: tries after the first are made
     inside the window only.
@@ -334,7 +341,7 @@ def expire(connection: Connection, *, now: datetime) -> Sequence[AnyRow]:
     stopped = CONNECTS.c.stopped_at.is_not(None)
     return _give_up(
         connection,
-        sa.and_(_HAD_ITS_TRY, CONNECTS.c.connect_by <= now),
+        _is_expired(now),
         state=sa.case((stopped, State.SKIPPED), else_=State.FAILED),
         reason=sa.case((stopped, Reason.STOPPED_FIRST), else_=Reason.WINDOW_EXPIRED),
     )
@@ -348,7 +355,7 @@ def abandon(connection: Connection, *, now: datetime) -> Sequence[AnyRow]:
     """
     return _give_up(
         connection,
-        sa.and_(_unleased(now), CONNECTS.c.key_used_at <= now - KEY_LIFETIME),
+        _is_too_old(now),
         state=State.FAILED,
         reason=Reason.WINDOW_EXPIRED,
         last_error="The process that was connecting it ended, and whether Recall has the stream "
@@ -366,7 +373,7 @@ def overtake(connection: Connection, *, now: datetime) -> Sequence[AnyRow]:
     """
     return _give_up(
         connection,
-        sa.and_(_unleased(now), _OVERTAKEN),
+        _is_overtaken(now),
         state=State.SKIPPED,
         reason=Reason.STOPPED_FIRST,
         last_error="The stream stopped before it was known whether Recall had connected it, and "
@@ -391,6 +398,18 @@ def _give_up(
             CONNECTS.c.last_error,
         )
     ).all()
+
+
+def _is_expired(now: datetime) -> sa.ColumnElement[bool]:
+    return sa.and_(_HAD_ITS_TRY, CONNECTS.c.connect_by <= now)
+
+
+def _is_too_old(now: datetime) -> sa.ColumnElement[bool]:
+    return sa.and_(_unleased(now), CONNECTS.c.key_used_at <= now - KEY_LIFETIME)
+
+
+def _is_overtaken(now: datetime) -> sa.ColumnElement[bool]:
+    return sa.and_(_unleased(now), _OVERTAKEN)
 
 
 def _unleased(now: datetime, table: sa.Table = CONNECTS) -> sa.ColumnElement[bool]:
