@@ -186,6 +186,8 @@ class _Runner(Generic[J]):
             return due_in
         if self._is_behind:
             free = self._gather()
+            if self._draining:
+                return POLL_SECONDS
         jobs = self._lane.lease(free)
         self._is_behind = len(jobs) == free
         for job in jobs:
