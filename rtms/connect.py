@@ -123,11 +123,13 @@ class ConnectLane:
             about(job).warning("handed back in flight")
 
     def work(self, job: Leased) -> None:
-        outcome = self._recall.create_direct_connect(**self.request(job))
+        request = self.request(job)
+        sent_at = clock.now()
+        outcome = self._recall.create_direct_connect(**request)
         is_told = False
         while True:
             try:
-                return self._settle(job, outcome)
+                return self._settle(Try(job=job, sent_at=sent_at, outcome=outcome))
             except DatabaseUnavailable as error:
                 said = getattr(outcome, "recall_id", None)
                 where = about(job, recall_id=said)
@@ -172,9 +174,10 @@ class ConnectLane:
         if event:
             outbox.put(connection, self._listeners, event, id, now=now)
 
-    def _settle(self, job: Leased, outcome: CreateOutcome) -> None:
+    def _settle(self, made: Try) -> None:
         """Write down what came of a try, if the row is still ours."""
-        settled = self._settling.submit((job, outcome))
+        job, outcome = made.job, made.outcome
+        settled = self._settling.submit(made)
         if settled is None:
             about(job).warning("the lease was lost; the row's new owner repeats the request")
         else:
@@ -185,21 +188,21 @@ class ConnectLane:
             _tell(about(job), outcome, row, decision, round(after, 3))
 
     def _settle_all(
-        self, gather: Callable[[], Sequence[tuple[Leased, CreateOutcome]]], give_up_at: float
+        self, gather: Callable[[], Sequence[Try]], give_up_at: float
     ) -> Sequence[tuple[_Judged, Decision] | None]:
         def job(connection: Connection) -> list[tuple[_Judged, Decision] | None]:
             tries = gather()
-            if any(isinstance(outcome, RateLimited) for _, outcome in tries):
+            if any(isinstance(each.outcome, RateLimited) for each in tries):
                 self._database.serialize_on(connection, gates.CREATE_GATE)
-            rows = _Rows(connection, [leased.id for leased, _ in tries])
-            settled = [self._settle_one(connection, rows, *each) for each in tries]
+            rows = _Rows(connection, [each.job.id for each in tries])
+            settled = [self._settle_one(connection, rows, each) for each in tries]
             rows.write()
             attempts.record(
                 connection,
                 [
-                    (each[0].id, each[1], None if written[0].superseded_by else written[1].due_at)
-                    for each, written in zip(tries, settled, strict=True)
-                    if written
+                    (made.job.id, made.outcome, None if its[0].superseded_by else its[1].due_at)
+                    for made, its in zip(tries, settled, strict=True)
+                    if its
                 ],
                 now=clock.now(),
             )
@@ -208,8 +211,9 @@ class ConnectLane:
         return self._database.write(job, give_up_at=give_up_at)
 
     def _settle_one(
-        self, connection: Connection, rows: _Rows, job: Leased, outcome: CreateOutcome
+        self, connection: Connection, rows: _Rows, made: Try
     ) -> tuple[_Judged, Decision] | None:
+        job, outcome = made.job, made.outcome
         row = rows.get(job.id)
         if row is None or not _may_settle(row, job, outcome):
             return None
@@ -229,7 +233,7 @@ class ConnectLane:
             jitter=random.random(),  # noqa: S311 - spreads load, guards nothing
             opens_at=opens_at,
         )
-        change = _change(outcome, decision, row.attempts, now)
+        change = _change(made, decision, row.attempts, now)
         if row.superseded_by is not None:  # a newer connection took its place meanwhile
             kept = ("state", "reason", "due_at")
             change = {name: value for name, value in change.items() if name not in kept}
@@ -239,6 +243,15 @@ class ConnectLane:
         if row.superseded_by is None and decision.state != State.PENDING:
             self._note(connection, job.id, decision.state, now)
         return row, decision
+
+
+@dataclass(frozen=True, kw_only=True)
+class Try:
+    """A request to Recall that has come to an end."""
+
+    job: Leased
+    sent_at: datetime
+    outcome: CreateOutcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,9 +319,8 @@ def _may_settle(row: _Judged, job: Leased, outcome: CreateOutcome) -> bool:
     return row.lease_owner == job.lease_owner or (isinstance(outcome, Created) and is_its_answer)
 
 
-def _change(
-    outcome: CreateOutcome, decision: Decision, attempts: int, now: datetime
-) -> dict[str, Any]:
+def _change(made: Try, decision: Decision, attempts: int, now: datetime) -> dict[str, Any]:
+    outcome = made.outcome
     change: dict[str, Any] = {
         "state": decision.state,
         "reason": decision.reason,
@@ -330,6 +342,7 @@ def _change(
             "status": outcome.status,
             "sub_code": outcome.sub_code,
             "connected_at": now,
+            "key_used_at": made.sent_at,  # closer to when Recall counted it than its lease
         }
     return change
 

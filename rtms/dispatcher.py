@@ -216,7 +216,7 @@ class _Runner(Generic[J]):
         are free."""
         give_way_until = time.monotonic() + _GIVE_WAY
         with self._changed:
-            self._changed.wait_for(lambda: self._draining, _GATHER)
+            self._changed.wait_for(lambda: self._draining or not self._in_flight, _GATHER)
             while self._is_crowded() and time.monotonic() < give_way_until:
                 if self._changed.wait_for(lambda: self._draining, _GATHER):
                     break

@@ -72,7 +72,7 @@ def refuse_create(
     Returns:
         When the gate opens.
     """
-    sent = _sent(connection, since=now - timedelta(seconds=pace.MINUTE), but=id)
+    sent = _sent(connection, since=now - timedelta(seconds=pace.LOOK_BACK), but=id)
     gate = _gate(connection, now)
     limit, opens_at = pace.learn(sent, retry_after=retry_after, now=now, before=_limit(gate, now))
     opens_at = max(opens_at, gate.closed_until) if gate else opens_at

@@ -14,12 +14,16 @@ from datetime import datetime, timedelta
 MINUTE = 60.0  # seconds; the window of every limit that Recall publishes (Recall: rate limits)
 # Seconds. Our clock says when a request left; Recall counts from when it came.
 _ON_THE_WAY = 0.03
+# Seconds by which a request may come too early all the same: what was busy when the first one left
+# may be idle when its place gets free.
+_EARLY = 0.2
+LOOK_BACK = MINUTE + _EARLY  # seconds of what was sent, to learn from
 _SHORTEST_WAIT = 0.5  # seconds
 _LONGEST_BELIEF = 300.0  # seconds
 # Seconds by which a Retry-After may differ from what the window says: it is rounded up.
 _ROUNDED_UP = 1.0
 _DOUBT = 0.5
-_LOOK_AGAIN = 0.1  # seconds, while one request more than the limit is on its way
+_LOOK_AGAIN = 0.1  # seconds, while one request more than the limit is on its way, or came early
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +50,7 @@ def learn(
     """Learn from a refusal.
 
     Args:
-        sent: the creates of the last `MINUTE` that were not refused, oldest first.
+        sent: the creates of the last `LOOK_BACK` seconds that were not refused, oldest first.
         retry_after: seconds, as Recall names them.
         now: when it refused.
         before: what was believed before.
@@ -61,16 +65,23 @@ def learn(
         leaves_at = sent[0].at + timedelta(seconds=MINUTE + _ON_THE_WAY)
         early = (opens_at - leaves_at).total_seconds()
         if -_DOUBT < early < _ROUNDED_UP + _DOUBT:
-            seconds, opens_at = MINUTE, leaves_at
-    admits = sum(each.at > now - timedelta(seconds=seconds) for each in sent)
+            seconds = MINUTE
+            opens_at = max(leaves_at, now + timedelta(seconds=_LOOK_AGAIN))
+    admits = _sent_within(seconds, sent, now)
     confirmed = 0
     if before and is_believed(before, now):
+        if seconds == before.seconds == MINUTE:  # it may have come too early for its place
+            admits = min(max(admits, before.creates), _sent_within(LOOK_BACK, sent, now))
         tried_again = now >= before.learned_at + timedelta(seconds=before.seconds)
         confirmed = before.confirmed + tried_again
     limit = Limit(
         creates=max(admits, 1), seconds=seconds, learned_at=now, confirmed=min(confirmed, 30)
     )
     return limit, opens_at
+
+
+def _sent_within(seconds: float, sent: Sequence[Sent], now: datetime) -> int:
+    return sum(each.at > now - timedelta(seconds=seconds) for each in sent)
 
 
 def room(

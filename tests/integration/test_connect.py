@@ -15,9 +15,10 @@ from flask.testing import FlaskCliRunner
 from config import Config
 from models import CONNECTS, GATES
 from rtms import clock, gates, leases
-from rtms.connect import ConnectLane
+from rtms.connect import ConnectLane, Try
 from rtms.database import Database
 from rtms.leases import Leased
+from rtms.recall import Created, CreateOutcome, OutcomeUnknown, RateLimited, Refused
 from rtms.services import Services
 from sandbox import Fault, RecallSandbox, Stream, events
 from tests.integration.conftest import Rows, Zoom, wait_for
@@ -309,6 +310,71 @@ def test_that_recall_connected_it_is_written_whoever_holds_the_lease(
     lane.work(mine)
     assert rows.meeting() == connected
     assert len(recall.connections) == 1
+
+
+def tried(job: Leased, outcome: CreateOutcome) -> Try:
+    return Try(job=job, sent_at=clock.now(), outcome=outcome)
+
+
+def test_two_answers_about_one_row_in_one_transaction_are_one(its: Services, rows: Rows) -> None:
+    lane = ConnectLane(its.database, its.recall, its.config)
+    start(its, 1)
+    (lost,) = lane.lease(1)
+    lane.hand_back([lost])
+    (mine,) = lane.lease(1)
+    answer = Created(recall_id="7", status="connecting", sub_code=None)
+    told = [lane._settling.enqueue(tried(job, answer)) for job in (mine, lost)]
+    first, second = (ticket.result() for ticket in told)
+    assert first is not None
+    assert second is None
+    row = rows.meeting()
+    assert (row.state, row.recall_id, row.attempts) == ("connected", "7", 1)
+
+
+def test_outcomes_of_every_kind_are_written_in_one_transaction(its: Services, rows: Rows) -> None:
+    lane = ConnectLane(its.database, its.recall, its.config)
+    start(its, 5)
+    outcomes: list[CreateOutcome] = [
+        Created(recall_id="1", status="connecting", sub_code=None),
+        RateLimited(retry_after=60.0, error="Recall answered 429."),
+        Created(recall_id="3", status="connecting", sub_code=None),
+        OutcomeUnknown(retry_after=None, error="Recall did not answer."),
+        Refused(error="Recall answered 400."),
+    ]
+    leased = sorted(lane.lease(5), key=lambda job: job.id)
+    told = [lane._settling.enqueue(tried(*each)) for each in zip(leased, outcomes, strict=True)]
+    assert all(ticket.result() for ticket in told)
+    written = rows.meetings()
+    assert [row.state for row in written] == [
+        "connected", "pending", "connected", "pending", "failed",
+    ]  # fmt: skip
+    assert [row.recall_id for row in written] == ["1", None, "3", None, None]
+    assert [row.attempts for row in written] == [1, 0, 1, 1, 1]
+    kept = [
+        row.idempotency_key == job.idempotency_key for row, job in zip(written, leased, strict=True)
+    ]
+    assert kept == [True, False, True, True, False]
+    assert {row.lease_owner for row in written} == {None}
+
+
+def test_sqlite_claims_without_reading_all_that_waits(its: Services) -> None:
+    if not its.database.is_sqlite:
+        pytest.skip("PostgreSQL chooses by its statistics")
+    start(its, 1)
+    seen: list[tuple[str, Any]] = []
+    sa.event.listen(
+        its.database.engine,
+        "before_cursor_execute",
+        lambda _1, _2, statement, values, *_3: seen.append((statement, values)),
+    )
+    claim(its.database)
+    statement, values = next(each for each in seen if "chosen" in each[0])
+    with its.database.read() as connection:
+        plan = [
+            row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+        ]
+    assert any("USING INDEX ix_pending (connect_by>?)" in step for step in plan)
+    assert not any("TEMP B-TREE" in step for step in plan)
 
 
 def test_a_stream_that_recall_is_still_connecting_is_not_given_up_after_its_window(

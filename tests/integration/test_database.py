@@ -201,6 +201,13 @@ def test_postgresql_locked_by_a_stranger_gets_zoom_a_503_in_time(
     assert rows.meeting().state == "pending"
 
 
+def test_postgresql_plans_for_the_tables_as_they_are(its: Services) -> None:
+    if its.database.is_sqlite:
+        pytest.skip("SQLite makes no plan for later")
+    with its.database.read() as connection:
+        assert connection.exec_driver_sql("SHOW plan_cache_mode").scalar() == "force_custom_plan"
+
+
 def test_a_stopped_process_that_holds_the_write_lock_gets_zoom_a_503(
     zoom: Zoom, its: Services, rows: Rows
 ) -> None:

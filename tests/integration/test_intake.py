@@ -21,7 +21,7 @@ from rtms.effects import Taken
 from rtms.intake import Intake
 from rtms.services import Services
 from sandbox import RecallSandbox, Stream, events
-from tests.integration.conftest import Rows, Zoom
+from tests.integration.conftest import Rows, Zoom, wait_for
 
 
 def take(its: Services, *bodies: dict[str, Any]) -> list[str]:
@@ -392,3 +392,24 @@ def test_a_commit_that_fails_gets_503_and_leaves_nothing(
     assert rows.meetings() == rows.events() == []
     assert zoom.deliver(body).status_code == 200
     assert rows.meeting().state == "pending"
+
+
+def test_it_is_crowded_where_several_deliveries_come_together_and_soon_not_any_more(
+    its: Services,
+) -> None:
+    its.intake.take(events.started(Stream()))
+    assert not its.intake.is_crowded
+    several = [its.intake.begin(events.started(Stream())) for _ in range(4)]
+    assert all(ticket.result().outcome == "accepted" for ticket in several)
+    wait_for(lambda: not its.intake.is_crowded)
+
+
+def test_it_is_crowded_while_the_answers_to_several_are_on_their_way(
+    its: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtms.intake._CROWD_SECONDS", 60.0)
+    several = [its.intake.begin(events.started(Stream())) for _ in range(4)]
+    several[0].result()
+    assert its.intake.is_crowded
+    its.intake.take(events.started(Stream()))
+    assert not its.intake.is_crowded

@@ -48,6 +48,21 @@ def test_a_window_of_a_minute_is_recognized_and_opens_to_the_millisecond() -> No
     assert seconds_to(opens_at) == pytest.approx(59.63, abs=0.01)
 
 
+def test_requests_that_come_a_little_too_early_do_not_make_the_limit_small() -> None:
+    """Sixty left a minute ago, and forty follow: Recall has not seen the first ones leave."""
+    sixty = [60.15 - i * 0.002 for i in range(60)]
+    sent = ago(*sixty, *[0.05] * 39, admitted=True)
+    learned, opens_at = learn(sent, retry_after=1, now=NOW, before=limit(60, age=59))
+    assert (learned.creates, learned.seconds) == (60, 60)
+    assert 0 < seconds_to(opens_at) < 0.2
+
+
+def test_a_limit_that_became_lower_is_learned() -> None:
+    sent = ago(*[40 - i for i in range(30)])
+    learned, _ = learn(sent, retry_after=20, now=NOW, before=limit(60, age=59))
+    assert learned.creates == 30
+
+
 def test_a_shorter_window_is_as_long_as_recall_lets_us_wait() -> None:
     learned, opens_at = learn(
         ago(3, *[i * 0.01 for i in reversed(range(100))]), retry_after=1, now=NOW, before=None

@@ -1,0 +1,107 @@
+"""When a lane leases how much, without a database."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from threading import Event
+
+import pytest
+
+from rtms import clock
+from rtms.dispatcher import Dispatcher
+from tests.servers import wait_for
+
+DEADLINE = 20.0
+
+
+class Lane:
+    """Rows that are all due, and threads that do nothing with them until they may."""
+
+    name = "lane"
+
+    def __init__(self, rows: int, threads: int) -> None:
+        self.threads = threads
+        self.may_work = Event()
+        self.may_work.set()
+        self.leases: list[int] = []
+        self.done: list[int] = []
+        self._rows = iter(range(rows))
+
+    def next_due(self) -> datetime | None:
+        return clock.now()
+
+    def lease(self, limit: int) -> Sequence[int]:
+        rows = list(itertools.islice(self._rows, limit))
+        if rows:
+            self.leases.append(len(rows))
+        return rows
+
+    def work(self, job: int) -> None:
+        assert self.may_work.wait(DEADLINE)
+        self.done.append(job)
+
+    def hand_back(self, jobs: Sequence[int]) -> None:
+        raise AssertionError("everything finishes in time")
+
+
+@pytest.fixture
+def running() -> Iterator[list[Dispatcher]]:
+    """Dispatchers to be ended with the test."""
+    dispatchers: list[Dispatcher] = []
+    yield dispatchers
+    for each in dispatchers:
+        assert each.drain(DEADLINE)
+
+
+def test_a_lane_that_is_behind_waits_for_the_crowd_to_go(running: list[Dispatcher]) -> None:
+    lane = Lane(rows=4, threads=2)
+    leases_when_asked: list[int] = []
+
+    def is_crowded() -> bool:
+        leases_when_asked.append(len(lane.leases))
+        return len(leases_when_asked) <= 5
+
+    running.append(Dispatcher(lane, is_crowded=is_crowded))
+    running[0].start()
+    wait_for(lambda: len(lane.done) == 4, "all rows", DEADLINE)
+    assert lane.leases == [2, 2]
+    # Nobody asks before the first lease, and the second comes after the crowd.
+    assert leases_when_asked[:6] == [1] * 6
+
+
+def test_a_crowd_that_stays_holds_nothing_up_for_ever(running: list[Dispatcher]) -> None:
+    lane = Lane(rows=4, threads=2)
+    running.append(Dispatcher(lane, is_crowded=lambda: True))
+    running[0].start()
+    wait_for(lambda: len(lane.done) == 4, "all rows", DEADLINE)
+
+
+def test_nothing_more_is_leased_where_the_process_must_go_meanwhile() -> None:
+    lane = Lane(rows=4, threads=2)
+
+    def is_crowded() -> bool:
+        dispatcher.begin_drain()
+        return True
+
+    dispatcher = Dispatcher(lane, is_crowded=is_crowded)
+    dispatcher.start()
+    wait_for(lambda: not dispatcher.is_running, "the drain to begin", DEADLINE)
+    assert dispatcher.drain(DEADLINE)
+    assert lane.leases == [2]
+
+
+def test_what_becomes_due_while_all_threads_are_busy_is_leased_when_one_is_free(
+    running: list[Dispatcher],
+) -> None:
+    lane = Lane(rows=3, threads=1)
+    lane.may_work.clear()
+    running.append(Dispatcher(lane))
+    running[0].start()
+    wait_for(lambda: lane.leases == [1], "the first lease", DEADLINE)
+    running[0].wake("lane")
+    running[0].wake("lane")
+    lane.may_work.set()
+    wait_for(lambda: len(lane.done) == 3, "all rows", DEADLINE)
+    assert lane.leases == [1, 1, 1]
