@@ -65,7 +65,7 @@ def _acknowledgements(
 
 
 def _rate(bench: Bench, address: Address, seconds: float) -> float:
-    requests = deliveries.several(int(seconds * 3000))
+    requests = deliveries.several(int(seconds * 6000))
     return hammer(bench, address, requests, seconds, CONNECTIONS).rate
 
 
