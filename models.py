@@ -138,6 +138,7 @@ class MeetingDirectConnect(Base):
             unique=True,
             **_where(f"meeting_slot IS NOT NULL AND {LIVE}"),
         ),
+        # On SQLite claims name their index (rtms/leases.py): it must stay for a release.
         Index("ix_pending", "connect_by", **_where("state = 'pending'")),
         Index("ix_followed", "due_at", **_where("state <> 'pending' AND due_at IS NOT NULL")),
         Index("ix_state", "state", "id"),

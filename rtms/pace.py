@@ -61,12 +61,9 @@ def learn(
     """
     wait = max(retry_after, _SHORTEST_WAIT)
     seconds, opens_at = min(wait, MINUTE), now + timedelta(seconds=wait)
-    if sent:
-        leaves_at = sent[0].at + timedelta(seconds=MINUTE + _ON_THE_WAY)
-        early = (opens_at - leaves_at).total_seconds()
-        if -_DOUBT < early < _ROUNDED_UP + _DOUBT:
-            seconds = MINUTE
-            opens_at = max(leaves_at, now + timedelta(seconds=_LOOK_AGAIN))
+    leaves_at = _explained_by_a_minute(sent, opens_at, now)
+    if leaves_at:
+        seconds, opens_at = MINUTE, max(leaves_at, now + timedelta(seconds=_LOOK_AGAIN))
     admits = _sent_within(seconds, sent, now)
     confirmed = 0
     if before and is_believed(before, now):
@@ -78,6 +75,18 @@ def learn(
         creates=max(admits, 1), seconds=seconds, learned_at=now, confirmed=min(confirmed, 30)
     )
     return limit, opens_at
+
+
+def _explained_by_a_minute(sent: Sequence[Sent], named: datetime, now: datetime) -> datetime | None:
+    """When the first create leaves a window of a minute, if that is the moment which Recall named:
+    the first that it must still count, or one of which our clock says that it has just left."""
+    young = (each for each in sent if each.at > now - timedelta(seconds=MINUTE))
+    for first in (next(young, None), *sent[:1]):
+        if first:
+            leaves_at = first.at + timedelta(seconds=MINUTE + _ON_THE_WAY)
+            if -_DOUBT < (named - leaves_at).total_seconds() < _ROUNDED_UP + _DOUBT:
+                return leaves_at
+    return None
 
 
 def _sent_within(seconds: float, sent: Sequence[Sent], now: datetime) -> int:

@@ -11,7 +11,8 @@ from rtms.recall import Created, CreateOutcome, NotDone, OutcomeUnknown, RateLim
 
 _FIRST_WAIT = 0.5  # seconds; doubled with every try
 _LONGEST_WAIT = 8.0  # seconds; the pool behind a 507 is refilled within seconds to two minutes
-_LAST_TRY_LEAD = 1.0  # seconds before the window closes
+# Seconds before the window closes. A lane may be late by what it gives way (rtms/dispatcher.py).
+_LAST_TRY_LEAD = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,8 @@ come, and only then sends their answers: the first answer commits for all (`rtms
 
 Only requests that are here to their last byte are taken so, and only deliveries of Zoom's: nobody
 who sends slowly, and nothing that takes long, may hold up the others. The thread for it does
-nothing else, and a request that is still coming waits without a thread.
+nothing else, and a request that is still coming waits without a thread. Where a disk or a network
+holds it up, another one stands in for it, so that what comes meanwhile gets its 503 in time.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from rtms.late import ARRIVED_AT
 from rtms.patience import PatientWorker
 
 _MOST = 32  # requests that are taken together
+_LOOK_EVERY, _HELD_UP = 0.25, 0.5  # seconds
 # errno; gunicorn's own errors of the connection have none
 _CLIENT_HAS_GONE = {
     None, errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EBADF, errno.EAGAIN,
@@ -70,8 +72,10 @@ class TogetherWorker(PatientWorker):
 
     def init_process(self) -> None:
         self._arrived: SimpleQueue[Any] = SimpleQueue()  # connections whose request is here
-        # Not one of gunicorn's: clients can fill those.
-        threading.Thread(target=self._take_for_ever, name="together", daemon=True).start()
+        self._round_began: float | None = None  # monotonic
+        # Not gunicorn's: clients can fill those.
+        for target in (self._take_for_ever, self._stand_in_for_ever):
+            threading.Thread(target=target, name="together", daemon=True).start()
         super().init_process()
 
     def enqueue_req(self, conn: Any) -> None:
@@ -124,23 +128,36 @@ class TogetherWorker(PatientWorker):
 
     def _take_for_ever(self) -> None:
         while True:
-            mine = self._next()
-            try:
-                begun = [self._begin(conn) for conn in mine]
-                kept = [each.conn for each in begun if each and self._finish(each)]
-                # Behind those that came meanwhile: nobody may wait for ever.
-                for conn in self._with_more(kept):
-                    self._arrived.put(conn)
-            except Exception:  # a round that breaks off must not end the thread
-                self.log.exception("deliveries taken together broke off")
+            first = self._arrived.get()
+            self._round_began = time.monotonic()
+            self._take_round(first)
+            self._round_began = None
 
-    def _next(self) -> list[Any]:
-        """Wait for a request, and take those that are here by then."""
-        mine = [self._arrived.get()]
+    def _stand_in_for_ever(self) -> None:
+        while True:
+            time.sleep(_LOOK_EVERY)
+            with suppress(Empty):
+                while self._is_held_up():
+                    self._take_round(self._arrived.get_nowait())
+
+    def _is_held_up(self) -> bool:
+        began = self._round_began
+        return began is not None and time.monotonic() - began > _HELD_UP
+
+    def _take_round(self, first: Any) -> None:
+        """Take a request, and those that are here by now."""
+        mine = [first]
         with suppress(Empty):
             while len(mine) < _MOST:
                 mine.append(self._arrived.get_nowait())
-        return mine
+        try:
+            begun = [self._begin(conn) for conn in mine]
+            kept = [each.conn for each in begun if each and self._finish(each)]
+            # Behind those that came meanwhile: nobody may wait for ever.
+            for conn in self._with_more(kept):
+                self._arrived.put(conn)
+        except Exception:  # a round that breaks off must not end the thread
+            self.log.exception("deliveries taken together broke off")
 
     def _begin(self, conn: Any) -> _Begun | None:
         req = None

@@ -9,7 +9,7 @@ from threading import Event
 
 import pytest
 
-from rtms import clock
+from rtms import clock, dispatcher, retry
 from rtms.dispatcher import Dispatcher
 from tests.servers import wait_for
 
@@ -78,17 +78,22 @@ def test_a_crowd_that_stays_holds_nothing_up_for_ever(running: list[Dispatcher])
     wait_for(lambda: len(lane.done) == 4, "all rows", DEADLINE)
 
 
+def test_giving_way_leaves_the_last_try_its_time() -> None:
+    longest = dispatcher._GATHER + dispatcher._GIVE_WAY + dispatcher.POLL_SECONDS
+    assert longest < retry._LAST_TRY_LEAD
+
+
 def test_nothing_more_is_leased_where_the_process_must_go_meanwhile() -> None:
     lane = Lane(rows=4, threads=2)
 
     def is_crowded() -> bool:
-        dispatcher.begin_drain()
+        leaving.begin_drain()
         return True
 
-    dispatcher = Dispatcher(lane, is_crowded=is_crowded)
-    dispatcher.start()
-    wait_for(lambda: not dispatcher.is_running, "the drain to begin", DEADLINE)
-    assert dispatcher.drain(DEADLINE)
+    leaving = Dispatcher(lane, is_crowded=is_crowded)
+    leaving.start()
+    wait_for(lambda: not leaving.is_running, "the drain to begin", DEADLINE)
+    assert leaving.drain(DEADLINE)
     assert lane.leases == [2]
 
 

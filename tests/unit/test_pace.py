@@ -57,6 +57,14 @@ def test_requests_that_come_a_little_too_early_do_not_make_the_limit_small() -> 
     assert 0 < seconds_to(opens_at) < 0.2
 
 
+@pytest.mark.parametrize("before", [None, limit(60, age=40)])
+def test_a_create_that_has_just_left_hides_no_minute(before: Limit | None) -> None:
+    sent = ago(60.1, *[30 - i * 0.01 for i in range(60)])
+    learned, opens_at = learn(sent, retry_after=31, now=NOW, before=before)
+    assert (learned.creates, learned.seconds) == (60, 60)
+    assert seconds_to(opens_at) == pytest.approx(30.03)
+
+
 def test_a_limit_that_became_lower_is_learned() -> None:
     sent = ago(*[40 - i for i in range(30)])
     learned, _ = learn(sent, retry_after=20, now=NOW, before=limit(60, age=59))
