@@ -24,7 +24,7 @@ _AFTER_AN_ERROR = 1.0
 _SAY_AGAIN = 60.0  # that the database is away
 _AFTER_NOTHING = 0.02  # what was due went to another process
 _GATHER = 0.02  # while there is more to do than threads to do it: several rows a transaction
-_GIVE_WAY = 0.5  # to what is more urgent, at most
+_GIVE_WAY = 1.0  # to what is more urgent, at most
 
 log = structlog.get_logger()
 
@@ -57,7 +57,7 @@ class Dispatcher:
     Args:
         lanes: what there is to do.
         is_crowded: whether this process has something more urgent to do just now. Lanes that are
-            behind then wait for up to half a second before they lease more.
+            behind then wait for up to a second before they lease more.
     """
 
     def __init__(self, *lanes: Lane[Any], is_crowded: Callable[[], bool] = lambda: False) -> None:
