@@ -15,6 +15,7 @@ from bench.servers import Address, Bench
 GOAL = {"sqlite": 0.50, "postgresql": 0.40}
 GOAL_P99_MS = 50
 RECALL_SECONDS = 0.3
+FASTEST = 8_000  # deliveries a second: more than a client can have answered here
 WARM_UP = 1.0  # seconds
 SETTLING = 0.3  # seconds
 KINDS = {
@@ -37,7 +38,7 @@ def run(bench: Bench, engine: str) -> Iterator[Figure]:
             bench.progress(f"ack, {engine}: round {number + 1} of {rounds}")
             for dispatcher in KINDS:
                 seen["empty"].append(_of_empty(bench, empty, seconds))
-                most = max(each.rate for each in seen["empty"])
+                most = max(FASTEST, *(each.rate for each in seen["empty"]))
                 recall.reset(latency=RECALL_SECONDS)
                 url = bench.databases.fresh(engine)
                 ours, wrong = _of_ours(bench, url, recall.url, dispatcher, seconds, most)
