@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.test_together import Client, clients, on_one_engine, start
-from tests.servers import Server
+from tests.servers import Server, wait_for
 
 pytestmark = pytest.mark.environ(DISPATCHER="off", WEB_CONCURRENCY="1")
 
@@ -37,6 +37,7 @@ def test_what_comes_while_a_commit_stands_still_gets_its_503_in_time(
         assert first.ask(start()) == 200
         stall.touch()
         first.send(start())
+        wait_for(stall.with_suffix(".held").exists, "the first commit to stand still")
         answers = []
         for client in others:
             answers.append(pool.submit(deliver, client))
