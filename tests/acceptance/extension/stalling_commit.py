@@ -1,5 +1,5 @@
-"""Loaded into the server through EXTENSIONS: no delivery's transaction ends while a file is there, as
-on a disk or behind a network that stands still."""
+"""Loaded into the server through EXTENSIONS: no delivery is committed while a file is there, as on
+a disk or behind a network that stands still."""
 
 import os
 import time
