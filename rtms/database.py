@@ -291,7 +291,9 @@ def _sqlite_engine(url: URL, *, enforce_foreign_keys: bool) -> Engine:
         _use_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")  # committed means on disk
         connection.execute("PRAGMA temp_store = MEMORY")  # no file for each statement's journal
-        # pages; each of them is written once a checkpoint, however often it changed
+        # Pages; each of them is written once a checkpoint, however often it changed. It is made by
+        # whoever commits, under our lock: beside another's commit, an SQLite before 3.51.3 may
+        # lose what was committed (SQLite: the WAL-reset bug).
         connection.execute("PRAGMA wal_autocheckpoint = 8000")
         connection.execute(f"PRAGMA foreign_keys = {'ON' if enforce_foreign_keys else 'OFF'}")
 
