@@ -23,6 +23,7 @@ from bench.servers import Bench, Trouble
 from sandbox.processes import LEAVING, leave, undisturbed
 
 RESULTS = Path(__file__).parent / "results"
+QUIET_PERCENT = 5.0
 
 _EPILOG = """\b
 Examples:
@@ -99,6 +100,12 @@ def _measure(
     needed = "postgresql" in engines and any("postgresql" in each.engines for each in chosen)
     settings = databases.postgresql_settings() if needed else None
     head = {**machine.describe(folder, settings), "quick": quick}
+    busy = head["machine"]["busy_before_percent"]
+    if busy > QUIET_PERCENT:
+        progress(
+            f"Other programs use {busy:.0f}% of this machine: what they take is missing from every "
+            "figure. Look for what an earlier run has left, and begin again when it is quiet."
+        )
     figures: list[Figure] = []
     broken: list[str] = []
     path = output or RESULTS / f"{datetime.now():%Y-%m-%dT%H%M%S}.json"  # noqa: DTZ005 - the user's
@@ -138,7 +145,7 @@ def _print(head: dict[str, object], figures: list[Figure]) -> None:
     assert isinstance(versions, dict)
     console.print(
         f"{its['cpu']}, {its['cores']} cores, {its['memory_gib']} GiB, {its['filesystem']}, "
-        f"one fsync {its['fsync_ms']} ms, load before {its['load_before']:.1f}; "
+        f"one fsync {its['fsync_ms']} ms, {its['busy_before_percent']:.0f}% busy before; "
         f"Python {versions['python']}, SQLite {versions['sqlite']}, "
         f"{_postgresql(versions['postgresql'])}client: {versions['client']}"
     )

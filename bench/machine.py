@@ -19,6 +19,7 @@ from bench.samples import median
 from sandbox.processes import ROOT
 
 _SYNCS = 50
+_LOOK_SECONDS = 1.0
 
 
 def describe(folder: Path, postgresql: dict[str, str] | None) -> dict[str, Any]:
@@ -33,6 +34,7 @@ def describe(folder: Path, postgresql: dict[str, str] | None) -> dict[str, Any]:
             "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
             "kernel": platform.release(),
             "load_before": os.getloadavg()[0],
+            "busy_before_percent": psutil.cpu_percent(interval=_LOOK_SECONDS),
             "filesystem": _filesystem(folder),
             "fsync_ms": _fsync_ms(folder),
         },
