@@ -27,6 +27,7 @@ _NOT_YOURS = (
     "what you did."
 )
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+_NO_TEXT = "The part of the address behind its question mark is not UTF-8. Type it again."
 _LOGIN = "dashboard.login"
 _LARGEST_FORM = 16_384  # bytes
 _PAGES = (("/", "Overview"), ("/meetings", "Meetings"), ("/events", "Events"))
@@ -38,6 +39,10 @@ def _guard() -> Answer | None:
     the way in is guarded, whatever route it is."""
     g.nonce = secrets.token_urlsafe(16)
     request.max_content_length = _LARGEST_FORM
+    try:
+        request.query_string.decode()
+    except UnicodeDecodeError:
+        abort(400, _NO_TEXT)
     if request.endpoint == _LOGIN:
         return None
     its = services()

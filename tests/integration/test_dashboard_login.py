@@ -169,6 +169,14 @@ def test_logging_out_ends_no_other_session(app: Flask) -> None:
     assert theirs.get("/").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/login", "/", "/meetings", "/events", "/assets/style.css"])
+def test_a_query_that_is_no_text_is_refused(app: Flask, path: str) -> None:
+    for client in (app.test_client(), log_in(app)):
+        answer = client.get(path, environ_overrides={"QUERY_STRING": "q=\xb6"})
+        assert answer.status_code == 400
+        assert "is not UTF-8" in answer.text
+
+
 def test_a_session_expires_and_the_next_login_clears_it_away(app: Flask, its: Services) -> None:
     client = log_in(app)
     past = {"expires_at": clock.now() - timedelta(seconds=1)}
