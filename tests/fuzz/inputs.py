@@ -12,10 +12,10 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
-from urllib.parse import quote_from_bytes
+from urllib.parse import quote_from_bytes, urlencode
 
 from sandbox.zoom import sign
 from tests.conftest import ENVIRON, FIXTURES
@@ -97,6 +97,54 @@ _SERVERS = ["wss://a.example:443", "wss://b.example:443", "wss://a.example:443,w
 _NAMES = ["event", "event_ts", "payload", "object", "rtms_stream_id", "plainToken", "data", "x"]
 _METHODS = ["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "PROPFIND", "X"]
 _PATHS = [b"/", b"/healthz", b"/readyz", b"/zoom-webhook", b"/recall-webhook", b"/static/x", b"*"]
+_IDS = [
+    "1",
+    "2",
+    "3",
+    "50",
+    "0",
+    "-1",
+    str(2**63 - 1),
+    str(2**63),
+    "9" * 400,
+    "1.5",
+    "x",
+    "²",
+    "",
+    "%",
+]
+_PAGES = [
+    "/",
+    "/login",
+    "/metrics",
+    "/assets/style.css",
+    "/assets/{}",
+    "/meetings",
+    "/meetings/{}",
+    "/meetings/{}/transcript",
+    "/meetings/{}/retry",
+    "/meetings/{}/refresh",
+    "/events",
+    "/events/{}",
+    "/events/{}/replay",
+    "/recordings/{}/video_mixed",
+    "/recordings/{}/video_mixed/why",
+    "/recordings/{}/transcript.vtt",
+]
+_FIELDS = [
+    "q",
+    "state",
+    "day",
+    "event",
+    "stream",
+    "outcome",
+    "before",
+    "after",
+    "recording",
+    "next",
+]
+_ASKED = ["failed", "pending", "done", "failed:refused", "started", "2026-11-22", "2026-02-30", "1"]
+CSRF_TOKEN = "the token of the session"
 _QUERIES = ["", "a=b", "=", "&&&", "%", "%00", "%ff%fe", "a[]=1&a[]=2", "x" * 4000, "?", "é"]
 _TYPES = [
     "application/json",
@@ -141,6 +189,7 @@ class Input:
     headers: tuple[tuple[str, str], ...]
     body: bytes
     signed: bool = False  # False: by nobody, or by somebody else
+    logged_in: bool = False  # whoever asks adds the cookie, and the token in the place of its name
 
     @property
     def is_challenge(self) -> bool:
@@ -185,8 +234,9 @@ class _Maker:
             self._zoom_unsigned,
             self._recall,
             self._other,
+            self._page,
         ]
-        return self._random.choices(kinds, (10, 4, 4, 3))[0]()
+        return self._random.choices(kinds, (10, 4, 4, 3, 4))[0]()
 
     def _zoom(self) -> Input:
         random, body = self._random, self._bytes(_ZOOM_BODIES)
@@ -231,7 +281,35 @@ class _Maker:
         body = b"" if random.random() < 0.5 else self._bytes(_ZOOM_BODIES)
         made = self._input(path, body, [])
         method = random.choice([*_METHODS, "POST"])
-        return Input(**{**vars(made), "method": method})
+        return replace(made, method=method)
+
+    def _page(self) -> Input:
+        """What a browser asks for, whose user or whose page has something odd in mind."""
+        random = self._random
+        path = random.choice(_PAGES).format(random.choice(_IDS)).encode()
+        method = random.choice(("GET", "GET", "GET", "HEAD", "POST", "POST"))
+        fields = [
+            (random.choice(_FIELDS), random.choice((*_ASKED, *_IDS, *_ODD_TEXT)))
+            for _ in range(random.choice((0, 1, 1, 2, 5)))
+        ]
+        form = [("csrf_token", random.choice((CSRF_TOKEN, CSRF_TOKEN, "", "é"))), *fields]
+        if random.random() < 0.3:
+            form.append(("password", random.choice(_ODD_TEXT)))
+        made = self._input(path, self._form(form) if method == "POST" else b"", [])
+        headers = made.headers
+        if method == "POST" and random.random() < 0.8:
+            headers = (("Content-Type", "application/x-www-form-urlencoded"),)
+        return replace(
+            made,
+            method=method,
+            query=self._form(fields).decode("latin-1"),
+            headers=headers,
+            logged_in=random.random() < 0.8,
+        )
+
+    def _form(self, fields: list[tuple[str, str]]) -> bytes:
+        form = urlencode(fields, errors="surrogatepass").encode()
+        return _mutated_bytes(self._random, form) if self._random.random() < 0.1 else form
 
     def _input(
         self,

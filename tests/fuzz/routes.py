@@ -8,22 +8,35 @@ import json
 import re
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+from urllib.parse import quote_plus
 
 from flask import Flask
 
 from tests.conftest import ENVIRON
-from tests.fuzz.inputs import RECALL_KEY, Input
+from tests.dashboard import PASSWORD, csrf_token
+from tests.fuzz.inputs import CSRF_TOKEN, RECALL_KEY, Input
 
 # What any configuration for fuzzing needs, beside a database.
 VARIABLES = {
     **ENVIRON,
     "RECALL_WEBHOOK_SECRET": f"whsec_{RECALL_KEY}",
+    "ADMIN_PASSWORD": PASSWORD,
+    "METRICS_TOKEN": "metrics-token-of-the-tests",
     "DISPATCHER": "off",  # what is taken in stays, and nobody asks Recall
 }
 _SECRETS = tuple(
-    ENVIRON[name] for name in ("ZOOM_SECRET_TOKEN", "ZOOM_CLIENT_SECRET", "RECALL_API_KEY")
+    VARIABLES[name]
+    for name in (
+        "ZOOM_SECRET_TOKEN",
+        "ZOOM_CLIENT_SECRET",
+        "RECALL_API_KEY",
+        "ADMIN_PASSWORD",
+        "METRICS_TOKEN",
+    )
 )
+_OPERATOR = {"REMOTE_ADDR": "192.0.2.1"}  # who never gives a wrong password
 # gunicorn's own, for a transfer encoding or an HTTP version that it does not know.
 _NOT_IMPLEMENTED = (501, 505)
 _LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z \[(debug|info|warning|error) *\][^\x00-\x1f]*")
@@ -45,6 +58,15 @@ class Routes:
         app.config["PROPAGATE_EXCEPTIONS"] = True
         self._app = app
         self._log = log
+        self._cookie, self._csrf_token = self._log_in()
+
+    def _log_in(self) -> tuple[str, str]:
+        client = self._app.test_client()
+        client.environ_base |= _OPERATOR
+        answer = client.post("/login", data={"password": PASSWORD})
+        page = client.get("/meetings")
+        cookie = answer.headers["Set-Cookie"].partition(";")[0]
+        return cookie, csrf_token(page)
 
     def ask(self, given: Input) -> int:
         """Make a request.
@@ -60,7 +82,8 @@ class Routes:
         def start_response(status: str, headers: list[tuple[str, str]], _info: Any = None) -> Any:
             said.append((int(status.split()[0]), dict(headers)))
 
-        answer = self._app.wsgi_app(_environ(given), start_response)
+        environ = _environ(self._with_session(given) if given.logged_in else given)
+        answer = self._app.wsgi_app(environ, start_response)
         text = b"".join(answer).decode()
         close = getattr(answer, "close", None)
         if close:
@@ -69,13 +92,24 @@ class Routes:
         self._check(given, status, headers, text)
         return status
 
+    def _with_session(self, given: Input) -> Input:
+        named, token = (quote_plus(CSRF_TOKEN).encode(), self._csrf_token.encode())
+        return replace(
+            given,
+            headers=(*given.headers, ("Cookie", self._cookie)),
+            body=given.body.replace(named, token),
+        )
+
     def _check(self, given: Input, status: int, headers: Mapping[str, str], text: str) -> None:
         if status >= 500:
             raise Complaint(f"answered {status}: {text}")
         if status == 200 and given.method == "POST" and not (given.signed or given.is_challenge):
             raise Complaint(f"let in what nobody signed: {text}")
         if given.method not in ("HEAD", "OPTIONS") and not 300 <= status < 400:
-            json.loads(text)
+            if headers["Content-Type"] == "application/json":
+                json.loads(text)
+            elif "<script>" in text:  # our own name a file
+                raise Complaint(f"let in a script: {text}")
         if any(set(value) & set("\r\n") for value in headers.values()):
             raise Complaint(f"headers that break: {headers}")
         logged = self._log.getvalue()
