@@ -36,6 +36,8 @@ SECRETS = {
     "RECALL_API_KEY": "recall+key/of=the&run'3",
     "RECALL_WEBHOOK_SECRET": "whsec_" + base64.b64encode(b"recall hook secret of run 4").decode(),
     "NOTIFY_SECRET": "whsec_" + base64.b64encode(b"notify hook secret of run 5").decode(),
+    "ADMIN_PASSWORD": "admin+password/of=the&run'8",
+    "METRICS_TOKEN": "metrics-token-of-the-run-9",
 }
 PASSWORD = "database+password&run'6"
 HOOK_TOKEN = "hook-token-of-the-run-7"
@@ -137,6 +139,12 @@ def test_no_secret_of_a_run_is_in_anything_it_wrote(
     for path in ("/healthz", "/readyz", "/nothing", "/zoom-webhook", "/recall-webhook"):
         told.append(requests.get(f"{server.url}{path}", timeout=20).text)
     told.append(requests.post(f"{server.url}/recall-webhook", data=b"{}", timeout=20).text)
+    bearer = {"Authorization": f"Bearer {SECRETS['METRICS_TOKEN']}"}
+    metrics = requests.get(f"{server.url}/metrics", headers=bearer, timeout=20)
+    assert metrics.status_code == 200
+    told.append(metrics.text)
+    pages, session = as_the_operator(server)
+    told += pages
 
     commands = [
         ["meetings", "refresh", "1"],
@@ -178,7 +186,7 @@ def test_no_secret_of_a_run_is_in_anything_it_wrote(
     hidden = {**SECRETS, "the password": PASSWORD, "the hook's token": HOOK_TOKEN}
     hidden |= {f"a join signature {number}": text for number, text in enumerate(joins)}
     hidden |= {f"a delivery's signature {number}": text for number, text in enumerate(signatures)}
-    hidden["a link's signature"] = link_signature
+    hidden |= {"a link's signature": link_signature, "the dashboard's session": session}
     found = [
         name
         for name, secret in hidden.items()
@@ -186,6 +194,27 @@ def test_no_secret_of_a_run_is_in_anything_it_wrote(
     ]
     assert found == []
     assert "signature=" not in written
+
+
+def as_the_operator(server: Server) -> tuple[list[str], str]:
+    """Use the dashboard.
+
+    Returns:
+        What it said, without the cookies that it set; the session's token.
+    """
+    said = []
+    with requests.Session() as browser:
+        for password in ("wrong" + SECRETS["ADMIN_PASSWORD"], SECRETS["ADMIN_PASSWORD"]):
+            answer = browser.post(f"{server.url}/login", data={"password": password}, timeout=20)
+            said.append(answer.text)
+        assert "/logout" in answer.text  # the second one opened it
+        for page in ("/meetings", "/meetings/1", "/meetings/2", "/events", "/events/1"):
+            answer = browser.get(f"{server.url}{page}", timeout=20)
+            assert answer.status_code == 200
+            said.append(f"{answer.headers}{answer.text}")
+        (cookie,) = browser.cookies.values()
+    token, _, _its_signature = cookie.strip('"').rpartition(".")
+    return said, token
 
 
 def is_at_rest(server: Server) -> bool:
