@@ -34,7 +34,7 @@ bench: .venv/dev
 	@$(BIN)/python -m bench
 
 chaos: .venv/dev
-	@CHAOS_ROUNDS=200 $(BIN)/python -m pytest tests/chaos
+	@CHAOS_ROUNDS=100 $(BIN)/python -m pytest tests/chaos
 
 fuzz: .venv/dev
 	@$(BIN)/python -m tests.fuzz --inputs 100000

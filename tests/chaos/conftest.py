@@ -1,6 +1,6 @@
 """How long the chaos lasts, how it is chosen, and who it happens to.
 
-CHAOS_ROUNDS: how often processes are killed, on both engines together.
+CHAOS_ROUNDS: how often processes are killed, on each engine.
 CHAOS_SEED: the choices of an earlier run, as a failure shows it.
 """
 
@@ -16,13 +16,11 @@ import pytest
 from tests.chaos.client import Client, client_of
 from tests.servers import Server
 
-ENGINES = 2
-
 
 @pytest.fixture
 def rounds() -> int:
-    """How many rounds a test has on one engine."""
-    return max(1, int(os.environ.get("CHAOS_ROUNDS", "20")) // ENGINES)
+    """How many rounds a test has."""
+    return int(os.environ.get("CHAOS_ROUNDS", "20"))
 
 
 @pytest.fixture
