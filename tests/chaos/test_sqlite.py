@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -15,6 +14,7 @@ import pytest
 
 from sandbox import RecallSandbox
 from tests.chaos.client import Client, more, refused
+from tests.chaos.disks import full, mounted
 from tests.chaos.judge import assert_acknowledged_is_connected_once
 from tests.servers import Server
 
@@ -100,20 +100,6 @@ def unable_to_write(processes: list[psutil.Process]) -> Iterator[None]:
             process.rlimit(psutil.RLIMIT_FSIZE, limit)
 
 
-@contextmanager
-def full(disk: Path) -> Iterator[None]:
-    """Fill a disk to its last block meanwhile."""
-    filling = disk / "filling"
-    with filling.open("wb", buffering=0) as file, suppress(OSError):
-        while file.write(bytes(4096)):
-            pass
-    try:
-        assert os.statvfs(disk).f_bavail == 0
-        yield
-    finally:
-        filling.unlink()
-
-
 @pytest.mark.skipif(not hasattr(psutil, "RLIMIT_FSIZE"), reason="no such limit on this system")
 @pytest.mark.environ(RECALL_TIMEOUT_SECONDS="2")  # leases of 11 s
 def test_files_cannot_be_written_for_a_while(
@@ -139,12 +125,8 @@ class TestOnASmallDisk:
     def folder(self, tmp_path: Path) -> Iterator[Path]:
         disk = tmp_path / "disk"
         disk.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)]
-        mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
-        if mounted.returncode:
-            pytest.skip(f"no small disk can be mounted here: {mounted.stderr.strip()}")
-        yield disk
-        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+        with mounted(disk, megabytes=8):
+            yield disk
 
     def test_the_disk_is_full_for_a_while(
         self, server: Server, client: Client, recall: RecallSandbox, folder: Path
