@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -34,9 +35,13 @@ def step(server: Server, tmp_path: Path) -> Step:
     return to
 
 
-def judge(server: Server, client: Client, recall: RecallSandbox) -> None:
-    """The judge of the other tests; nothing here takes longer than a few seconds."""
+def judge(server: Server, client: Client, recall: RecallSandbox, seconds: float) -> None:
+    """The judge of the other tests; nothing here takes longer than a few seconds. By some row's
+    time the server's clock did step."""
     assert_acknowledged_is_connected_once(server, recall, client.acknowledged, patience=12)
+    stepped = datetime.now(UTC) + timedelta(seconds=seconds)
+    moments = [datetime.fromisoformat(row["connected_at"]) for row in server.meetings()]
+    assert min(abs(moment - stepped) for moment in moments) < timedelta(minutes=1)
     assert "Traceback" not in server.log()  # which a thread that died would have written
 
 
@@ -52,7 +57,7 @@ def test_what_waits_for_its_first_try_at_a_step_is_connected(
     for _ in range(10):
         client.start_until_acknowledged()
     server.start_worker()
-    judge(server, client, recall)
+    judge(server, client, recall, seconds)
 
 
 @pytest.mark.parametrize("seconds", [FORWARD, BACK], ids=["forward", "back"])
@@ -66,7 +71,7 @@ def test_what_is_being_connected_at_a_step_is_recorded_as_connected(
         client.start_until_acknowledged()
     wait_for(lambda: len(recall.ledger) == 8, "eight calls in flight")
     step(seconds)
-    judge(server, client, recall)
+    judge(server, client, recall, seconds)
 
 
 @pytest.mark.parametrize("seconds", [FORWARD, BACK], ids=["forward", "back"])
@@ -80,4 +85,4 @@ def test_a_gate_that_is_closed_at_a_step_opens_in_time(
     step(seconds)
     for _ in range(4):
         client.start_until_acknowledged()
-    judge(server, client, recall)
+    judge(server, client, recall, seconds)
