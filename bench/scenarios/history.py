@@ -13,7 +13,7 @@ from bench.load import hammer
 from bench.report import Figure, Goal
 from bench.samples import median, spread
 from bench.scenarios.idle import one_at_a_time
-from bench.servers import Address, Bench, python
+from bench.servers import Address, Bench, Trouble, python
 from sandbox.processes import ROOT
 
 FEW = 1_000
@@ -34,7 +34,7 @@ def run(bench: Bench, engine: str) -> Iterator[Figure]:
             bench.progress(f"history, {engine}: {at:,} of {many:,} meetings put in")
 
     fill(many_url, many, tell)
-    beside = f"{many:,} stored meetings beside {FEW:,}"
+    beside = f"{many:,} stored meetings beside {FEW:,}, and what each round adds to both"
     # First what leaves nothing pending.
     yield from _connects(bench, engine, (few_url, many_url), beside)
     yield from _lists(bench, engine, (few_url, many_url), beside)
@@ -66,7 +66,10 @@ def _acknowledgements(
 
 def _rate(bench: Bench, address: Address, seconds: float) -> float:
     requests = deliveries.several(int(seconds * 6000))
-    return hammer(bench, address, requests, seconds, CONNECTIONS).rate
+    seen = hammer(bench, address, requests, seconds, CONNECTIONS)
+    if seen.errors or seen.refused:
+        raise Trouble(f"{seen.errors} deliveries without an answer, {seen.refused} refused")
+    return seen.rate
 
 
 def _lists(bench: Bench, engine: str, urls: tuple[str, str], beside: str) -> Iterator[Figure]:
