@@ -60,7 +60,6 @@ def test_what_the_server_logs_is_looked_at(config: Config, database: Database, l
     log = io.StringIO()
     with redirect_stderr(log):
         app = create_app(config)
-    routes, inputs = Routes(app, log), Inputs(seed=1)
 
     @app.before_request
     def tell() -> None:
@@ -68,6 +67,7 @@ def test_what_the_server_logs_is_looked_at(config: Config, database: Database, l
         if line == "a stray line":
             log.write(f"{line}\n")
 
+    routes, inputs = Routes(app, log), Inputs(seed=1)
     with pytest.raises(Complaint):
         routes.ask(inputs.make(0))
     services(app).database.dispose()
