@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from config import Config, ConfigError
+from rtms.handover import Handover
 
 try:
     _config = Config.load()
@@ -25,6 +26,37 @@ keepalive = 15  # seconds; Zoom and proxies reuse connections
 _DRAIN_SECONDS = graceful_timeout - 5
 
 
+def on_starting(server: Any) -> None:
+    """Before there is any process."""
+    server.handover = Handover()
+
+
+def when_ready(server: Any) -> None:
+    """Reload only what can be loaded: gunicorn would end, and nobody would take deliveries."""
+    reload: Any = signal.getsignal(signal.SIGHUP)
+
+    def look_and_reload(number: int, frame: Any) -> None:
+        try:
+            Config.load()
+        except ConfigError as error:
+            server.log.error("SIGHUP changes nothing, the server goes on as it was. %s", error)
+        else:
+            reload(number, frame)
+
+    signal.signal(signal.SIGHUP, look_and_reload)
+
+
+def on_reload(server: Any) -> None:
+    """Let the processes that there are go on until the new ones are ready."""
+    server.handover.begin(server.worker_age, server.cfg.workers)
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Let the new process know who is to take over from whom."""
+    server.handover.note_forked(worker.age)
+    worker.handover = server.handover
+
+
 def post_worker_init(worker: Any) -> None:
     """Start the dispatcher, after the fork: threads do not survive one."""
     gc.collect()
@@ -36,21 +68,18 @@ def post_worker_init(worker: Any) -> None:
     unfit = its.database.unfit()
     if unfit:
         worker.log.error("%s Until then every delivery is answered with 503.", unfit)
-    if not its.config.dispatcher:
-        its.heartbeat.start("web")
-        return
-    dispatcher = its.start_dispatcher()
+    dispatcher = its.start_dispatcher() if its.config.dispatcher else None
     its.heartbeat.start("web")
-    leave = signal.getsignal(signal.SIGTERM)
+    leave: Any = signal.getsignal(signal.SIGTERM)
 
     def drain_and_leave(number: int, frame: Any) -> None:
-        worker.drain_by = time.monotonic() + _DRAIN_SECONDS
-        dispatcher.begin_drain()
-        if callable(leave):
-            leave(number, frame)
+        if dispatcher:
+            worker.drain_by = time.monotonic() + _DRAIN_SECONDS
+            dispatcher.begin_drain()
+        leave(number, frame)
 
-    signal.signal(signal.SIGTERM, drain_and_leave)
-    signal.siginterrupt(signal.SIGTERM, False)
+    worker.handover.at_sigterm(worker.age, drain_and_leave)
+    worker.handover.note_ready(worker.age)
 
 
 def worker_exit(server: Any, worker: Any) -> None:

@@ -54,6 +54,7 @@ class Server:
             "PORT": str(self.port),
         }
         self.log_path = log
+        self.root = ROOT  # of the project
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, *, ready: bool = True) -> subprocess.Popen[bytes]:
@@ -131,7 +132,7 @@ class Server:
         with self.log_path.open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, *args],
-                cwd=ROOT,
+                cwd=self.root,
                 env=self.environ,
                 stdout=log,
                 stderr=log,

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,8 +17,6 @@ import requests
 from sandbox import ZoomSandbox
 from tests.servers import wait_for
 
-ROOT = Path(__file__).parents[2]
-NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "instance", "tests", "bench")
 HOSTILE = {
     "DATABASE_URL": "garbage",
     "DISPATCHER": "off",
@@ -30,12 +27,6 @@ HOSTILE = {
     "WEB_CONCURRENCY": "0",
 }
 SECONDS = 90  # for a run, on a machine that does other things as well
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A copy of the project, as a fresh clone has it."""
-    return Path(shutil.copytree(ROOT, tmp_path / "project", ignore=NOT_COPIED))
 
 
 @pytest.fixture
