@@ -10,6 +10,7 @@ from bench.report import Figure
 from bench.scenarios import (
     ack,
     bad_recall,
+    cost,
     footprint,
     history,
     idle,
@@ -56,6 +57,7 @@ SCENARIOS = {
             idle.run,
             beside=idle.beside,
         ),
+        Scenario("cost", "What a delivery and a connect cost of a core.", cost.run),
         Scenario("scale", "One, two and four workers; eight servers.", scale.run, ("postgresql",)),
         Scenario("history", "A million stored meetings, beside a thousand.", history.run),
         Scenario(

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import psutil
 
+from bench.processes import listening, rss
 from bench.report import Figure
 from bench.samples import median, spread
-from bench.servers import Bench, wait_until
+from bench.servers import Bench
 from bench.spates import spate, wait_for_connections
 from sandbox.processes import ROOT
 
@@ -36,13 +37,15 @@ def run(bench: Bench, engine: str) -> Iterator[Figure]:
         with bench.web(url, recall.url) as address, bench.worker(url, recall.url) as worker:
             spate([address], MEETINGS, 6.0)
             wait_for_connections(recall, MEETINGS, 30.0)
-            master = _listening(address.port)
-            children = [_rss(each) for each in master.children()]
-            yield _figure(engine, "resident memory, gunicorn's master", _rss(master), "MiB")
+            master = listening(address.port)
+            children = [rss(each) for each in master.children()]
+            yield _figure(engine, "resident memory, gunicorn's master", rss(master), "MiB")
             yield _figure(
                 engine, "resident memory, each web process", max(children), "MiB", spread(children)
             )
-            yield _figure(engine, "resident memory, a worker", _rss(_of(worker.pid)), "MiB")
+            yield _figure(
+                engine, "resident memory, a worker", rss(psutil.Process(worker.pid)), "MiB"
+            )
 
 
 def beside(bench: Bench) -> Iterator[Figure]:
@@ -65,7 +68,7 @@ def beside(bench: Bench) -> Iterator[Figure]:
     else:
         with bench.recall() as recall, bench.quickstart(recall.url) as address:
             spate([address], MEETINGS, 6.0)
-            memory = _rss(_listening(address.port))
+            memory = rss(listening(address.port))
         yield _figure("quickstart", "resident memory", memory, "MiB")
 
 
@@ -81,30 +84,6 @@ def _figure(
         scenario="footprint", engine=engine, figure=name, value=value, unit=unit,
         samples=samples or {}, note=note,
     )  # fmt: skip
-
-
-def _of(pid: int) -> psutil.Process:
-    return psutil.Process(pid)
-
-
-def _listening(port: int) -> psutil.Process:
-    """The oldest process of ours that listens there: gunicorn's master, not its children."""
-    mine = sorted(psutil.Process().children(recursive=True), key=lambda each: each.create_time())
-    found: list[psutil.Process] = []
-
-    def look() -> bool:
-        for each in mine:
-            listening = [one for one in each.net_connections("inet") if one.status == "LISTEN"]
-            if any(one.laddr.port == port for one in listening):
-                found.append(each)
-        return bool(found)
-
-    wait_until(look, f"somebody to listen at port {port}")
-    return found[0]
-
-
-def _rss(process: psutil.Process) -> float:
-    return float(process.memory_info().rss / 2**20)
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -1,0 +1,76 @@
+"""What a delivery and a connect cost of a core, in the server's own processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psutil
+
+from bench import deliveries
+from bench.ledger import connected
+from bench.load import CONNECTIONS, hammer
+from bench.processes import cpu, listening
+from bench.report import Figure
+from bench.samples import median, spread
+from bench.servers import WORKER_BEGAN, Bench, Trouble, wait_until
+from bench.spates import spate, wait_for_connections
+
+LATENCY = 0.3  # seconds
+ROWS = 1000  # to be connected
+FASTEST = 8_000  # deliveries a second: more than are answered here
+PATIENCE = 60.0  # seconds
+
+
+def run(bench: Bench, engine: str) -> Iterator[Figure]:
+    """Let web processes only receive, and then a worker connect. What the database's and Recall's
+    processes take is not in it."""
+    received, connects = [], []
+    rounds = 1 if bench.quick else 3
+    for number in range(rounds):
+        bench.progress(f"cost, {engine}: round {number + 1} of {rounds}")
+        received.append(_of_a_delivery(bench, engine))
+        connects.append(_of_a_connect(bench, engine))
+    for name, samples, note in (
+        ("a delivery", received, f"as fast as they are answered, {CONNECTIONS} connections"),
+        ("a connect", connects, f"one worker, Recall takes {LATENCY} s"),
+    ):
+        yield Figure(
+            scenario="cost", engine=engine, figure=f"CPU of {name}", value=median(samples),
+            unit="ms", samples=spread(samples), note=note,
+        )  # fmt: skip
+
+
+def _of_a_delivery(bench: Bench, engine: str) -> float:
+    """Milliseconds of a core."""
+    seconds = 2.0 if bench.quick else 4.0
+    url = bench.databases.fresh(engine)
+    with bench.recall() as recall, bench.web(url, recall.url, DISPATCHER="off") as address:
+        hammer(bench, address, deliveries.several(FASTEST), 1.0)
+        processes = listening(address.port).children()
+        requests = deliveries.several(int(FASTEST * seconds))
+        before = cpu(processes)
+        seen = hammer(bench, address, requests, seconds)
+        took = cpu(processes) - before
+    if seen.errors or seen.refused:
+        raise Trouble(f"{seen.errors} deliveries without an answer, {seen.refused} refused")
+    return 1000 * took / seen.answers
+
+
+def _of_a_connect(bench: Bench, engine: str) -> float:
+    """Milliseconds of a core."""
+    count = ROWS // (4 if bench.quick else 1)
+    url = bench.databases.fresh(engine)
+    with bench.recall() as recall:
+        recall.reset(latency=LATENCY)
+        with bench.web(url, recall.url, DISPATCHER="off") as address:
+            offered = spate([address], count, 1.0, patience=PATIENCE)
+        with bench.worker(url, recall.url) as worker:
+            wait_until(lambda: worker.has_said(WORKER_BEGAN), "the worker to begin", worker)
+            process = psutil.Process(worker.pid)
+            before = cpu([process])
+            wait_for_connections(recall, len(offered.accepted), PATIENCE)
+            took = cpu([process]) - before
+        made = len(connected(recall.ledger()))
+    if made < count:
+        raise Trouble(f"{made} of {count} streams were connected in {PATIENCE:g} s")
+    return 1000 * took / made
