@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -272,7 +273,20 @@ class _Judged:
 
 
 _COLUMNS = tuple(field.name for field in fields(_Judged))
-_THIS_ROW = CONNECTS.c.id == sa.bindparam("this_row")
+# Put together once, as in `rtms.leases`.
+_LOCK_ROWS = (
+    sa.select(*(CONNECTS.c[name] for name in _COLUMNS))
+    .where(CONNECTS.c.id.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(CONNECTS.c.id)
+    .with_for_update()
+)
+
+
+@lru_cache(maxsize=64)
+def _changing(names: tuple[str, ...]) -> sa.Update:
+    """The statement that changes these columns of `this_row`."""
+    values: dict[str, Any] = {name: sa.bindparam(name) for name in names if name != "this_row"}
+    return CONNECTS.update().where(CONNECTS.c.id == sa.bindparam("this_row")).values(values)
 
 
 class _Rows:
@@ -281,12 +295,7 @@ class _Rows:
 
     def __init__(self, connection: Connection, ids: Sequence[int]) -> None:
         self._connection = connection
-        found = connection.execute(
-            sa.select(*(CONNECTS.c[name] for name in _COLUMNS))
-            .where(CONNECTS.c.id.in_(ids))
-            .order_by(CONNECTS.c.id)
-            .with_for_update()
-        )
+        found = connection.execute(_LOCK_ROWS, {"ids": ids})
         self._rows = {row.id: _Judged(**row._mapping) for row in found}
         self._changes: list[dict[str, Any]] = []
 
@@ -303,12 +312,7 @@ class _Rows:
     def write(self) -> None:
         """Write down what was changed."""
         for names, changes in groupby(self._changes, key=tuple):
-            values: dict[str, Any] = {
-                name: sa.bindparam(name) for name in names if name != "this_row"
-            }
-            self._connection.execute(
-                CONNECTS.update().where(_THIS_ROW).values(values), list(changes)
-            )
+            self._connection.execute(_changing(names), list(changes))
         self._changes = []
 
 

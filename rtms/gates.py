@@ -16,12 +16,20 @@ CREATE_GATE = "create"
 RETRIEVE_GATE = "retrieve"
 _CLOCKS_APART = timedelta(seconds=5)  # of two machines, at most
 
+# Put together once, as in `rtms.leases`.
+_CLOSED_UNTIL = sa.select(GATES.c.closed_until).where(GATES.c.name == sa.bindparam("gate"))
+_CREATE_GATE = sa.select(GATES).where(
+    GATES.c.name == CREATE_GATE,
+    sa.or_(
+        GATES.c.learned_at.is_(None),
+        GATES.c.learned_at < sa.bindparam("soon", type_=GATES.c.learned_at.type),
+    ),
+)
+
 
 def closed_until(connection: Connection, name: str) -> datetime | None:
     """Until when nobody is to make such requests, whoever said so; None where nobody has."""
-    until: datetime | None = connection.scalar(
-        sa.select(GATES.c.closed_until).where(GATES.c.name == name)
-    )
+    until: datetime | None = connection.scalar(_CLOSED_UNTIL, {"gate": name})
     return until
 
 
@@ -42,16 +50,23 @@ def room_for_creates(
 ) -> tuple[int | None, datetime | None]:
     """How many creates may leave for Recall: see `pace.room`. Where a limit is known, this
     transaction becomes the only one that counts, so that all processes together keep to it."""
-    if not database.is_sqlite and _limit(_gate(connection, now), now):
+    gate = _gate(connection, now)
+    if not database.is_sqlite and _limit(gate, now):
         database.serialize_on(connection, CREATE_GATE)
-    return peek_room_for_creates(connection, now=now)
+        gate = _gate(connection, now)
+    return _room(connection, gate, now)
 
 
 def peek_room_for_creates(
     connection: Connection, *, now: datetime
 ) -> tuple[int | None, datetime | None]:
     """The same, for a transaction that only wants to know."""
-    gate = _gate(connection, now)
+    return _room(connection, _gate(connection, now), now)
+
+
+def _room(
+    connection: Connection, gate: AnyRow | None, now: datetime
+) -> tuple[int | None, datetime | None]:
     if gate and gate.closed_until > now:
         return 0, gate.closed_until
     limit = _limit(gate, now)
@@ -91,12 +106,8 @@ def refuse_create(
 def _gate(connection: Connection, now: datetime) -> AnyRow | None:
     """The gate, unless it was closed in what is the future now: the clock was set back, and it
     would stay closed for longer than anybody asked for."""
-    return connection.execute(
-        sa.select(GATES).where(
-            GATES.c.name == CREATE_GATE,
-            sa.or_(GATES.c.learned_at.is_(None), GATES.c.learned_at < now + _CLOCKS_APART),
-        )
-    ).one_or_none()
+    gate = connection.execute(_CREATE_GATE, {"soon": now + _CLOCKS_APART})
+    return gate.one_or_none()
 
 
 def _limit(gate: AnyRow | None, now: datetime) -> Limit | None:

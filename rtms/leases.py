@@ -84,7 +84,7 @@ class Archiving:
 
 
 L = TypeVar("L", Leased, Followed, Telling, Archiving)
-_TABLES = {
+_TABLES: dict[type, sa.Table] = {
     Leased: CONNECTS,
     Followed: CONNECTS,
     Telling: NOTIFICATIONS,
@@ -107,13 +107,22 @@ _DUE_AT = {
 }
 # Which rows of its table are of a kind at all. Written out, not bound: neither engine uses a
 # partial index for a value it does not see.
-_WHICH = {
+_WHICH: dict[type, sa.TextClause] = {
     Leased: sa.text("state = 'pending'"),
     Followed: sa.text("state <> 'pending' AND due_at IS NOT NULL"),
     Telling: sa.text("due_at IS NOT NULL"),
     Archiving: sa.text("archive_due_at IS NOT NULL"),
 }
 _PENDING = _WHICH[Leased]
+_Moment = datetime | sa.BindParameter[datetime]
+
+
+def _moment(name: str) -> sa.BindParameter[datetime]:
+    """A moment that is given when a statement is executed."""
+    return sa.bindparam(name, type_=CONNECTS.c.due_at.type)
+
+
+_NOW = _moment("now")
 # Which go first: those whose window closes first, that ended last, oldest, that expire first.
 _ORDER: dict[type, sa.ColumnElement[Any]] = {
     Leased: CONNECTS.c.connect_by,
@@ -122,13 +131,104 @@ _ORDER: dict[type, sa.ColumnElement[Any]] = {
     Archiving: RECORDINGS.c.expires_at.nulls_last(),
 }
 # Left to itself, SQLite reads and sorts all pending rows for each claim.
-_INDEX = {
+_INDEX: dict[type, str] = {
     Leased: "ix_pending",
     Followed: "ix_followed",
     Telling: "ix_notifications_due",
     Archiving: "ix_recordings_archive",
 }
 _GATES = {Followed: gates.RETRIEVE_GATE, Archiving: gates.RETRIEVE_GATE}
+
+
+def _unleased(now: _Moment, table: sa.Table = CONNECTS) -> sa.ColumnElement[bool]:
+    return sa.or_(table.c.leased_until.is_(None), table.c.leased_until <= now)
+
+
+def _claiming(
+    kind: type,
+    *which: sa.ColumnElement[bool],
+    due: sa.ColumnElement[bool] | None = None,
+    **more: Any,
+) -> sa.Executable:
+    """The statement that leases rows of a kind.
+
+    Args:
+        which: only these.
+        due: which are due, by default those whose moment has come.
+        more: what else to write into them.
+    """
+    table = _TABLES[kind]
+    chosen = (
+        sa.select(table.c.id)
+        .where(
+            _WHICH[kind],
+            *which,
+            _DUE_AT[table] <= _NOW if due is None else due,
+            _unleased(_NOW, table),
+        )
+        .order_by(_ORDER[kind])
+        .with_hint(table, f"INDEXED BY {_INDEX[kind]}", "sqlite")
+        .limit(sa.bindparam("most", type_=sa.Integer()))
+        # What another process is just taking is passed over. SQLite has one writer at a time.
+        .with_for_update(skip_locked=True)
+        .cte("chosen")
+    )
+    return (
+        table.update()
+        .where(table.c.id.in_(sa.select(chosen.c.id)))
+        .values(lease_owner=sa.bindparam("owner"), leased_until=_moment("lease_ends"), **more)
+        .returning(*(table.c[field.name] for field in fields(kind)))
+    )
+
+
+# What is asked again and again is put together once: SQLAlchemy takes longer for it than the
+# database for its answer.
+_CLAIM: dict[type, sa.Executable] = {
+    kind: _claiming(kind) for kind in (Followed, Telling, Archiving)
+}
+_KEY_IS_KNOWN = sa.or_(
+    CONNECTS.c.key_used_at.is_(None), CONNECTS.c.key_used_at > _moment("key_lifetime_ago")
+)
+# A row's moment has come, or no clock that is right can have set it: a first try waits for nothing,
+# and no later one for longer than the window. (The clock was set back.)
+_TO_BE_TRIED = sa.or_(
+    CONNECTS.c.due_at <= _NOW,
+    sa.and_(CONNECTS.c.key_used_at.is_(None), CONNECTS.c.attempts == 0),
+    CONNECTS.c.due_at > _moment("window_from_now"),
+)
+_CLAIM_PENDING = [
+    _claiming(
+        Leased,
+        which,
+        _KEY_IS_KNOWN,
+        sa.not_(_OVERTAKEN),
+        due=_TO_BE_TRIED,
+        key_used_at=sa.func.coalesce(CONNECTS.c.key_used_at, _NOW),
+        taken_over_from=CONNECTS.c.lease_owner,  # as it was
+    )
+    for which in (
+        CONNECTS.c.connect_by > _NOW,
+        sa.and_(CONNECTS.c.connect_by <= _NOW, sa.not_(_HAD_ITS_TRY)),
+    )
+]
+_NEXT_PENDING = sa.select(
+    sa.func.min(
+        sa.case(
+            (CONNECTS.c.leased_until.is_not(None), CONNECTS.c.leased_until),
+            (_TO_BE_TRIED, _NOW),
+            else_=CONNECTS.c.due_at,
+        )
+    )
+).where(_PENDING)
+_NEXT_EXPIRY = sa.select(sa.func.min(CONNECTS.c.connect_by)).where(_PENDING, _HAD_ITS_TRY)
+_NEXT_DUE = {
+    kind: sa.select(
+        sa.func.min(
+            sa.case((table.c.leased_until.is_(None), _DUE_AT[table]), else_=table.c.leased_until)
+        )
+    ).where(_WHICH[kind])
+    for kind, table in _TABLES.items()
+}
 
 
 def new_owner() -> str:
@@ -148,11 +248,7 @@ def _process() -> str:
 
 def next_due(connection: Connection, kind: type[L]) -> datetime | None:
     """When a row will next want something of a kind; None where there is none."""
-    table = _TABLES[kind]
-    wanted_at = sa.case(
-        (table.c.leased_until.is_(None), _DUE_AT[table]), else_=table.c.leased_until
-    )
-    due: datetime | None = connection.scalar(sa.select(sa.func.min(wanted_at)).where(_WHICH[kind]))
+    due: datetime | None = connection.scalar(_NEXT_DUE[kind])
     opens_at = gates.closed_until(connection, _GATES[kind]) if kind in _GATES else None
     return max(due, opens_at) if due and opens_at else due
 
@@ -160,20 +256,14 @@ def next_due(connection: Connection, kind: type[L]) -> datetime | None:
 def next_expiry(connection: Connection) -> datetime | None:
     """When the window of a pending row that had its try will next close; None where there is
     none."""
-    expires: datetime | None = connection.scalar(
-        sa.select(sa.func.min(CONNECTS.c.connect_by)).where(_PENDING, _HAD_ITS_TRY)
-    )
+    expires: datetime | None = connection.scalar(_NEXT_EXPIRY)
     return expires
 
 
 def next_pending(connection: Connection, *, now: datetime, window: timedelta) -> datetime | None:
     """When a pending row will next want to be tried; None where there is none."""
-    wanted_at = sa.case(
-        (CONNECTS.c.leased_until.is_not(None), CONNECTS.c.leased_until),
-        (_is_to_be_tried(now, window), sa.literal(now, CONNECTS.c.due_at.type)),
-        else_=CONNECTS.c.due_at,
-    )
-    due: datetime | None = connection.scalar(sa.select(sa.func.min(wanted_at)).where(_PENDING))
+    moments = {"now": now, "window_from_now": now + window}
+    due: datetime | None = connection.scalar(_NEXT_PENDING, moments)
     return due
 
 
@@ -194,33 +284,13 @@ def claim_pending(
         seconds: how long the lease lasts.
         window: how long Zoom waits for a stream to be connected.
     """
-    in_time = CONNECTS.c.connect_by > now
-    first_tries = sa.and_(CONNECTS.c.connect_by <= now, sa.not_(_HAD_ITS_TRY))
-    for which in (in_time, first_tries):
-        leased = claim(
-            connection,
-            Leased,
-            which,
-            sa.or_(CONNECTS.c.key_used_at.is_(None), CONNECTS.c.key_used_at > now - KEY_LIFETIME),
-            sa.not_(_OVERTAKEN),
-            limit=limit,
-            owner=owner,
-            now=now,
-            seconds=seconds,
-            due=_is_to_be_tried(now, window),
-            key_used_at=sa.func.coalesce(CONNECTS.c.key_used_at, now),
-            taken_over_from=CONNECTS.c.lease_owner,  # as it was
-        )
+    moments = {"window_from_now": now + window, "key_lifetime_ago": now - KEY_LIFETIME}
+    lease = _lease(limit, owner, now, seconds)
+    for claiming in _CLAIM_PENDING:
+        leased = _claimed(connection, Leased, claiming, lease | moments)
         if leased:
             return leased
     return []
-
-
-def _is_to_be_tried(now: datetime, window: timedelta) -> sa.ColumnElement[bool]:
-    """A row's moment has come, or no clock that is right can have set it: a first try waits for
-    nothing, and no later one for longer than the window. (The clock was set back.)"""
-    never_tried = sa.and_(CONNECTS.c.key_used_at.is_(None), CONNECTS.c.attempts == 0)
-    return sa.or_(CONNECTS.c.due_at <= now, never_tried, CONNECTS.c.due_at > now + window)
 
 
 def claim_paced(
@@ -255,50 +325,36 @@ def claim_paced(
 def claim(
     connection: Connection,
     kind: type[L],
-    *which: sa.ColumnElement[bool],
+    *,
     limit: int,
     owner: str,
     now: datetime,
     seconds: float,
-    due: sa.ColumnElement[bool] | None = None,
-    **more: Any,
 ) -> list[L]:
     """Lease at most `limit` due rows of a kind, in the kind's order.
 
     Args:
-        which: only these.
         owner: a new name, see `new_owner`.
         seconds: how long the lease lasts.
-        due: which are due, by default those whose moment has come.
-        more: what else to write into them.
     """
-    table = _TABLES[kind]
-    chosen = (
-        sa.select(table.c.id)
-        .where(
-            _WHICH[kind],
-            *which,
-            _DUE_AT[table] <= now if due is None else due,
-            _unleased(now, table),
-        )
-        .order_by(_ORDER[kind])
-        .with_hint(table, f"INDEXED BY {_INDEX[kind]}", "sqlite")
-        .limit(limit)
-        # What another process is just taking is passed over. SQLite has one writer at a time.
-        .with_for_update(skip_locked=True)
-        .cte("chosen")
-    )
-    rows = connection.execute(
-        table.update()
-        .where(table.c.id.in_(sa.select(chosen.c.id)))
-        .values(
-            lease_owner=owner,
-            leased_until=now + timedelta(seconds=seconds),
-            **more,
-        )
-        .returning(*(table.c[field.name] for field in fields(kind)))
-    )
-    return [kind(**row._mapping) for row in rows]
+    return _claimed(connection, kind, _CLAIM[kind], _lease(limit, owner, now, seconds))
+
+
+def _lease(limit: int, owner: str, now: datetime, seconds: float) -> dict[str, Any]:
+    return {
+        "most": limit,
+        "owner": owner,
+        "now": now,
+        "lease_ends": now + timedelta(seconds=seconds),
+    }
+
+
+def _claimed(
+    connection: Connection, kind: type[L], claiming: sa.Executable, values: dict[str, Any]
+) -> list[L]:
+    names = [field.name for field in fields(kind)]
+    rows = connection.execute(claiming, values)
+    return [kind(**dict(zip(names, row, strict=True))) for row in rows]
 
 
 def renew(connection: Connection, leased: L, *, now: datetime, seconds: float) -> bool:
@@ -410,7 +466,3 @@ def _is_too_old(now: datetime) -> sa.ColumnElement[bool]:
 
 def _is_overtaken(now: datetime) -> sa.ColumnElement[bool]:
     return sa.and_(_unleased(now), _OVERTAKEN)
-
-
-def _unleased(now: datetime, table: sa.Table = CONNECTS) -> sa.ColumnElement[bool]:
-    return sa.or_(table.c.leased_until.is_(None), table.c.leased_until <= now)
