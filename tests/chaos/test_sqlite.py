@@ -11,12 +11,16 @@ from pathlib import Path
 
 import psutil
 import pytest
+import sqlalchemy as sa
 
-from sandbox import RecallSandbox
+from models import CONNECTS
+from rtms import clock
+from rtms.database import Database
+from sandbox import RecallSandbox, Stream
 from tests.chaos.client import Client, more, refused
 from tests.chaos.disks import full, mounted
 from tests.chaos.judge import assert_acknowledged_is_connected_once
-from tests.servers import Server
+from tests.servers import Server, wait_for
 
 LOCKED_SECONDS = 10.0
 
@@ -100,21 +104,49 @@ def unable_to_write(processes: list[psutil.Process]) -> Iterator[None]:
             process.rlimit(psutil.RLIMIT_FSIZE, limit)
 
 
+def threads(processes: list[psutil.Process]) -> set[int]:
+    """The system's ids for their threads. More of them may come; none may go."""
+    return {thread.id for process in processes for thread in process.threads()}
+
+
+def let_all_be_due(url: str) -> None:
+    """Let each lane want to write: one looks for rows to connect, one for rows to ask about."""
+    rows = CONNECTS.update().where(CONNECTS.c.leased_until.is_(None)).values(due_at=clock.now())
+    database = Database(sa.make_url(url))
+    database.write(lambda connection: connection.execute(rows))
+    database.dispose()
+
+
 @pytest.mark.skipif(not hasattr(psutil, "RLIMIT_FSIZE"), reason="no such limit on this system")
 @pytest.mark.environ(RECALL_TIMEOUT_SECONDS="2")  # leases of 11 s
 def test_files_cannot_be_written_for_a_while(
-    server: Server, client: Client, recall: RecallSandbox
+    server: Server, client: Client, recall: RecallSandbox, database_url: str
 ) -> None:
-    """As on a disk that is full, with the log on it; the error is another one (EFBIG)."""
+    """As on a disk that is full, with the log on it; the error is another one (EFBIG). What a
+    thread says that ends of it may be lost, too, so the threads are compared."""
     master = server.start()
     recall.set(latency=0.3)
+    connected, waiting = Stream(), Stream()
+    recall.add_fault("status", stream=waiting.rtms_stream_id, status=503, retry_after=30)
+    for stream in (connected, waiting):
+        client.start_until_acknowledged(stream)
+    wait_for(lambda: all(row["attempts"] for row in server.meetings()), "a try of each")
+    workers = server.workers(master)
     with client.burst():
         more(client, 10)
-        with unable_to_write(server.workers(master)):
-            refused(client, 40)  # for a second: every lane looks for rows meanwhile
+        before = threads(workers)
+        with unable_to_write(workers):
+            let_all_be_due(database_url)
+            refused(client, 80)  # for two seconds: every lane looks for rows twice a second
         more(client, 10)
-    assert "Exception in thread" not in server.log()
+    assert before <= threads(workers), "threads have ended"
+    lanes = 2 * len(workers)
+    wait_for(
+        lambda: server.log().count("the database answers again") >= lanes,
+        lambda: f"every lane to have met it, and to go on:\n{server.log()}",
+    )
     assert_acknowledged_is_connected_once(server, recall, client.acknowledged)
+    assert "Exception in thread" not in server.log()
     assert set(client.statuses) == {200, 503}, "a delivery gets an answer all the same"
 
 
