@@ -192,6 +192,8 @@ def _read_dotenv(path: Path) -> dict[str, str | None]:
         text = path.read_text("utf-8-sig")
     except UnicodeDecodeError:
         raise ConfigError([f"{path} is not UTF-8 text: save it as such."]) from None
+    except OSError as error:
+        raise ConfigError([f"{path} cannot be read: {error.strerror}."]) from None
     bindings = list(parse_stream(io.StringIO(text)))
     wrong = [binding.original.line for binding in bindings if binding.error]
     if wrong:

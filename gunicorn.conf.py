@@ -32,18 +32,25 @@ def on_starting(server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
-    """Reload only what can be loaded: gunicorn would end, and nobody would take deliveries."""
-    reload: Any = signal.getsignal(signal.SIGHUP)
+    """Look at a reload's settings first: with what it cannot read gunicorn would end, and nobody
+    would take deliveries. And let no hand-over delay the end."""
 
     def look_and_reload(number: int, frame: Any) -> None:
         try:
             Config.load()
-        except ConfigError as error:
+        except Exception as error:  # one that leaves the handler would end the server
             server.log.error("SIGHUP changes nothing, the server goes on as it was. %s", error)
         else:
             reload(number, frame)
 
-    signal.signal(signal.SIGHUP, look_and_reload)
+    reload: Any = signal.signal(signal.SIGHUP, look_and_reload)
+
+    def end(number: int, frame: Any) -> None:
+        server.handover.call_off()
+        ends[number](number, frame)
+
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+    ends: dict[int, Any] = {number: signal.signal(number, end) for number in numbers}
 
 
 def on_reload(server: Any) -> None:
@@ -55,6 +62,13 @@ def pre_fork(server: Any, worker: Any) -> None:
     """Let the new process know who is to take over from whom."""
     server.handover.note_forked(worker.age)
     worker.handover = server.handover
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Replace a new process that ended before it was ready: gunicorn counts the old ones, which
+    wait for it, and makes none."""
+    if server.LISTENERS and server.handover.is_missed(worker.age):
+        server.spawn_worker()
 
 
 def post_worker_init(worker: Any) -> None:

@@ -1,7 +1,8 @@
 """A reload (SIGHUP) without a moment in which nobody accepts.
 
 gunicorn ends the old processes as soon as it has forked the new ones. Those take a while to start,
-on a busy machine longer than Zoom waits. Here the old ones go on until the new ones are ready.
+on a busy machine longer than Zoom waits. Here the old ones go on until the new ones are ready; for
+30 seconds (`graceful_timeout`), after which gunicorn ends them again.
 """
 
 from __future__ import annotations
@@ -9,15 +10,15 @@ from __future__ import annotations
 import mmap
 import os
 import signal
-import struct
 import threading
 import time
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any
 
 _AGES = 4096  # processes at a time
 _LOOK_EVERY = 0.05  # seconds
-_RELOAD = struct.Struct("qq")
+_OLD, _COUNT, _NEWEST = range(3)
 
 
 class Handover:
@@ -27,28 +28,39 @@ class Handover:
     """
 
     def __init__(self) -> None:
-        self._reload = mmap.mmap(-1, _RELOAD.size)
+        self._numbers = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("q")  # the master's to write
         self._ready = mmap.mmap(-1, _AGES)
 
-    def begin(self, youngest: int, count: int) -> None:
-        """Processes up to an age are about to be replaced by so many that are younger."""
-        self._reload[:] = _RELOAD.pack(youngest, count)
+    def begin(self, old: int, count: int) -> None:
+        """Processes up to the age `old` are about to be replaced by so many that are younger."""
+        self._numbers[_COUNT] = count
+        self._numbers[_OLD] = old
+
+    def call_off(self) -> None:
+        """Nobody is to wait for anybody."""
+        self.begin(0, 0)
 
     def note_forked(self, age: int) -> None:
         """A process is about to be made."""
         self._ready[age % _AGES] = 0
+        self._numbers[_NEWEST] = age
 
     def note_ready(self, age: int) -> None:
         """A process can take deliveries."""
         self._ready[age % _AGES] = 1
 
     def is_awaited(self, age: int) -> bool:
-        """Whether a process is to be replaced by others that are not all ready."""
-        youngest, count = _RELOAD.unpack(self._reload[:])
-        if age > youngest:
+        """Whether a process is to be replaced by others of which too few are ready."""
+        old, count = self._numbers[_OLD], self._numbers[_COUNT]
+        if age > old:
             return False
-        successors = range(youngest + 1, youngest + 1 + count)
-        return not all(self._ready[each % _AGES] for each in successors)
+        younger = range(old + 1, self._numbers[_NEWEST] + 1)
+        return sum(self._ready[each % _AGES] for each in younger) < count
+
+    def is_missed(self, age: int) -> bool:
+        """Whether a process that has ended was to take over and was never ready."""
+        old = self._numbers[_OLD]
+        return age > old and not self._ready[age % _AGES] and self.is_awaited(old)
 
     def at_sigterm(self, age: int, leave: Callable[[int, Any], None]) -> None:
         """From now on, let this process leave at SIGTERM; where others are to take over, once
@@ -58,19 +70,22 @@ class Handover:
             age: this process's.
             leave: what to do then, in the main thread, as a handler of the signal.
         """
-        waits = threading.Event()
+        told: SimpleQueue[None] = SimpleQueue()  # unlike an Event, a handler may use it at any time
+        waits = False
 
         def wait() -> None:
-            waits.wait()
+            told.get()
             while self.is_awaited(age):
                 time.sleep(_LOOK_EVERY)
             os.kill(os.getpid(), signal.SIGTERM)
 
         def handle(number: int, frame: Any) -> None:
-            if waits.is_set() or not self.is_awaited(age):
+            nonlocal waits
+            if waits or not self.is_awaited(age):
                 leave(number, frame)
             else:
-                waits.set()
+                waits = True
+                told.put(None)
 
         threading.Thread(target=wait, name="handover", daemon=True).start()
         signal.signal(signal.SIGTERM, handle)

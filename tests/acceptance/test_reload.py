@@ -1,4 +1,4 @@
-"""SIGHUP reads .env again, and leaves a server that takes deliveries whatever it finds there."""
+"""SIGHUP reads .env again, and with settings that cannot be read it changes nothing."""
 
 from __future__ import annotations
 

@@ -69,19 +69,25 @@ def test_reloads_under_load_lose_and_double_nothing(
     assert set(client.statuses) == {200}
 
 
-def test_a_reload_whose_new_processes_start_slowly_keeps_nobody_waiting(
-    server: Server, client: Client, recall: RecallSandbox, tmp_path: Path
-) -> None:
-    """The old ones go on meanwhile: with deliveries and with connects."""
-    slow_start = tmp_path / "slow-start"
+@pytest.fixture
+def slow_start(server: Server, tmp_path: Path) -> Path:
+    """The server's processes start no further while this file is there."""
+    file = tmp_path / "slow-start"
     server.environ |= {
         "EXTENSIONS": "slow_start",
         "PYTHONPATH": str(Path(__file__).parent / "extension"),
-        "SLOW_START": str(slow_start),
+        "SLOW_START": str(file),
     }
+    return file
+
+
+def test_a_reload_whose_new_processes_start_slowly_keeps_nobody_waiting(
+    server: Server, client: Client, recall: RecallSandbox, slow_start: Path
+) -> None:
+    """The old ones go on meanwhile: with deliveries and with connects."""
     master = server.start()
-    slow_start.write_text("4")  # longer than Zoom waits
-    before = {each.pid for each in server.workers(master)}
+    old = {each.pid for each in server.workers(master)}
+    slow_start.touch()
     with client.burst():
         more(client, 10)
         master.send_signal(signal.SIGHUP)
@@ -89,10 +95,47 @@ def test_a_reload_whose_new_processes_start_slowly_keeps_nobody_waiting(
         connected = len(recall.connections)
         more(client, 10)
         wait_for(lambda: len(recall.connections) >= connected + 10, "connects meanwhile")
-        new_web_processes(server, master, before)
+        assert old <= {each.pid for each in server.workers(master)}
+        slow_start.unlink()
+        new_web_processes(server, master, old)
         more(client, 10)
     assert_acknowledged_is_connected_once(server, recall, client.acknowledged)
     assert set(client.statuses) == {200}
+
+
+def test_a_new_process_that_is_killed_as_it_starts_is_replaced(
+    server: Server, client: Client, recall: RecallSandbox, slow_start: Path
+) -> None:
+    master = server.start()
+    old = {each.pid for each in server.workers(master)}
+    slow_start.touch()
+    with client.burst():
+        master.send_signal(signal.SIGHUP)
+        wait_for(lambda: len(server.workers(master)) == 4, "old and new side by side")
+        victim = next(each for each in server.workers(master) if each.pid not in old)
+        victim.kill()
+        slow_start.unlink()
+        new_web_processes(server, master, {victim.pid, *old})
+        more(client, 10)
+    assert_acknowledged_is_connected_once(server, recall, client.acknowledged)
+    assert set(client.statuses) == {200}
+
+
+def test_the_end_of_the_server_waits_for_no_reload(
+    server: Server, client: Client, recall: RecallSandbox, slow_start: Path
+) -> None:
+    """What was acknowledged before is connected after the next start."""
+    master = server.start()
+    client.start_until_acknowledged()
+    slow_start.touch()
+    master.send_signal(signal.SIGHUP)
+    wait_for(lambda: len(server.workers(master)) == 4, "old and new side by side")
+    client.start_until_acknowledged()
+    master.send_signal(signal.SIGINT)
+    assert master.wait(timeout=15) == 0  # a reload may take 30 seconds
+    slow_start.unlink()
+    server.start()
+    assert_acknowledged_is_connected_once(server, recall, client.acknowledged)
 
 
 def test_term_under_load_ends_cleanly_and_the_next_start_finishes(

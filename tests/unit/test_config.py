@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -315,4 +316,16 @@ def test_a_dotenv_file_that_cannot_be_read_is_named(
 ) -> None:
     (tmp_path / ".env").write_bytes(content)
     with pytest.raises(ConfigError, match=words):
+        Config.load(tmp_path / ".env")
+
+
+def test_a_dotenv_file_that_must_not_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    (tmp_path / ".env").touch()
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(ConfigError, match="cannot be read: Permission denied"):
         Config.load(tmp_path / ".env")

@@ -6,14 +6,17 @@ import os
 import signal
 from collections.abc import Iterator
 from multiprocessing import get_context
-from multiprocessing.process import BaseProcess
+from typing import Any
 
 import pytest
 
 from rtms.handover import Handover
-from tests.servers import wait_for
+from tests.servers import PATIENCE
 
 LEFT = 7  # exit code
+
+# Python says from 3.12 on that a fork beside threads may stand still. These only wait and write.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 
 @pytest.fixture
@@ -27,7 +30,8 @@ def test_nobody_is_awaited_without_a_reload(handover: Handover) -> None:
 
 
 def test_the_old_wait_until_all_of_the_new_are_ready(handover: Handover) -> None:
-    handover.begin(youngest=2, count=2)
+    handover.begin(old=2, count=2)
+    assert handover.is_awaited(1)
     for age in (3, 4):
         handover.note_forked(age)
     assert [handover.is_awaited(age) for age in (1, 2, 3, 4)] == [True, True, False, False]
@@ -40,70 +44,105 @@ def test_the_old_wait_until_all_of_the_new_are_ready(handover: Handover) -> None
 
 def test_the_next_reload_awaits_its_own(handover: Handover) -> None:
     for reload in range(5000):  # more than there is room for at a time
-        handover.begin(youngest=reload, count=1)
+        handover.begin(old=reload, count=1)
         handover.note_forked(reload + 1)
         assert handover.is_awaited(reload)
         handover.note_ready(reload + 1)
         assert not handover.is_awaited(reload)
 
 
-def _process(handover: Handover, ready: int) -> None:
-    handover.at_sigterm(1, lambda number, frame: os._exit(LEFT))
-    os.close(ready)
-    while True:
-        signal.pause()
+def test_another_may_take_the_place_of_one_that_ended(handover: Handover) -> None:
+    handover.begin(old=1, count=1)
+    handover.note_forked(2)
+    assert handover.is_missed(2)
+    handover.note_forked(3)
+    handover.note_ready(3)
+    assert not handover.is_awaited(1)
+    assert not handover.is_missed(2)
+
+
+def test_nobody_misses_an_old_one_or_one_that_was_ready(handover: Handover) -> None:
+    for age in (1, 2, 3):
+        handover.note_forked(age)
+    assert not any(handover.is_missed(age) for age in (1, 2, 3))
+    handover.begin(old=1, count=2)
+    handover.note_ready(2)
+    assert [handover.is_missed(age) for age in (1, 2, 3)] == [False, False, True]
+
+
+def test_a_hand_over_can_be_called_off(handover: Handover) -> None:
+    handover.begin(old=1, count=1)
+    handover.note_forked(2)
+    handover.call_off()
+    assert not handover.is_awaited(1)
+    assert not handover.is_missed(2)
+
+
+class Child:
+    """A process of age 1 that knows what to do at SIGTERM."""
+
+    def __init__(self, handover: Handover) -> None:
+        self._told, tell = os.pipe()
+        self._process = get_context("fork").Process(target=self._run, args=(handover, tell))
+        self._process.start()
+        os.close(tell)
+        assert os.read(self._told, 1) == b"."  # it is there
+
+    @staticmethod
+    def _run(handover: Handover, tell: int) -> None:
+        handover.at_sigterm(1, lambda number, frame: os._exit(LEFT))
+        handle: Any = signal.getsignal(signal.SIGTERM)
+
+        def handle_and_tell(number: int, frame: Any) -> None:
+            handle(number, frame)
+            os.write(tell, b".")
+
+        signal.signal(signal.SIGTERM, handle_and_tell)
+        os.write(tell, b".")
+        while True:
+            signal.pause()
+
+    def terminate(self) -> bool:
+        """Send SIGTERM; return whether the process goes on after it."""
+        assert self._process.pid
+        os.kill(self._process.pid, signal.SIGTERM)
+        return os.read(self._told, 1) == b"."
+
+    def assert_leaves(self) -> None:
+        self._process.join(PATIENCE)
+        assert self._process.exitcode == LEFT
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.join()
+        os.close(self._told)
 
 
 @pytest.fixture
-def process(handover: Handover) -> Iterator[BaseProcess]:
-    """A process of age 1 that knows what to do at SIGTERM."""
-    told, ready = os.pipe()
-    process = get_context("fork").Process(target=_process, args=(handover, ready))
-    process.start()
-    os.close(ready)
-    assert os.read(told, 1) == b""  # closed: it is there
-    os.close(told)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.join()
+def child(handover: Handover) -> Iterator[Child]:
+    child = Child(handover)
+    yield child
+    child.close()
 
 
-def _terminate(process: BaseProcess) -> None:
-    assert process.pid
-    os.kill(process.pid, signal.SIGTERM)
-
-
-def _assert_leaves(process: BaseProcess) -> None:
-    wait_for(lambda: process.exitcode is not None, "the process to leave")
-    assert process.exitcode == LEFT
-
-
-def test_a_process_that_nobody_replaces_leaves_at_once(process: BaseProcess) -> None:
-    _terminate(process)
-    _assert_leaves(process)
+def test_a_process_that_nobody_replaces_leaves_at_once(child: Child) -> None:
+    assert not child.terminate()
+    child.assert_leaves()
 
 
 def test_a_process_leaves_when_those_who_replace_it_are_ready(
-    handover: Handover, process: BaseProcess
+    handover: Handover, child: Child
 ) -> None:
-    handover.begin(youngest=1, count=1)
+    handover.begin(old=1, count=1)
     handover.note_forked(2)
-    _terminate(process)
+    assert child.terminate()
     handover.note_ready(2)
-    _assert_leaves(process)
+    child.assert_leaves()
 
 
-def test_a_process_that_is_told_again_waits_for_nobody(
-    handover: Handover, process: BaseProcess
-) -> None:
-    handover.begin(youngest=1, count=1)
+def test_a_process_that_is_told_again_waits_for_nobody(handover: Handover, child: Child) -> None:
+    handover.begin(old=1, count=1)
     handover.note_forked(2)
-
-    def told_again() -> bool:
-        _terminate(process)
-        return process.exitcode is not None
-
-    wait_for(told_again, "the process to leave")
-    assert process.exitcode == LEFT
+    assert child.terminate()
+    assert not child.terminate()
+    child.assert_leaves()
