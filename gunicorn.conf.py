@@ -34,23 +34,24 @@ def on_starting(server: Any) -> None:
 def when_ready(server: Any) -> None:
     """Look at a reload's settings first: with what it cannot read gunicorn would end, and nobody
     would take deliveries. And let no hand-over delay the end."""
+    endings = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+    its: dict[int, Any] = {each: signal.getsignal(each) for each in (signal.SIGHUP, *endings)}
 
-    def look_and_reload(number: int, frame: Any) -> None:
+    def reload(number: int, frame: Any) -> None:
         try:
             Config.load()
         except Exception as error:  # one that leaves the handler would end the server
             server.log.error("SIGHUP changes nothing, the server goes on as it was. %s", error)
         else:
-            reload(number, frame)
-
-    reload: Any = signal.signal(signal.SIGHUP, look_and_reload)
+            its[number](number, frame)
 
     def end(number: int, frame: Any) -> None:
         server.handover.call_off()
-        ends[number](number, frame)
+        its[number](number, frame)
 
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
-    ends: dict[int, Any] = {number: signal.signal(number, end) for number in numbers}
+    signal.signal(signal.SIGHUP, reload)
+    for each in endings:
+        signal.signal(each, end)
 
 
 def on_reload(server: Any) -> None:

@@ -68,10 +68,10 @@ class Handover:
 
         Args:
             age: this process's.
-            leave: what to do then, in the main thread, as a handler of the signal.
+            leave: what to do then, once, in the main thread, as a handler of the signal.
         """
         told: SimpleQueue[None] = SimpleQueue()  # unlike an Event, a handler may use it at any time
-        waits = False
+        waits = leaves = False
 
         def wait() -> None:
             told.get()
@@ -80,12 +80,13 @@ class Handover:
             os.kill(os.getpid(), signal.SIGTERM)
 
         def handle(number: int, frame: Any) -> None:
-            nonlocal waits
-            if waits or not self.is_awaited(age):
-                leave(number, frame)
-            else:
+            nonlocal waits, leaves
+            if not waits and self.is_awaited(age):
                 waits = True
                 told.put(None)
+            elif not leaves:
+                leaves = True
+                leave(number, frame)
 
         threading.Thread(target=wait, name="handover", daemon=True).start()
         signal.signal(signal.SIGTERM, handle)
