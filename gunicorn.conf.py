@@ -1,6 +1,7 @@
 """gunicorn reads this by itself: `gunicorn app:app`."""
 
 import gc
+import os
 import signal
 import sys
 import time
@@ -93,8 +94,13 @@ def post_worker_init(worker: Any) -> None:
             dispatcher.begin_drain()
         leave(number, frame)
 
+    told_early = not worker.alive  # SIGTERM came as it started
+    worker.alive = True
     worker.handover.at_sigterm(worker.age, drain_and_leave)
     worker.handover.note_ready(worker.age)
+    worker.log.info("Worker ready (pid: %s)", worker.pid)
+    if told_early:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def worker_exit(server: Any, worker: Any) -> None:

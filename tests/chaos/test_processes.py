@@ -81,17 +81,30 @@ def slow_start(server: Server, tmp_path: Path) -> Path:
     return file
 
 
+def start_all(server: Server) -> subprocess.Popen[bytes]:
+    """Start the web server, and wait until both of its processes are ready."""
+    master = server.start()
+    wait_for(lambda: server.log().count("Worker ready") == 2, "both processes")
+    return master
+
+
+def begin_reload(server: Server, master: subprocess.Popen[bytes], slow_start: Path) -> set[int]:
+    """Reload; the new processes do not get ready. Returns the old ones' ids."""
+    old = {each.pid for each in server.workers(master)}
+    slow_start.touch()
+    master.send_signal(signal.SIGHUP)
+    wait_for(lambda: len(server.workers(master)) == 4, "old and new side by side")
+    return old
+
+
 def test_a_reload_whose_new_processes_start_slowly_keeps_nobody_waiting(
     server: Server, client: Client, recall: RecallSandbox, slow_start: Path
 ) -> None:
     """The old ones go on meanwhile: with deliveries and with connects."""
-    master = server.start()
-    old = {each.pid for each in server.workers(master)}
-    slow_start.touch()
+    master = start_all(server)
     with client.burst():
         more(client, 10)
-        master.send_signal(signal.SIGHUP)
-        wait_for(lambda: len(server.workers(master)) == 4, "old and new side by side")
+        old = begin_reload(server, master, slow_start)
         connected = len(recall.connections)
         more(client, 10)
         wait_for(lambda: len(recall.connections) >= connected + 10, "connects meanwhile")
@@ -106,12 +119,9 @@ def test_a_reload_whose_new_processes_start_slowly_keeps_nobody_waiting(
 def test_a_new_process_that_is_killed_as_it_starts_is_replaced(
     server: Server, client: Client, recall: RecallSandbox, slow_start: Path
 ) -> None:
-    master = server.start()
-    old = {each.pid for each in server.workers(master)}
-    slow_start.touch()
+    master = start_all(server)
     with client.burst():
-        master.send_signal(signal.SIGHUP)
-        wait_for(lambda: len(server.workers(master)) == 4, "old and new side by side")
+        old = begin_reload(server, master, slow_start)
         victim = next(each for each in server.workers(master) if each.pid not in old)
         victim.kill()
         slow_start.unlink()
@@ -121,15 +131,29 @@ def test_a_new_process_that_is_killed_as_it_starts_is_replaced(
     assert set(client.statuses) == {200}
 
 
+def test_a_reload_in_the_middle_of_the_first_start(
+    server: Server, client: Client, recall: RecallSandbox, slow_start: Path
+) -> None:
+    """A process that is told to leave before it is ready leaves all the same."""
+    slow_start.touch()
+    master = server.start(ready=False)
+    wait_for(lambda: len(server.workers(master)) == 2, "the first processes")
+    wait_for(lambda: server.log().count("Booting worker") == 2, "them to start")
+    old = begin_reload(server, master, slow_start)
+    slow_start.unlink()
+    new_web_processes(server, master, old)
+    client.start_until_acknowledged()
+    assert_acknowledged_is_connected_once(server, recall, client.acknowledged)
+    assert server.terminate(master) == 0
+
+
 def test_the_end_of_the_server_waits_for_no_reload(
     server: Server, client: Client, recall: RecallSandbox, slow_start: Path
 ) -> None:
     """What was acknowledged before is connected after the next start."""
-    master = server.start()
+    master = start_all(server)
     client.start_until_acknowledged()
-    slow_start.touch()
-    master.send_signal(signal.SIGHUP)
-    wait_for(lambda: len(server.workers(master)) == 4, "old and new side by side")
+    begin_reload(server, master, slow_start)
     client.start_until_acknowledged()
     master.send_signal(signal.SIGINT)
     assert master.wait(timeout=15) == 0  # a reload may take 30 seconds
