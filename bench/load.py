@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.samples import percentile
-from bench.servers import Address, Bench
+from bench.servers import Address, Bench, Trouble
 
 CONNECTIONS = 32
+FASTEST = 8_000  # deliveries a second: more than a client can have answered here
 _THREADS = 2
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
@@ -39,6 +40,13 @@ class Throughput:
     def rate(self) -> float:
         """Answers a second."""
         return self.answers / self.seconds
+
+    def require_all_accepted(self) -> None:
+        """Raises:
+        Trouble: A delivery had no answer, or one that is not 2xx.
+        """
+        if self.errors or self.refused:
+            raise Trouble(f"{self.errors} deliveries without an answer, {self.refused} refused")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 from bench import deliveries
-from bench.load import CONNECTIONS, Throughput, client_name, hammer
+from bench.load import CONNECTIONS, FASTEST, Throughput, client_name, hammer
 from bench.report import Figure, Goal
 from bench.samples import median, spread
 from bench.servers import Address, Bench
@@ -15,7 +15,6 @@ from bench.servers import Address, Bench
 GOAL = {"sqlite": 0.50, "postgresql": 0.40}
 GOAL_P99_MS = 50
 RECALL_SECONDS = 0.3
-FASTEST = 8_000  # deliveries a second: more than a client can have answered here
 WARM_UP = 1.0  # seconds
 SETTLING = 0.3  # seconds
 KINDS = {

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psutil
 
 from bench import deliveries
-from bench.load import CONNECTIONS, hammer
+from bench.load import CONNECTIONS, FASTEST, hammer
 from bench.processes import cpu, listening
 from bench.report import Figure
 from bench.samples import median, spread
@@ -16,7 +16,6 @@ from bench.spates import spate
 
 LATENCY = 0.3  # seconds
 ROWS = 1000  # to be connected
-FASTEST = 8_000  # deliveries a second: more than are answered here
 PATIENCE = 60.0  # seconds
 
 
@@ -50,8 +49,7 @@ def _of_a_delivery(bench: Bench, engine: str) -> float:
         before = cpu(processes)
         seen = hammer(bench, address, requests, seconds)
         took = cpu(processes) - before
-    if seen.errors or seen.refused:
-        raise Trouble(f"{seen.errors} deliveries without an answer, {seen.refused} refused")
+    seen.require_all_accepted()
     if seen.answers > len(requests):
         raise Trouble(
             f"{seen.answers:,} answers to {len(requests):,} deliveries: some were repeated"

@@ -13,7 +13,7 @@ from bench.load import hammer
 from bench.report import Figure, Goal
 from bench.samples import median, spread
 from bench.scenarios.idle import one_at_a_time
-from bench.servers import Address, Bench, Trouble, python
+from bench.servers import Address, Bench, python
 from sandbox.processes import ROOT
 
 FEW = 1_000
@@ -67,8 +67,7 @@ def _acknowledgements(
 def _rate(bench: Bench, address: Address, seconds: float) -> float:
     requests = deliveries.several(int(seconds * 6000))
     seen = hammer(bench, address, requests, seconds, CONNECTIONS)
-    if seen.errors or seen.refused:
-        raise Trouble(f"{seen.errors} deliveries without an answer, {seen.refused} refused")
+    seen.require_all_accepted()
     return seen.rate
 
 
