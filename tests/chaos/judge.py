@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -54,6 +54,14 @@ def assert_acknowledged_is_connected_once(
     verdict = judge(recall.summary(), rows, acknowledged)
     unlike = {row["rtms_stream_id"]: row for row in rows if row["state"] != "connected"}
     assert verdict, f"{verdict}\n\nThe rows that are not connected:\n{_told(unlike)}"
+
+
+def assert_was_only_refusing(server: Server, statuses: Iterable[int | None]) -> None:
+    """For trouble in which nothing could be stored: there were refusals that Zoom repeats, no other
+    mistake, and the server is ready again."""
+    assert set(statuses) == {200, 503}
+    assert server.get("/readyz") == 200
+    assert "Traceback" not in server.log()
 
 
 def judge(
