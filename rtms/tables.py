@@ -29,7 +29,7 @@ _STYLES = {
 
 # What each state and reason means, and what to do about it.
 MEANINGS: dict[str, str] = {
-    State.PENDING: "Being connected. Nothing to do.",
+    State.PENDING: "Being connected, by itself. If it stays so, `flask --app app doctor` says why.",
     State.CONNECTED: "Recall has the stream. Nothing to do.",
     State.ENDED: "The stream is over, or a newer connection took its place; what Recall has of it "
     "is being looked up.",

@@ -124,12 +124,15 @@ def judge_meetings(waiting: Waiting) -> Iterator[Finding]:
         yield warning(
             "gate",
             f"Recall asked for a pause: no process makes a {name} before {until:%H:%M:%S} UTC.",
-            "It opens by itself. Where it happens often, ask Recall to raise the limit.",
+            "It opens by itself, and what waits is asked then, late or not. Where it happens often, "
+            "ask Recall to raise the limit.",
         )
     yield _judge_last_delivery(waiting)
 
 
 def _judge_pending(waiting: Waiting) -> Finding:
+    if gates.CREATE_GATE in waiting.gates and waiting.pending:
+        return ok("meetings", f"{waiting.pending} meetings wait until Recall's pause is over.")
     if not waiting.overdue:
         return ok("meetings", f"{waiting.pending} meetings are being connected, none is late.")
     named = ", ".join(

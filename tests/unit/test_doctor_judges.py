@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from rtms.doctor.asking import Answer
 from rtms.doctor.endpoint import judge_challenge, judge_ready
 from rtms.doctor.finding import Grade
 from rtms.doctor.oracle import signs
+from rtms.gates import CREATE_GATE
 from rtms.zoom import hex_hmac
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
@@ -158,20 +160,29 @@ def test_processes(web: int, workers: int, connecting: int, dispatcher: bool, gr
     assert found.grade == grade
 
 
+WAITING = work.Waiting(
+    pending=0,
+    overdue=[],
+    unfollowed=0,
+    failed={},
+    unstored=0,
+    gates={},
+    last_delivery=NOW - timedelta(hours=5),
+    now=NOW,
+)
+
+
 def test_a_last_delivery_is_told_with_its_age() -> None:
-    waiting = work.Waiting(
-        pending=0,
-        overdue=[],
-        unfollowed=0,
-        failed={},
-        unstored=0,
-        gates={},
-        last_delivery=NOW - timedelta(hours=5),
-        now=NOW,
-    )
-    pending, last = work.judge_meetings(waiting)
+    pending, last = work.judge_meetings(WAITING)
     assert pending.grade == last.grade == Grade.OK
     assert "2026-11-22 04:30:00 UTC, 5 hours ago" in last.found
+
+
+def test_meetings_that_wait_for_a_gate_are_not_said_to_be_on_time() -> None:
+    waiting = replace(WAITING, pending=3, gates={CREATE_GATE: NOW + timedelta(minutes=10)})
+    pending, gate, _ = work.judge_meetings(waiting)
+    assert (pending.grade, gate.grade) == (Grade.OK, Grade.WARNING)
+    assert "3 meetings wait until Recall's pause is over" in pending.found
 
 
 def answer(
