@@ -52,10 +52,10 @@ def db_current(as_json: bool) -> None:
 
 @click.command("worker", cls=click.Command)
 def worker() -> None:
-    """Connect streams without serving the web, until SIGTERM or SIGINT."""
+    """Connect streams without serving the web, until SIGTERM, SIGINT or SIGHUP."""
     its = services()
     leaving = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: leaving.set())
     unfit = its.database.unfit()
     if unfit:

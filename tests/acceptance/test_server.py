@@ -18,7 +18,7 @@ import requests
 from config import ROOT
 from sandbox import Fault, RecallSandbox, Stream, ZoomSandbox, events
 from tests.conftest import ENVIRON
-from tests.servers import Server, wait_for
+from tests.servers import PATIENCE, Server, wait_for
 
 
 def connected(server: Server, count: int) -> None:
@@ -137,6 +137,22 @@ def test_workers_connect_what_the_web_process_only_receives(
     wait_for(lambda: len(recall.ledger) == 7, "the seventh request")
     assert [server.terminate(worker) for worker in workers] == [0, 0]
     connected(server, 7)
+
+
+@pytest.mark.environ(DISPATCHER="off")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_worker_finishes_what_it_has_begun_whoever_ends_it(
+    server: Server, zoom: ZoomSandbox, recall: RecallSandbox, number: signal.Signals
+) -> None:
+    """SIGHUP: a terminal that is closed."""
+    server.start()
+    worker = server.start_worker()
+    recall.set(latency=1.0)
+    assert zoom.deliver(events.started(Stream())).ok
+    wait_for(lambda: recall.ledger, "the request")
+    worker.send_signal(number)
+    assert worker.wait(PATIENCE) == 0
+    assert [row["state"] for row in server.meetings()] == ["connected"]
 
 
 def test_a_database_that_goes_away_and_comes_back(
