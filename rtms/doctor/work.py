@@ -124,7 +124,7 @@ def judge_meetings(waiting: Waiting) -> Iterator[Finding]:
         yield warning(
             "gate",
             f"Recall asked for a pause: no process makes a {name} before {until:%H:%M:%S} UTC.",
-            "It opens by itself, and what waits is asked then, late or not. Where it happens often, "
+            "It opens by itself, and what waits is tried then, late or not. If it happens often, "
             "ask Recall to raise the limit.",
         )
     yield _judge_last_delivery(waiting)
