@@ -23,6 +23,7 @@ threads = 32
 timeout = 60  # seconds without a sign of life before a worker is replaced
 graceful_timeout = 30  # seconds from SIGTERM to SIGKILL; a PaaS gives as many
 control_socket_disable = True  # nobody needs it, and two servers of one user would share it
+forwarder_headers = ""  # a proxy may pass on a client's SCRIPT_NAME
 keepalive = 15  # seconds; Zoom and proxies reuse connections
 _DRAIN_SECONDS = graceful_timeout - 5
 

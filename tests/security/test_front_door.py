@@ -204,6 +204,15 @@ def test_nothing_of_a_request_becomes_a_header_of_the_answer(server: Server, tar
     assert statuses(answer)
 
 
+@pytest.mark.parametrize("header", [b"SCRIPT_NAME", b"script_name", b"PATH_INFO"])
+def test_no_header_names_another_path(server: Server, header: bytes) -> None:
+    """gunicorn takes these from this machine, where a proxy may pass on what a client sent."""
+    for path in (b"/healthz", b"/x/healthz"):
+        sent = b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        plain = statuses(talk(server, sent + b"\r\n"))
+        assert statuses(talk(server, sent + header + b": /x\r\n\r\n")) == plain
+
+
 @pytest.mark.parametrize(
     "header",
     [
