@@ -13,7 +13,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import Config, ConfigError
 from rtms import cli, dashboard, health, logs, metrics, migrate, webhooks
-from rtms.database import Database, DatabaseUnavailable, sqlite_path
+from rtms.database import Database, DatabaseUnavailable, naming_the_file, sqlite_path
 from rtms.services import Services
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ def create_app(config: Config | None = None) -> Flask:
     """Make the application. It starts no thread: see `gunicorn.conf.py` and `flask worker`.
 
     Args:
-        config: the configuration; by default it is read from the environment and `.env`.
+        config: the configuration; by default the current one of the process (`Config.current`).
 
     Raises:
         ConfigError: the environment makes no configuration.
         DatabaseUnavailable: the embedded database cannot be opened.
     """
-    config = config or Config.load()
+    config = config or Config.current()
     logs.configure(config)
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # a path that is not ours is not ours in other words, too
@@ -65,17 +65,14 @@ def _prepare_database(database: Database, config: Config) -> None:
     """The embedded database migrates itself; PostgreSQL belongs to the release step."""
     if not database.is_sqlite:
         return
-    path = sqlite_path(database.url)
-    try:
+    with naming_the_file(database.url):
         migrate.upgrade_if_behind(database)
-    except DatabaseUnavailable as error:
-        raise DatabaseUnavailable(f"{path} cannot be used: {error}") from error
     database.dispose()  # gunicorn --preload forks after this
     if config.paas:
         log.warning(
             f"{config.paas} wipes its disks at each deploy, and every meeting's row with them: "
             "set DATABASE_URL to a PostgreSQL database, or put the file on a persistent volume",
-            database=str(path),
+            database=str(sqlite_path(database.url)),
         )
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from dotenv import dotenv_values
@@ -110,6 +110,8 @@ class Config:
     web_concurrency: int  # web processes
     paas: str | None  # the platform this runs on, where its disk does not last
 
+    _kept: ClassVar[Config | None] = None
+
     @property
     def lease_seconds(self) -> float:
         """How long a claimed row belongs to its process: longer than a call to Recall can take
@@ -124,6 +126,19 @@ class Config:
             ConfigError: something is missing or malformed.
         """
         return cls.from_environ({**_read_dotenv(dotenv), **os.environ})
+
+    @classmethod
+    def current(cls) -> Config:
+        """Return what this process keeps to (see `keep`), or else what `load` reads.
+
+        Raises:
+            ConfigError: something is missing or malformed.
+        """
+        return cls._kept or cls.load()
+
+    def keep(self) -> None:
+        """Let this process and those it forks keep to this, whatever becomes of `.env`."""
+        Config._kept = self
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str | None]) -> Config:

@@ -11,10 +11,11 @@ from config import Config, ConfigError
 from rtms.handover import Handover
 
 try:
-    _config = Config.load()
+    _config = Config.current()  # at a reload: what SIGHUP's handler found to be right
 except ConfigError as error:
     # Said once by the master, before there are workers to say it over and over.
     sys.exit(str(error))
+_config.keep()
 
 bind = f"0.0.0.0:{_config.port}"
 workers = _config.web_concurrency
@@ -41,10 +42,12 @@ def when_ready(server: Any) -> None:
 
     def reload(number: int, frame: Any) -> None:
         try:
-            Config.load()
+            config = Config.load()
+            _try_database(config)
         except Exception as error:  # one that leaves the handler would end the server
             server.log.error("SIGHUP changes nothing, the server goes on as it was. %s", error)
         else:
+            config.keep()
             its[number](number, frame)
 
     def end(number: int, frame: Any) -> None:
@@ -54,6 +57,21 @@ def when_ready(server: Any) -> None:
     signal.signal(signal.SIGHUP, reload)
     for each in endings:
         signal.signal(each, end)
+
+
+def _try_database(config: Config) -> None:
+    """Look whether an embedded database can be opened: a process that cannot do it ends, and the
+    server with it. Without PostgreSQL it answers 503 and goes on."""
+    if config.database_url.get_backend_name() != "sqlite":
+        return
+    from rtms.database import Database, naming_the_file
+
+    with naming_the_file(config.database_url):
+        database = Database(config.database_url)
+        try:
+            database.revision()
+        finally:
+            database.dispose()  # nothing of it may be open at a fork
 
 
 def on_reload(server: Any) -> None:

@@ -203,6 +203,19 @@ def sqlite_path(url: URL) -> Path:
     return Path(url.database or "").absolute()
 
 
+@contextmanager
+def naming_the_file(url: URL) -> Iterator[None]:
+    """Let what goes wrong with an SQLite file say which one it is.
+
+    Raises:
+        DatabaseUnavailable: as it was, with the file's path before it.
+    """
+    try:
+        yield
+    except DatabaseUnavailable as error:
+        raise DatabaseUnavailable(f"{sqlite_path(url)} cannot be used: {error}") from error
+
+
 class _WriteLock:
     """Lets one thread of one process at a time write to an SQLite file. SQLite's own way, to look
     again after a while, starves the unlucky; here threads and processes queue."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import pytest
+
 from sandbox import Stream, ZoomSandbox, events
 from tests.servers import Server, wait_for
 
@@ -37,3 +39,51 @@ def test_a_reload_of_what_cannot_be_loaded_changes_nothing(
         lambda: before.isdisjoint(each.pid for each in server.workers(master)), "new processes"
     )
     assert zoom.deliver(events.started(Stream())).ok
+
+
+def test_a_process_that_is_killed_is_replaced_whatever_env_says_by_now(
+    server: Server, zoom: ZoomSandbox, project: Path
+) -> None:
+    """Somebody is editing it, and has not asked for a reload."""
+    server.root = project
+    master = server.start()
+    wait_for(lambda: server.log().count("Worker ready") == 2, "both processes")
+    (project / ".env").write_text("RECORD_STREAMS=nonsense\n")
+    server.workers(master)[0].kill()
+    wait_for(lambda: server.log().count("Worker ready") == 3, "another process")
+    assert zoom.deliver(events.started(Stream())).ok
+
+
+def test_env_is_read_once_in_a_reload(server: Server, project: Path) -> None:
+    server.root = project
+    master = server.start()
+    before = {each.pid for each in server.workers(master)}
+    (project / ".env").write_text("ADMIN_PASSWORD=a-password-of-the-tests\n")
+    master.send_signal(signal.SIGHUP)
+    wait_for(lambda: "Handling signal: hup" in server.log(), "the reload")
+    (project / ".env").write_text("RECORD_STREAMS=nonsense\n")
+    wait_for(
+        lambda: before.isdisjoint(each.pid for each in server.workers(master)), "new processes"
+    )
+    assert server.get("/login") == 200
+
+
+@pytest.mark.parametrize("kind", ["a folder", "no database"])
+def test_a_reload_with_a_database_that_cannot_be_used_changes_nothing(
+    server: Server, zoom: ZoomSandbox, project: Path, kind: str
+) -> None:
+    server.root = project
+    (project / ".env").write_text(f"DATABASE_URL={server.environ.pop('DATABASE_URL')}\n")
+    master = server.start()
+    other = project / "other"
+    if kind == "a folder":
+        other.mkdir()
+    else:
+        other.write_text("This is not a database. " * 100)
+    before = {each.pid for each in server.workers(master)}
+    (project / ".env").write_text(f"DATABASE_URL=sqlite:///{other}\n")
+    master.send_signal(signal.SIGHUP)
+    wait_for(lambda: "SIGHUP changes nothing" in server.log(), "the error")
+    assert f"{other} cannot be used" in server.log()
+    assert zoom.deliver(events.started(Stream())).ok
+    assert {each.pid for each in server.workers(master)} == before

@@ -329,3 +329,12 @@ def test_a_dotenv_file_that_must_not_be_read_is_named(
     monkeypatch.setattr(Path, "read_text", refuse)
     with pytest.raises(ConfigError, match="cannot be read: Permission denied"):
         Config.load(tmp_path / ".env")
+
+
+def test_a_process_keeps_to_what_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Config, "_kept", None)
+    for name, value in {**NEEDED, "PORT": "8300"}.items():
+        monkeypatch.setenv(name, value)
+    Config.current().keep()
+    monkeypatch.setenv("PORT", "8400")
+    assert (Config.current().port, Config.load().port) == (8300, 8400)
