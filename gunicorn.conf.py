@@ -5,10 +5,13 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
+from queue import Empty
 from typing import Any
 
 from config import Config, ConfigError
 from rtms.handover import Handover
+from rtms.patience import ENDINGS
 
 try:
     _config = Config.current()  # at a reload: what SIGHUP's handler found to be right
@@ -32,13 +35,17 @@ _DRAIN_SECONDS = graceful_timeout - 5
 def on_starting(server: Any) -> None:
     """Before there is any process."""
     server.handover = Handover()
+    os.register_at_fork(after_in_parent=_hear)
+
+
+def _hear() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)
 
 
 def when_ready(server: Any) -> None:
     """Look at a reload's settings first: with what it cannot read gunicorn would end, and nobody
     would take deliveries. And let no hand-over delay the end."""
-    endings = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
-    its: dict[int, Any] = {each: signal.getsignal(each) for each in (signal.SIGHUP, *endings)}
+    its: dict[int, Any] = {each: signal.getsignal(each) for each in (signal.SIGHUP, *ENDINGS)}
 
     def reload(number: int, frame: Any) -> None:
         try:
@@ -52,10 +59,15 @@ def when_ready(server: Any) -> None:
 
     def end(number: int, frame: Any) -> None:
         server.handover.call_off()
+        with suppress(Empty):  # reloads that wait would come first
+            for _ in range(server.SIG_QUEUE.qsize()):
+                waiting = server.SIG_QUEUE.get_nowait()
+                if waiting != signal.SIGHUP:
+                    server.SIG_QUEUE.put_nowait(waiting)
         its[number](number, frame)
 
     signal.signal(signal.SIGHUP, reload)
-    for each in endings:
+    for each in ENDINGS:
         signal.signal(each, end)
 
 
@@ -80,16 +92,19 @@ def on_reload(server: Any) -> None:
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Let the new process know who is to take over from whom."""
+    """Let the new process know who is to take over from whom, and keep what it is told for it
+    until it has its own ears: those it inherits are the master's."""
     server.handover.note_forked(worker.age)
     worker.handover = server.handover
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """Replace a new process that ended before it was ready: gunicorn counts the old ones, which
-    wait for it, and makes none."""
-    if server.LISTENERS and server.handover.is_missed(worker.age):
-        server.spawn_worker()
+    """Replace a new process that ended while there are old ones: gunicorn waits for those, counts
+    them, and makes none."""
+    if server.LISTENERS:
+        for _ in range(server.handover.missing([each.age for each in server.WORKERS.values()])):
+            server.spawn_worker()
 
 
 def post_worker_init(worker: Any) -> None:

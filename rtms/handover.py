@@ -12,13 +12,13 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from queue import SimpleQueue
 from typing import Any
 
 _AGES = 4096  # processes at a time
 _LOOK_EVERY = 0.05  # seconds
-_OLD, _COUNT, _NEWEST = range(3)
+_OLD, _COUNT, _NEWEST, _OFF = range(4)
 
 
 class Handover:
@@ -37,8 +37,8 @@ class Handover:
         self._numbers[_OLD] = old
 
     def call_off(self) -> None:
-        """Nobody is to wait for anybody."""
-        self.begin(0, 0)
+        """From now on nobody is to wait for anybody, nor to be replaced."""
+        self._numbers[_OFF] = 1
 
     def note_forked(self, age: int) -> None:
         """A process is about to be made."""
@@ -52,15 +52,21 @@ class Handover:
     def is_awaited(self, age: int) -> bool:
         """Whether a process is to be replaced by others of which too few are ready."""
         old, count = self._numbers[_OLD], self._numbers[_COUNT]
-        if age > old:
+        if age > old or self._numbers[_OFF]:
             return False
         younger = range(old + 1, self._numbers[_NEWEST] + 1)
         return sum(self._ready[each % _AGES] for each in younger) < count
 
-    def is_missed(self, age: int) -> bool:
-        """Whether a process that has ended was to take over and was never ready."""
-        old = self._numbers[_OLD]
-        return age > old and not self._ready[age % _AGES] and self.is_awaited(old)
+    def missing(self, ages: Collection[int]) -> int:
+        """How many of those that take over are not there, while there are any to be replaced.
+
+        Args:
+            ages: of all processes that there are.
+        """
+        old, count = self._numbers[_OLD], self._numbers[_COUNT]
+        if self._numbers[_OFF] or all(age > old for age in ages):
+            return 0
+        return max(0, count - sum(age > old for age in ages))
 
     def at_sigterm(self, age: int, leave: Callable[[int, Any], None]) -> None:
         """From now on, let this process leave at SIGTERM; where others are to take over, once

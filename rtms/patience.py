@@ -6,6 +6,7 @@ clients that send slowly could hold every thread while Zoom waits in vain.
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 import time
@@ -21,6 +22,9 @@ REQUEST_SECONDS = 5.0
 _LOOK_EVERY = 0.5  # seconds
 _CLOSING = 100  # connections whose client is given time to read the answer, at most
 _SMALL, _PIECES = 16_384, 4  # bytes of a piece, and pieces, that are held back at most
+
+
+ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 class _Socket(socket.socket):
@@ -80,6 +84,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         threading.Thread(target=self._close_for_ever, name="closing", daemon=True).start()
         threading.Thread(target=self._cut_off_for_ever, name="patience", daemon=True).start()
         super().init_process()
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)  # `pre_fork` in gunicorn.conf.py
 
     def handle(self, conn: Any) -> Any:
         if not conn.initialized and not conn.wait_for_data(0.0):

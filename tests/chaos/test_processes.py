@@ -131,6 +131,45 @@ def test_a_new_process_that_is_killed_as_it_starts_is_replaced(
     assert set(client.statuses) == {200}
 
 
+def test_new_processes_that_are_killed_while_the_old_ones_leave_are_replaced(
+    server: Server, client: Client, recall: RecallSandbox
+) -> None:
+    """The old ones take nothing more by then, and leave when Recall has answered."""
+    server.environ["RECALL_TIMEOUT_SECONDS"] = "30"
+    recall.set(latency=15)
+    master = start_all(server)
+    old = {each.pid for each in server.workers(master)}
+    client.start_until_acknowledged()
+    wait_for(lambda: recall.ledger, "a connect that is under way")
+    recall.set(latency=0)
+    master.send_signal(signal.SIGHUP)
+    wait_for(lambda: server.log().count("Worker ready") == 4, "the new processes")
+    wait_for(lambda: server.log().count("Worker exiting") == 1, "the one that calls nobody to end")
+    for each in server.workers(master):
+        if each.pid not in old:
+            each.kill()
+    client.start_until_acknowledged()
+    assert old & {each.pid for each in server.workers(master)}
+    assert_acknowledged_is_connected_once(server, recall, client.acknowledged)
+    new_web_processes(server, master, old)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_process_that_is_told_to_leave_as_it_is_made_leaves(
+    server: Server, tmp_path: Path, number: signal.Signals
+) -> None:
+    slow = tmp_path / "slow-fork"
+    folder = Path(__file__).parent / "slow_fork"
+    server.environ |= {"PYTHONPATH": str(folder), "SLOW_FORK": str(slow)}
+    slow.touch()
+    master = server.start(ready=False)
+    wait_for(lambda: len(server.workers(master)) == 2, "its processes")
+    master.send_signal(number)
+    wait_for(lambda: f"Handling signal: {number.name[3:].lower()}" in server.log(), "the end")
+    slow.unlink()
+    assert master.wait(timeout=20) == 0  # gunicorn kills after 30 seconds who does not leave
+
+
 def test_a_reload_in_the_middle_of_the_first_start(
     server: Server, client: Client, recall: RecallSandbox, slow_start: Path
 ) -> None:
@@ -154,7 +193,9 @@ def test_the_end_of_the_server_waits_for_no_reload(
     master = start_all(server)
     client.start_until_acknowledged()
     begin_reload(server, master, slow_start)
-    client.start_until_acknowledged()
+    for _ in range(3):  # which wait for the first
+        master.send_signal(signal.SIGHUP)
+        client.start_until_acknowledged()
     master.send_signal(signal.SIGINT)
     assert master.wait(timeout=15) == 0  # a reload may take 30 seconds
     slow_start.unlink()

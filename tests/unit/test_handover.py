@@ -54,28 +54,31 @@ def test_the_next_reload_awaits_its_own(handover: Handover) -> None:
 def test_another_may_take_the_place_of_one_that_ended(handover: Handover) -> None:
     handover.begin(old=1, count=1)
     handover.note_forked(2)
-    assert handover.is_missed(2)
     handover.note_forked(3)
     handover.note_ready(3)
     assert not handover.is_awaited(1)
-    assert not handover.is_missed(2)
 
 
-def test_nobody_misses_an_old_one_or_one_that_was_ready(handover: Handover) -> None:
-    for age in (1, 2, 3):
-        handover.note_forked(age)
-    assert not any(handover.is_missed(age) for age in (1, 2, 3))
-    handover.begin(old=1, count=2)
-    handover.note_ready(2)
-    assert [handover.is_missed(age) for age in (1, 2, 3)] == [False, False, True]
+@pytest.mark.parametrize(
+    ("ages", "missing"),
+    [([1, 2, 3, 4], 0), ([1, 2, 4], 1), ([1], 2), ([2, 3, 4, 5], 0), ([3], 0), ([], 0)],
+)
+def test_those_who_take_over_are_missed_while_there_are_old_ones(
+    handover: Handover, ages: list[int], missing: int
+) -> None:
+    assert handover.missing(ages) == 0
+    handover.begin(old=2, count=2)
+    assert handover.missing(ages) == missing
 
 
 def test_a_hand_over_can_be_called_off(handover: Handover) -> None:
     handover.begin(old=1, count=1)
     handover.note_forked(2)
     handover.call_off()
-    assert not handover.is_awaited(1)
-    assert not handover.is_missed(2)
+    for old in (1, 2):  # one that was on its way begins all the same
+        assert not handover.is_awaited(old)
+        assert not handover.missing([old])
+        handover.begin(old=2, count=1)
 
 
 class Child:
