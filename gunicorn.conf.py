@@ -5,20 +5,23 @@ import os
 import signal
 import sys
 import time
-from contextlib import suppress
-from queue import Empty
 from typing import Any
 
 from config import Config, ConfigError
 from rtms.handover import Handover
 from rtms.patience import ENDINGS
 
-try:
-    _config = Config.current()  # at a reload: what SIGHUP's handler found to be right
-except ConfigError as error:
-    # Said once by the master, before there are workers to say it over and over.
-    sys.exit(str(error))
-_config.keep()
+
+def _current() -> Config:
+    """Read at the start; at a reload, what the handler of SIGHUP found to be right."""
+    try:
+        return Config.current()
+    except ConfigError as error:
+        # Said once by the master, before there are workers to say it over and over.
+        sys.exit(str(error))
+
+
+_config = _current()
 
 bind = f"0.0.0.0:{_config.port}"
 workers = _config.web_concurrency
@@ -34,6 +37,7 @@ _DRAIN_SECONDS = graceful_timeout - 5
 
 def on_starting(server: Any) -> None:
     """Before there is any process."""
+    _current().keep()  # gunicorn has set its own variables (--env) by now
     server.handover = Handover()
     os.register_at_fork(after_in_parent=_hear)
 
@@ -47,23 +51,26 @@ def when_ready(server: Any) -> None:
     would take deliveries. And let no hand-over delay the end."""
     its: dict[int, Any] = {each: signal.getsignal(each) for each in (signal.SIGHUP, *ENDINGS)}
 
+    asked = at_it = False
+
     def reload(number: int, frame: Any) -> None:
-        try:
-            config = Config.load()
-            _try_database(config)
-        except Exception as error:  # one that leaves the handler would end the server
-            server.log.error("SIGHUP changes nothing, the server goes on as it was. %s", error)
-        else:
-            config.keep()
-            its[number](number, frame)
+        nonlocal asked, at_it
+        asked = True
+        while asked and not at_it:  # else whom this handler interrupted reads once more
+            asked, at_it = False, True
+            try:
+                config = Config.load()
+                _try_database(config)
+            except Exception as error:  # one that leaves the handler would end the server
+                server.log.error("SIGHUP changes nothing, the server goes on as it was. %s", error)
+            else:
+                config.keep()
+                its[number](number, frame)
+            at_it = False
 
     def end(number: int, frame: Any) -> None:
         server.handover.call_off()
-        with suppress(Empty):  # reloads that wait would come first
-            for _ in range(server.SIG_QUEUE.qsize()):
-                waiting = server.SIG_QUEUE.get_nowait()
-                if waiting != signal.SIGHUP:
-                    server.SIG_QUEUE.put_nowait(waiting)
+        server.handle_hup = lambda: None  # reloads that wait would come first
         its[number](number, frame)
 
     signal.signal(signal.SIGHUP, reload)
@@ -103,7 +110,8 @@ def child_exit(server: Any, worker: Any) -> None:
     """Replace a new process that ended while there are old ones: gunicorn waits for those, counts
     them, and makes none."""
     if server.LISTENERS:
-        for _ in range(server.handover.missing([each.age for each in server.WORKERS.values()])):
+        ages = [each.age for each in server.WORKERS.values()]
+        for _ in range(server.handover.missing(ages, wanted=server.num_workers)):
             server.spawn_worker()
 
 

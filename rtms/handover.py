@@ -57,16 +57,17 @@ class Handover:
         younger = range(old + 1, self._numbers[_NEWEST] + 1)
         return sum(self._ready[each % _AGES] for each in younger) < count
 
-    def missing(self, ages: Collection[int]) -> int:
+    def missing(self, ages: Collection[int], *, wanted: int) -> int:
         """How many of those that take over are not there, while there are any to be replaced.
 
         Args:
             ages: of all processes that there are.
+            wanted: how many are to be there in the end.
         """
-        old, count = self._numbers[_OLD], self._numbers[_COUNT]
+        old = self._numbers[_OLD]
         if self._numbers[_OFF] or all(age > old for age in ages):
             return 0
-        return max(0, count - sum(age > old for age in ages))
+        return max(0, wanted - sum(age > old for age in ages))
 
     def at_sigterm(self, age: int, leave: Callable[[int, Any], None]) -> None:
         """From now on, let this process leave at SIGTERM; where others are to take over, once

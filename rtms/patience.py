@@ -81,9 +81,16 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self._begun: dict[Any, float] = {}  # connection → when its request began, monotonic
         self._begun_lock = threading.Lock()
         self._closing: SimpleQueue[Any] = SimpleQueue()
-        threading.Thread(target=self._close_for_ever, name="closing", daemon=True).start()
-        threading.Thread(target=self._cut_off_for_ever, name="patience", daemon=True).start()
         super().init_process()
+
+    def run(self) -> None:
+        # Here, not above: a thread has the signals blocked that are blocked when it starts.
+        for target, name in (
+            (self._close_for_ever, "closing"),
+            (self._cut_off_for_ever, "patience"),
+        ):
+            threading.Thread(target=target, name=name, daemon=True).start()
+        super().run()
 
     def init_signals(self) -> None:
         super().init_signals()

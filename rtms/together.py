@@ -73,10 +73,13 @@ class TogetherWorker(PatientWorker):
     def init_process(self) -> None:
         self._arrived: SimpleQueue[Any] = SimpleQueue()  # connections whose request is here
         self._round_began: float | None = None  # monotonic
+        super().init_process()
+
+    def run(self) -> None:
         # Not gunicorn's: clients can fill those.
         for target in (self._take_for_ever, self._stand_in_for_ever):
             threading.Thread(target=target, name="together", daemon=True).start()
-        super().init_process()
+        super().run()
 
     def enqueue_req(self, conn: Any) -> None:
         if self.cfg.is_ssl or is_read_ahead(conn):

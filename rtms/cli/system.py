@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-import threading
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 
 import click
 import structlog
@@ -14,6 +15,7 @@ from rtms.cli.options import Commands, as_json
 from rtms.services import services
 
 _DRAIN_SECONDS = 25.0  # a PaaS kills 30 s after SIGTERM
+_LOOK_EVERY = 1.0  # seconds
 
 log = structlog.get_logger()
 
@@ -54,16 +56,24 @@ def db_current(as_json: bool) -> None:
 def worker() -> None:
     """Connect streams without serving the web, until SIGTERM, SIGINT or SIGHUP."""
     its = services()
-    leaving = threading.Event()
+    told: SimpleQueue[None] = SimpleQueue()  # unlike an Event, a handler may use it at any time
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: leaving.set())
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # by nohup
+            signal.signal(number, lambda *_: told.put(None))
     unfit = its.database.unfit()
     if unfit:
         log.error(unfit)
     dispatcher = its.start_dispatcher()
     its.heartbeat.start("worker")
     log.info("worker started", threads=its.config.connect_threads)
-    leaving.wait()
+    _wait_for(told)
     log.info("worker stops; connects in flight finish")
     dispatcher.drain(_DRAIN_SECONDS)
     its.heartbeat.stop()
+
+
+def _wait_for(told: SimpleQueue[None]) -> None:
+    """Look now and then: of two signals at once one may go to another thread, and wake nobody."""
+    while True:
+        with suppress(Empty):
+            return told.get(timeout=_LOOK_EVERY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,23 @@ def test_a_reload_with_a_database_that_cannot_be_used_changes_nothing(
     assert f"{other} cannot be used" in server.log()
     assert zoom.deliver(events.started(Stream())).ok
     assert {each.pid for each in server.workers(master)} == before
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.005, 0.03, 0.1])  # seconds
+def test_of_two_reloads_the_second_counts(server: Server, project: Path, gap: float) -> None:
+    """Whatever the first is doing by then."""
+    server.root = project
+    master = server.start()
+    (project / ".env").write_text("RECORD_STREAMS=host\n")
+    master.send_signal(signal.SIGHUP)
+    time.sleep(gap)
+    (project / ".env").write_text("ADMIN_PASSWORD=a-password-of-the-tests\n")
+    master.send_signal(signal.SIGHUP)
+    wait_for(lambda: server.get("/login") == 200, "the newer setting")
+    assert "SIGHUP changes nothing" not in server.log()
+
+
+def test_variables_that_gunicorn_is_given_count_from_the_start(server: Server) -> None:
+    server.environ["GUNICORN_CMD_ARGS"] = "--env ADMIN_PASSWORD=a-password-of-the-tests"
+    server.start()
+    assert server.get("/login") == 200

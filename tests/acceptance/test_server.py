@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
@@ -27,6 +29,16 @@ def connected(server: Server, count: int) -> None:
         lambda: sum(row["state"] == "connected" for row in server.meetings()) == count,
         f"{count} connected rows",
     )
+
+
+@contextmanager
+def started_with(number: signal.Signals, disposition: signal.Handlers) -> Iterator[None]:
+    """Let processes that are started meanwhile inherit what becomes of a signal."""
+    before = signal.signal(number, disposition)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def test_a_meetings_whole_life(server: Server, zoom: ZoomSandbox, recall: RecallSandbox) -> None:
@@ -146,13 +158,30 @@ def test_a_worker_finishes_what_it_has_begun_whoever_ends_it(
 ) -> None:
     """SIGHUP: a terminal that is closed."""
     server.start()
-    worker = server.start_worker()
+    with started_with(number, signal.SIG_DFL):
+        worker = server.start_worker()
     recall.set(latency=1.0)
     assert zoom.deliver(events.started(Stream())).ok
     wait_for(lambda: recall.ledger, "the request")
     worker.send_signal(number)
     assert worker.wait(PATIENCE) == 0
     assert [row["state"] for row in server.meetings()] == ["connected"]
+
+
+def test_two_who_end_a_worker_at_once_are_heard(server: Server) -> None:
+    with started_with(signal.SIGHUP, signal.SIG_DFL):
+        worker = server.start_worker()
+    worker.send_signal(signal.SIGHUP)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(PATIENCE) == 0
+
+
+def test_a_worker_that_is_to_outlive_its_terminal_does(server: Server) -> None:
+    with started_with(signal.SIGHUP, signal.SIG_IGN):  # as nohup does
+        worker = server.start_worker()
+    status = Path(f"/proc/{worker.pid}/status").read_text()
+    (ignored,) = re.findall(r"^SigIgn:\s+(\w+)$", status, re.MULTILINE)
+    assert int(ignored, 16) & 1 << signal.SIGHUP - 1
 
 
 def test_a_database_that_goes_away_and_comes_back(

@@ -196,6 +196,12 @@ def test_the_end_of_the_server_waits_for_no_reload(
     for _ in range(3):  # which wait for the first
         master.send_signal(signal.SIGHUP)
         client.start_until_acknowledged()
+    slow_start.unlink()
+    wait_for(lambda: server.log().count("Worker ready") == 4, "the first reload")
+    slow_start.touch()
+    wait_for(lambda: server.log().count("Handling signal: hup") == 2, "the second")
+    wait_for(lambda: len(server.workers(master)) == 4, "its processes")
+    client.start_until_acknowledged()
     master.send_signal(signal.SIGINT)
     assert master.wait(timeout=15) == 0  # a reload may take 30 seconds
     slow_start.unlink()
