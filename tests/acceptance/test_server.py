@@ -152,7 +152,7 @@ def test_workers_connect_what_the_web_process_only_receives(
 
 
 @pytest.mark.environ(DISPATCHER="off")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_worker_finishes_what_it_has_begun_whoever_ends_it(
     server: Server, zoom: ZoomSandbox, recall: RecallSandbox, number: signal.Signals
 ) -> None:
