@@ -23,7 +23,7 @@ _LOOK_EVERY = 0.5  # seconds
 _CLOSING = 100  # connections whose client is given time to read the answer, at most
 _SMALL, _PIECES = 16_384, 4  # bytes of a piece, and pieces, that are held back at most
 
-
+# What tells a process to leave.
 ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 

@@ -142,6 +142,17 @@ class Server:
         return process
 
 
+def new_web_processes(server: Server, master: subprocess.Popen[bytes], gone: set[int]) -> None:
+    """Wait until the master has replaced these, and what replaces them is ready."""
+
+    def replaced() -> bool:
+        now = {each.pid for each in server.workers(master)}
+        return len(now) == 2 and gone.isdisjoint(now)
+
+    wait_for(replaced, "new web processes")
+    wait_for(lambda: server.get("/readyz") == 200, "the new web processes to be ready")
+
+
 @contextmanager
 def a_server(environ: dict[str, str], log: Path) -> Iterator[Server]:
     """A server that is not started yet; its PostgreSQL is migrated. What it starts is killed."""

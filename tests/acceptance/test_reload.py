@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import Stream, ZoomSandbox, events
-from tests.servers import Server, wait_for
+from tests.servers import Server, new_web_processes, wait_for
 
 
 def test_a_reload_takes_what_env_says_now(server: Server, zoom: ZoomSandbox, project: Path) -> None:
@@ -36,9 +36,7 @@ def test_a_reload_of_what_cannot_be_loaded_changes_nothing(
     assert {each.pid for each in server.workers(master)} == before
     (project / ".env").write_text("RECORD_STREAMS=host\n")
     master.send_signal(signal.SIGHUP)
-    wait_for(
-        lambda: before.isdisjoint(each.pid for each in server.workers(master)), "new processes"
-    )
+    new_web_processes(server, master, before)
     assert zoom.deliver(events.started(Stream())).ok
 
 
@@ -63,9 +61,7 @@ def test_env_is_read_once_in_a_reload(server: Server, project: Path) -> None:
     master.send_signal(signal.SIGHUP)
     wait_for(lambda: "Handling signal: hup" in server.log(), "the reload")
     (project / ".env").write_text("RECORD_STREAMS=nonsense\n")
-    wait_for(
-        lambda: before.isdisjoint(each.pid for each in server.workers(master)), "new processes"
-    )
+    new_web_processes(server, master, before)
     assert server.get("/login") == 200
 
 

@@ -20,7 +20,7 @@ import requests
 from config import ROOT
 from sandbox import Fault, RecallSandbox, Stream, ZoomSandbox, events
 from tests.conftest import ENVIRON
-from tests.servers import PATIENCE, Server, wait_for
+from tests.servers import PATIENCE, Server, new_web_processes, wait_for
 
 
 def connected(server: Server, count: int) -> None:
@@ -123,10 +123,7 @@ def test_hup_reloads_without_losing_a_meeting(
     before = {worker.pid for worker in server.workers(master)}
     assert all(zoom.deliver(events.started(Stream())).ok for _ in range(4))
     master.send_signal(signal.SIGHUP)
-    wait_for(
-        lambda: before.isdisjoint(worker.pid for worker in server.workers(master)), "new workers"
-    )
-    wait_for(lambda: server.get("/readyz") == 200, "the new workers to be ready")
+    new_web_processes(server, master, before)
     assert all(zoom.deliver(events.started(Stream())).ok for _ in range(4))
     connected(server, 8)
     assert len(recall.connections) == 8

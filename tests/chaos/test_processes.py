@@ -12,20 +12,9 @@ import pytest
 from sandbox import RecallSandbox
 from tests.chaos.client import Client, more
 from tests.chaos.judge import assert_acknowledged_is_connected_once
-from tests.servers import Server, wait_for
+from tests.servers import Server, new_web_processes, wait_for
 
 KILLED = ("a web process", "a worker", "all")
-
-
-def new_web_processes(server: Server, master: subprocess.Popen[bytes], gone: set[int]) -> None:
-    """Wait until the master has replaced these, and what replaces them is ready."""
-
-    def replaced() -> bool:
-        now = {each.pid for each in server.workers(master)}
-        return len(now) == 2 and gone.isdisjoint(now)
-
-    wait_for(replaced, "new web processes")
-    wait_for(lambda: server.get("/readyz") == 200, "the new web processes to be ready")
 
 
 @pytest.mark.environ(RECALL_TIMEOUT_SECONDS="1")  # leases of 8 s
