@@ -264,7 +264,13 @@ def _lock_file(file: int, give_up_at: float) -> None:
 
 
 def _postgresql_engine(url: URL, *, wait_for_locks: bool) -> Engine:
-    engine = sa.create_engine(url, hide_parameters=True, connect_args=_CONNECT | url.query, **_POOL)
+    engine = sa.create_engine(
+        url,
+        hide_parameters=True,
+        connect_args=_CONNECT | url.query,
+        pool_use_lifo=True,  # the backend that is warm
+        **_POOL,
+    )
     if wait_for_locks:
         return engine
 

@@ -208,6 +208,18 @@ def test_postgresql_plans_for_the_tables_as_they_are(its: Services) -> None:
         assert connection.exec_driver_sql("SHOW plan_cache_mode").scalar() == "force_custom_plan"
 
 
+def test_postgresql_is_asked_by_the_connection_that_was_used_last(its: Services) -> None:
+    if its.database.is_sqlite:
+        pytest.skip("SQLite has no process for each connection")
+    pid = sa.text("SELECT pg_backend_pid()")
+    several = [its.database.engine.connect() for _ in range(4)]
+    pids = [each.scalar(pid) for each in several]
+    for each in several:
+        each.close()
+    assert len(set(pids)) == 4
+    assert [its.database.write(lambda c: c.scalar(pid)) for _ in range(5)] == [pids[-1]] * 5
+
+
 def test_a_stopped_process_that_holds_the_write_lock_gets_zoom_a_503(
     zoom: Zoom, its: Services, rows: Rows
 ) -> None:
