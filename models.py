@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 # The Alembic revision these models describe; the server compares it with the database's.
-SCHEMA_REVISION = "0005"
+SCHEMA_REVISION = "0007"
 
 
 class State(StrEnum):
@@ -47,7 +47,7 @@ class Reason(StrEnum):
     WINDOW_EXPIRED = "window_expired"  # failed: not connected while Zoom was waiting
     RECALL_FAILED = "recall_failed"  # failed: Recall says no recording will come
     STOPPED_FIRST = "stopped_first"  # skipped: the stream was over before it was connected
-    UNSUPPORTED = "unsupported"  # skipped: a Video SDK session
+    UNSUPPORTED = "unsupported"  # skipped: a product whose streams Recall does not connect
     NOT_WANTED = "not_wanted"  # skipped: RECORD_STREAMS
 
 
@@ -57,6 +57,8 @@ class Product(StrEnum):
     MEETING = "meeting"
     WEBINAR = "webinar"
     SESSION = "session"  # Video SDK
+    CONTACT_CENTER = "contact_center"
+    PHONE = "phone"
 
 
 class Source(StrEnum):
@@ -138,6 +140,14 @@ class MeetingDirectConnect(Base):
             unique=True,
             **_where(f"meeting_slot IS NOT NULL AND {LIVE}"),
         ),
+        # One live stream of a user in a meeting: the next one takes the older one's place.
+        Index(
+            "uq_live_operator",
+            "meeting_uuid",
+            "operator_id",
+            unique=True,
+            **_where(f"operator_id IS NOT NULL AND {LIVE}"),
+        ),
         # On SQLite claims name their index (rtms/leases.py): it must stay for a release.
         Index("ix_pending", "connect_by", **_where("state = 'pending'")),
         Index("ix_followed", "due_at", **_where("state <> 'pending' AND due_at IS NOT NULL")),
@@ -150,6 +160,10 @@ class MeetingDirectConnect(Base):
         Index("ix_meeting_id", "meeting_id", "id", **_where("due_at IS NULL")),
         Index("ix_meeting_uuid", "meeting_uuid", "id", **_where("due_at IS NULL")),
         Index("ix_operator_id", "operator_id", "id", **_where("due_at IS NULL")),
+        Index("ix_account_id", "account_id", "id", **_where("due_at IS NULL")),
+        Index("ix_host_id", "host_id", "id", **_where("due_at IS NULL")),
+        # Read from its end, row by row: a topic is searched for what it contains.
+        Index("ix_topic", "id", "topic_search", **_where("topic_search IS NOT NULL")),
         Index("ix_superseded_by", "superseded_by", **_where("superseded_by IS NOT NULL")),
         # Recall's metadata names rows by id, so none is ever given out twice.
         {"sqlite_autoincrement": True},
@@ -160,13 +174,19 @@ class MeetingDirectConnect(Base):
     # What Zoom said.
     rtms_stream_id: Mapped[str]
     meeting_uuid: Mapped[str]  # a webinar's UUID or a session's id stands here too
-    meeting_id: Mapped[str | None]  # the number people know
+    meeting_id: Mapped[str | None]  # the number people know; a webinar's, too
     product: Mapped[str] = mapped_column(String(16))
+    account_id: Mapped[str | None]  # whose meeting it is
     operator_id: Mapped[str | None]
     is_original_host: Mapped[bool | None]
     server_urls: Mapped[str]  # several are separated by commas
     event_ts: Mapped[int] = mapped_column(BigInteger)  # milliseconds since epoch, Zoom's clock
     tracking_id: Mapped[str | None]  # Zoom's x-zm-trackingid, to quote to its support
+
+    # What the meeting is called, as `meeting.started` or Recall's `meeting_metadata` says.
+    topic: Mapped[str | None]
+    topic_search: Mapped[str | None]  # the topic as it is searched: see rtms/text.py
+    host_id: Mapped[str | None]
 
     # Where it stands.
     state: Mapped[str] = mapped_column(String(16))
@@ -258,6 +278,8 @@ class Recording(Base):
     # Keeping it (ARCHIVE_URL).
     archive_due_at: Mapped[datetime | None]  # null: stored, given up, or not to be stored
     archived_at: Mapped[datetime | None]
+    # The kinds that were stored; null: not stored yet, or by a version that did not say.
+    archived_media: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     archive_attempts: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     archive_error: Mapped[str | None]
     leased_until: Mapped[datetime | None]
@@ -277,6 +299,8 @@ class WebhookEvent(Base):
         UniqueConstraint("source", "dedupe_key"),
         Index("ix_events_stream", "rtms_stream_id"),
         Index("ix_events_received_at", "received_at"),
+        Index("ix_events_meeting_uuid", "meeting_uuid", **_where("meeting_uuid IS NOT NULL")),
+        Index("ix_events_meeting_id", "meeting_id", **_where("meeting_id IS NOT NULL")),
     )
 
     id: Mapped[int] = mapped_column(_RowId, primary_key=True)
@@ -285,7 +309,12 @@ class WebhookEvent(Base):
     event_ts: Mapped[int | None] = mapped_column(BigInteger)  # milliseconds since epoch
     dedupe_key: Mapped[str]
     rtms_stream_id: Mapped[str | None]
+    # The meeting that an event names which is about no stream.
+    meeting_uuid: Mapped[str | None]
+    meeting_id: Mapped[str | None]
     tracking_id: Mapped[str | None]
+    # When Zoom sent it, by Zoom's clock (`x-zm-request-timestamp`).
+    sent_at: Mapped[datetime | None]
     # The whole body. JSON and not JSONB: Zoom may send what JSONB cannot hold (NUL).
     payload: Mapped[dict[str, Any]] = mapped_column(JSON)
     received_at: Mapped[datetime]
@@ -303,6 +332,8 @@ class Happening(StrEnum):
     STREAM_FAILED = "stream_failed"
     RECORDING_DONE = "recording_done"
     RECORDING_FAILED = "recording_failed"
+    TRANSCRIPT_DONE = "transcript_done"
+    TRANSCRIPT_FAILED = "transcript_failed"
 
 
 class Listener(StrEnum):

@@ -1,8 +1,9 @@
 """What people look at: tries that failed, processes, the dashboard's sessions; search."""
 
 import sqlalchemy as sa
-import structlog
 from alembic import op
+
+from migrations.online_indexes import NewIndex, create_indexes
 
 revision = "0005"
 down_revision = "0004"
@@ -11,19 +12,14 @@ depends_on = None
 
 CONNECTS = "meeting_direct_connects"
 INDEXES = {
-    "ix_meeting_id": (CONNECTS, ["meeting_id", "id"], "due_at IS NULL"),
-    "ix_meeting_uuid": (CONNECTS, ["meeting_uuid", "id"], "due_at IS NULL"),
-    "ix_operator_id": (CONNECTS, ["operator_id", "id"], "due_at IS NULL"),
-    "ix_superseded_by": (CONNECTS, ["superseded_by"], "superseded_by IS NOT NULL"),
-    "ix_notifications_recording": ("notifications", ["recording_id"], "recording_id IS NOT NULL"),
+    "ix_meeting_id": NewIndex(CONNECTS, ["meeting_id", "id"], "due_at IS NULL"),
+    "ix_meeting_uuid": NewIndex(CONNECTS, ["meeting_uuid", "id"], "due_at IS NULL"),
+    "ix_operator_id": NewIndex(CONNECTS, ["operator_id", "id"], "due_at IS NULL"),
+    "ix_superseded_by": NewIndex(CONNECTS, ["superseded_by"], "superseded_by IS NOT NULL"),
+    "ix_notifications_recording": NewIndex(
+        "notifications", ["recording_id"], "recording_id IS NOT NULL"
+    ),
 }
-VALID = sa.text(
-    "SELECT relname, indisvalid FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
-    "WHERE indrelid IN (to_regclass('meeting_direct_connects'), to_regclass('notifications'))"
-)
-
-log = structlog.get_logger()
-
 ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
@@ -31,37 +27,10 @@ def _moment(name: str, *, nullable: bool = False) -> sa.Column[object]:
     return sa.Column(name, sa.DateTime(timezone=True), nullable=nullable)
 
 
-def _create_index(name: str, **options: bool) -> None:
-    table, columns, condition = INDEXES[name]
-    where = sa.text(condition)
-    op.create_index(name, table, columns, sqlite_where=where, postgresql_where=where, **options)
-
-
-def _create_indexes() -> None:
-    if op.get_context().dialect.name == "sqlite":
-        for name in INDEXES:
-            _create_index(name)
-        return
-    # A table of a million meetings must take deliveries in while it is being indexed.
-    with op.get_context().autocommit_block():
-        server = op.get_bind()
-        patience = server.scalar(sa.text("SHOW lock_timeout"))
-        op.execute("SET lock_timeout = 0")  # nobody queues behind what waits here
-        valid = {row.relname: row.indisvalid for row in server.execute(VALID)}
-        has_rows = server.scalar(sa.select(sa.exists().select_from(sa.table(CONNECTS))))
-        for name in INDEXES:
-            if valid.get(name):
-                continue
-            if name in valid:  # its making broke off halfway
-                op.drop_index(name, INDEXES[name][0], postgresql_concurrently=True)
-            if has_rows:
-                log.info("making an index, after transactions that are under way", index=name)
-            _create_index(name, postgresql_concurrently=True)
-        op.execute(f"SET lock_timeout = '{patience}'")
-
-
 def upgrade() -> None:
-    _create_indexes()  # first: what comes before it is committed, whatever becomes of the rest
+    create_indexes(
+        INDEXES
+    )  # first: what comes before it is committed, whatever becomes of the rest
     op.create_table(
         "processes",
         sa.Column("name", sa.String(128), primary_key=True),
@@ -109,8 +78,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for name, (table, _columns, _condition) in INDEXES.items():
-        op.drop_index(name, table)
+    for name, index in INDEXES.items():
+        op.drop_index(name, index.table)
     for table in ("login_failures", "admin_sessions", "processes", "connect_attempts"):
         op.drop_table(table)
     op.drop_column(CONNECTS, "taken_over_from")
