@@ -1,0 +1,79 @@
+"""Text from outside that people are to see or to search for: titles, names, transcripts. Pure.
+
+Identifiers that we act on are not for this module: they are taken as they are, or refused.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Blank, though Unicode says letter or symbol: the Hangul fillers and the empty braille cell.
+_BLANK = dict.fromkeys((0x3164, 0xFFA0, 0x2800), " ")
+
+# What no font shows (Unicode: Default_Ignorable_Code_Point), and the marks of annotations.
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff0-\ufffb"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+
+# Of those, what changes how its neighbours look, and therefore stays in text that is shown: the
+# joiners of Persian, Indic scripts and emoji, the marks that keep punctuation on its side of a word
+# in Hebrew and Arabic, variants of a character, and the letters of a flag.
+_SHAPING = re.compile(
+    "[\u034f\u061c\u115f\u1160\u180b-\u180f\u200c-\u200f\ufe00-\ufe0f"
+    "\U000e0020-\U000e007f\U000e0100-\U000e01ef]"
+)
+
+
+def shown(text: str, longest: int = 255) -> str | None:
+    """Return a text in one line, fit for a screen, a log, a file name and a database.
+
+    White space of any kind becomes a space, as do control characters. Halves of surrogate pairs and
+    code points that are no characters become U+FFFD. What turns text around (U+202A to U+202E,
+    U+2066 to U+2069) and other invisible characters go, but for those that shape their neighbours.
+    A character that this Python does not know yet is kept: whoever reads may have a font for it.
+
+    Args:
+        text: any text.
+        longest: how many code points are kept.
+
+    Returns:
+        None where nothing of it can be seen.
+    """
+    kept = _INVISIBLE.sub(lambda found: found[0] if _SHAPING.match(found[0]) else "", text)
+    line = _in_one_line(kept)[:longest].rstrip()
+    return line if _INVISIBLE.sub("", line).strip() else None
+
+
+def search_text(text: str) -> str:
+    """Return a text as it is searched for: texts that look the same become the same.
+
+    Invisible characters go, compatibility forms (NFKC) and upper and lower case become one, and
+    white space collapses to single spaces. Applying it again changes nothing.
+    """
+    visible = _in_one_line(_INVISIBLE.sub("", text))
+    folded = unicodedata.normalize("NFKC", visible).casefold()
+    return " ".join(unicodedata.normalize("NFKC", folded).split())
+
+
+def _in_one_line(text: str) -> str:
+    plain = "".join(_visible(c) for c in text.translate(_BLANK))
+    return " ".join(plain.split())
+
+
+def _visible(character: str) -> str:
+    match unicodedata.category(character):
+        case "Cc":
+            return " "
+        case "Cs":
+            return "\ufffd"
+        case "Cn" if _is_no_character(ord(character)):
+            return "\ufffd"
+    return character
+
+
+def _is_no_character(code: int) -> bool:
+    """Whether Unicode keeps a code point free for ever (Unicode: noncharacters)."""
+    return 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE
