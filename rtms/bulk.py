@@ -108,10 +108,14 @@ class BulkFind:
 
     Args:
         columns: the columns to look into.
+        where: conditions on what is looked into, in SQL, by column.
     """
 
-    def __init__(self, *columns: sa.Column[str]) -> None:
+    def __init__(
+        self, *columns: sa.Column[str], where: Mapping[sa.Column[str], str] | None = None
+    ) -> None:
         self._columns = columns
+        self._where = where or {}
         self._text = lru_cache(maxsize=256)(self._make_text)
 
     def execute(self, connection: Connection, texts: Sequence[str]) -> set[str]:
@@ -131,6 +135,7 @@ class BulkFind:
             f"SELECT {column.name} FROM {column.table.name} "  # noqa: S608 - our names
             + f"WHERE {column.name} "
             + ("= ANY(%s)" if texts is None else f"IN ({_places(texts)})")
+            + (f" AND {self._where[column]}" if column in self._where else "")
             for column in self._columns
         )
 

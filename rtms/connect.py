@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from config import Config
-from models import CONNECTS, Happening, State
+from models import CONNECTS, LIVE_STATES, Happening, State
 from rtms import attempts, clock, gates, leases, outbox
 from rtms.counters import Counts
 from rtms.database import PATIENCE, AnyRow, Database, DatabaseUnavailable
@@ -234,6 +234,9 @@ class ConnectLane:
             jitter=random.random(),  # noqa: S311 - spreads load, guards nothing
             opens_at=opens_at,
         )
+        was_given_up = row.superseded_by is None and row.state not in LIVE_STATES
+        if was_given_up and isinstance(outcome, Created):
+            decision = self._revive(connection, row, decision)
         change = _change(made, decision, row.attempts, now)
         if row.superseded_by is not None:  # a newer connection took its place meanwhile
             kept = ("state", "reason", "due_at")
@@ -244,6 +247,28 @@ class ConnectLane:
         if row.superseded_by is None and decision.state != State.PENDING:
             self._note(connection, job.id, decision.state, now)
         return row, decision
+
+    def _revive(self, connection: Connection, row: _Judged, decision: Decision) -> Decision:
+        """Decide about a row that was given up, and that Recall turns out to have connected: where
+        another connection took its place meanwhile, that one is the live one."""
+        mine, other = CONNECTS.alias("mine"), CONNECTS.alias("other")
+        replaced = connection.scalar(
+            sa.select(
+                sa.exists().where(
+                    mine.c.id == row.id,
+                    other.c.id != mine.c.id,
+                    other.c.meeting_uuid == mine.c.meeting_uuid,
+                    sa.or_(
+                        other.c.rtms_stream_id == mine.c.rtms_stream_id,
+                        other.c.operator_id == mine.c.operator_id,
+                        other.c.meeting_slot == mine.c.meeting_slot,
+                    ),
+                    other.c.state.in_(LIVE_STATES),
+                    other.c.stopped_at.is_(None),
+                )
+            )
+        )
+        return replace(decision, state=State.ENDED) if replaced else decision
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,9 +18,15 @@ from rtms.events import STOP_REASONS
 OTHER = "other"
 
 _STREAM_EVENTS = tuple(
-    f"{kind}.rtms_{verb}" for kind, verb in product(Product, ("started", "stopped", "interrupted"))
+    f"{kind}.{'voice_' * (kind == Product.CONTACT_CENTER)}rtms_{verb}"
+    for kind, verb in product(Product, ("started", "stopped", "interrupted"))
 )
-_CONCURRENCY_EVENTS = ("rtms.concurrency_near_limit", "rtms.concurrency_limited")
+_OTHER_EVENTS = (
+    "rtms.concurrency_near_limit",
+    "rtms.concurrency_limited",
+    "rtms.request_status",
+    "meeting.started",
+)
 _CHALLENGE = "endpoint.url_validation"
 # Recall: status webhooks. The set is open there, too.
 _RECALL_EVENTS = tuple(
@@ -28,7 +34,7 @@ _RECALL_EVENTS = tuple(
     for kind in ("recording", "transcript", "video_mixed", "audio_mixed", "meeting_direct_connect")
     for code in ("processing", "done", "failed", "deleted")
 )
-_EVENTS = frozenset((*_STREAM_EVENTS, *_CONCURRENCY_EVENTS, _CHALLENGE, *_RECALL_EVENTS))
+_EVENTS = frozenset((*_STREAM_EVENTS, *_OTHER_EVENTS, _CHALLENGE, *_RECALL_EVENTS))
 _REFUSALS = ("400", "401", "413", "503")
 _ANSWERS = {
     200: "created",
@@ -73,7 +79,7 @@ DELIVERIES = Counter(
     "rtms_deliveries",
     "Webhooks that were signed rightly and recorded, by sender, event and what became of them.",
     ("source", "event", "outcome"),
-    tuple(("zoom", event, "accepted") for event in (*_STREAM_EVENTS, *_CONCURRENCY_EVENTS)),
+    tuple(("zoom", event, "accepted") for event in (*_STREAM_EVENTS, *_OTHER_EVENTS)),
 )
 REFUSED = Counter(
     "rtms_deliveries_refused",

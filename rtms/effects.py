@@ -20,13 +20,15 @@ from models import (
     Reason,
     State,
 )
-from rtms import clock
+from rtms import clock, names
 from rtms.events import (
     NOT_AUTHENTICATED,
     ConcurrencyLimited,
     ConcurrencyNearLimit,
     Interrupted,
     Meaning,
+    MeetingStarted,
+    RequestStatus,
     Started,
     Stopped,
     is_fault,
@@ -34,7 +36,8 @@ from rtms.events import (
     stop_in_words,
 )
 from rtms.followup import first_look
-from rtms.rules import Known, Verdict, judge
+from rtms.names import MeetingName
+from rtms.rules import Known, OtherStream, Verdict, is_to_rejoin, judge
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +61,20 @@ class Taken:
 class Arrival:
     """When an event came, and how to find it at Zoom."""
 
-    received_at: datetime
+    received_at: datetime  # by our clock
+    sent_at: datetime | None  # by Zoom's; None: recorded by a version that did not keep it
     tracking_id: str | None
+
+    @property
+    def sent_ts(self) -> int:
+        """When Zoom sent it, in milliseconds since epoch."""
+        return clock.to_milliseconds(self.sent_at or self.received_at)
+
+    def moved_to(self, now: datetime) -> Arrival:
+        """A stored delivery's arrival as if it came now: as much of the window has passed as really
+        has."""
+        waited = now - self.received_at
+        return replace(self, received_at=now, sent_at=(self.sent_at or self.received_at) + waited)
 
 
 def apply(connection: Connection, config: Config, meaning: Meaning, arrival: Arrival) -> Taken:
@@ -70,7 +85,11 @@ def apply(connection: Connection, config: Config, meaning: Meaning, arrival: Arr
         case Stopped():
             return _stop(connection, config, meaning, arrival)
         case Interrupted():
-            return _interrupt(connection, meaning)
+            return _interrupt(connection, config, meaning, arrival)
+        case MeetingStarted():
+            return _name_meeting(connection, meaning)
+        case RequestStatus():
+            return _show_request(connection, meaning)
         case ConcurrencyNearLimit():
             return Taken(
                 outcome="accepted",
@@ -90,14 +109,16 @@ def apply(connection: Connection, config: Config, meaning: Meaning, arrival: Arr
             return Taken(outcome="unknown", detail="this event means nothing to the server")
 
 
-def names_of(meaning: Meaning, config: Config) -> list[str]:
-    """What an event must be decided alone about: a start must see the stop that overtook it, and
-    a stop the start. (Constraints alone cannot promise that on PostgreSQL.)"""
+def names_of(meaning: Meaning) -> list[str]:
+    """What an event must be decided alone about: a start must see the stop that overtook it, a stop
+    the start, and each what its meeting is called and which of its streams are live. (Constraints
+    alone cannot promise that on PostgreSQL.)"""
     names = []
     if isinstance(meaning, Started | Stopped | Interrupted):
         names.append(f"stream:{meaning.rtms_stream_id}")
-    if isinstance(meaning, Started) and config.record_streams == "first":
-        names.append(f"meeting:{meaning.meeting_uuid}")
+    start = meaning.rejoin if isinstance(meaning, Interrupted) else meaning
+    if isinstance(start, Started | MeetingStarted):
+        names.append(f"meeting:{start.meeting_uuid}")
     return names
 
 
@@ -115,11 +136,13 @@ def taken_for(start: Started, verdict: Verdict, row_id: int | None) -> Taken:
 
 def _start(connection: Connection, config: Config, start: Started, arrival: Arrival) -> Taken:
     later = _starts_after(start.rtms_stream_id, start.event_ts)
+    stop = _stop_after(connection, start)
     verdict = judge(
         start,
         _known(connection, start.rtms_stream_id),
-        last_stop_ts=_last_stop_ts(connection, start),
-        meeting_is_live=_meeting_is_live(connection, config, start),
+        others=_other_streams(connection, start),
+        operator_was_wanted=_operator_was_wanted(connection, config, start),
+        last_stop_ts=stop.event_ts if stop else None,
         record_streams=config.record_streams,
         later_start_known=bool(connection.scalar(sa.select(later.exists()))),
     )
@@ -127,10 +150,11 @@ def _start(connection: Connection, config: Config, start: Started, arrival: Arri
         return Taken(
             outcome="duplicate", detail=verdict.detail, level="debug", stream=start.rtms_stream_id
         )
+    older = CONNECTS.c.id.in_(verdict.supersedes)
     if verdict.supersedes:
         connection.execute(
             CONNECTS.update()
-            .where(CONNECTS.c.id == verdict.supersedes)
+            .where(older)
             .values(
                 state=State.ENDED,
                 # What it recorded until now is followed like any other recording.
@@ -139,19 +163,18 @@ def _start(connection: Connection, config: Config, start: Started, arrival: Arri
                 ),
             )
         )
+    named = names.of_meetings(connection, [start.meeting_uuid]).get(start.meeting_uuid)
     row_id = connection.scalar(
         CONNECTS.insert()
-        .values(**new_row(config, start, verdict, arrival))
+        .values(**new_row(config, start, verdict, arrival, named))
         .returning(CONNECTS.c.id)
     )
     if verdict.supersedes:
+        connection.execute(CONNECTS.update().where(older).values(superseded_by=row_id))
+    if verdict.skip == Reason.STOPPED_FIRST and stop:
         connection.execute(
-            CONNECTS.update()
-            .where(CONNECTS.c.id == verdict.supersedes)
-            .values(superseded_by=row_id)
+            CONNECTS.update().where(CONNECTS.c.id == row_id).values(_as_stopped(stop))
         )
-    if verdict.skip == Reason.STOPPED_FIRST:
-        _copy_stop(connection, row_id, start)
     return taken_for(start, verdict, row_id)
 
 
@@ -189,9 +212,12 @@ def _take_up_restart(
     ).first()
     if later is None:
         return None
-    start = parse(later.payload)
+    came = Arrival(
+        received_at=later.received_at, sent_at=later.sent_at, tracking_id=later.tracking_id
+    )
+    start = parse(later.payload, came.sent_ts)
     assert isinstance(start, Started)
-    taken = _start(connection, config, start, replace(arrival, tracking_id=later.tracking_id))
+    taken = _start(connection, config, start, came.moved_to(arrival.received_at))
     if taken.row_id is None:
         return None
     connection.execute(
@@ -211,11 +237,15 @@ NEW_ROW_COLUMNS = (
     "meeting_uuid",
     "meeting_id",
     "product",
+    "account_id",
     "operator_id",
     "is_original_host",
     "server_urls",
     "event_ts",
     "tracking_id",
+    "topic",
+    "topic_search",
+    "host_id",
     "state",
     "reason",
     "last_error",
@@ -228,54 +258,89 @@ NEW_ROW_COLUMNS = (
 )
 
 
-def new_row(config: Config, start: Started, verdict: Verdict, arrival: Arrival) -> dict[str, Any]:
-    """The row that a start makes, complete but for its id."""
-    # A sender's clock that is ahead of ours must not lengthen the window.
-    began_at = min(clock.from_milliseconds(start.event_ts), arrival.received_at)
+def new_row(
+    config: Config,
+    start: Started,
+    verdict: Verdict,
+    arrival: Arrival,
+    named: MeetingName | None = None,
+) -> dict[str, Any]:
+    """The row that a start makes, complete but for its id.
+
+    Args:
+        named: what its meeting is called, where that is known.
+    """
     one_a_meeting = config.record_streams == "first"
     return {
         "rtms_stream_id": start.rtms_stream_id,
         "meeting_uuid": start.meeting_uuid,
         "meeting_id": start.meeting_id,
         "product": start.product,
+        "account_id": start.account_id,
         "operator_id": start.operator_id,
         "is_original_host": start.is_original_host,
         "server_urls": start.server_urls,
         "event_ts": start.event_ts,
         "tracking_id": arrival.tracking_id,
+        **(named or MeetingName()).columns(),
         "state": State.SKIPPED if verdict.skip else State.PENDING,
         "reason": verdict.skip,
         "last_error": verdict.detail if verdict.skip else None,
         "attempts": 0,
         "meeting_slot": start.meeting_uuid if one_a_meeting else None,
         "due_at": None if verdict.skip else arrival.received_at,
-        "connect_by": began_at + timedelta(seconds=config.connect_window_seconds),
+        "connect_by": window_closes_at(
+            start.event_ts, arrival, seconds=config.connect_window_seconds
+        ),
         "idempotency_key": new_key(),
         "received_at": arrival.received_at,
+    }
+
+
+def window_closes_at(event_ts: int, arrival: Arrival, *, seconds: float) -> datetime:
+    """When Zoom stops waiting for a stream to be connected, by our clock.
+
+    What of the window had passed when the event came, Zoom's own clock says: from the event to the
+    moment at which it was sent. So it does not matter how far the two clocks are apart.
+
+    Args:
+        event_ts: milliseconds since epoch, Zoom's clock.
+        arrival: when it came.
+        seconds: how long Zoom waits (CONNECT_WINDOW_SECONDS).
+    """
+    passed = max(arrival.sent_ts - event_ts, 0) / 1000
+    return arrival.received_at + timedelta(seconds=seconds - passed)
+
+
+def _as_stopped(stop: Stopped) -> dict[str, Any]:
+    """What a stop says, as columns."""
+    return {
+        "stopped_at": clock.from_milliseconds(stop.event_ts),
+        "stop_reason": stop.stop_reason,
     }
 
 
 def _end(connection: Connection, stop: Stopped, received_at: datetime) -> int | None:
     """A stop ends what was connected, and skips what was not. Where a try is under way or its
     outcome is not known, the row stays until it is: Recall may have the stream."""
-    stopped = {
-        "stopped_at": clock.from_milliseconds(stop.event_ts),
-        "stop_reason": stop.stop_reason,
-    }
     words = stop_in_words(stop.stop_reason)
+    newer = CONNECTS.alias("newer")
+    moved = sa.exists().where(
+        newer.c.id == CONNECTS.c.superseded_by, newer.c.rtms_stream_id == stop.rtms_stream_id
+    )
     rows = connection.execute(
         sa.select(CONNECTS.c.id, CONNECTS.c.state, CONNECTS.c.key_used_at)
         .where(
             CONNECTS.c.rtms_stream_id == stop.rtms_stream_id,
             CONNECTS.c.event_ts <= stop.event_ts,
             CONNECTS.c.stopped_at.is_(None),
-            CONNECTS.c.superseded_by.is_(None),
+            sa.not_(moved),  # to other servers; what stops is the later connection
         )
         .order_by(CONNECTS.c.event_ts)
-        .with_for_update()  # the dispatcher may be claiming or settling it at this moment
+        .with_for_update(of=CONNECTS)  # the dispatcher may be claiming or settling it right now
     ).all()
     for row in rows:
-        change: dict[str, Any] = dict(stopped)
+        change = _as_stopped(stop)
         if row.state == State.CONNECTED:
             change |= {"state": State.ENDED, "due_at": first_look(received_at)}
         elif row.state == State.PENDING and row.key_used_at is None:
@@ -289,7 +354,9 @@ def _end(connection: Connection, stop: Stopped, received_at: datetime) -> int | 
     return rows[-1].id if rows else None
 
 
-def _interrupt(connection: Connection, event: Interrupted) -> Taken:
+def _interrupt(
+    connection: Connection, config: Config, event: Interrupted, arrival: Arrival
+) -> Taken:
     row_id = connection.scalar(
         CONNECTS.update()
         .where(
@@ -301,12 +368,74 @@ def _interrupt(connection: Connection, event: Interrupted) -> Taken:
         .values(interrupted_at=clock.from_milliseconds(event.event_ts))
         .returning(CONNECTS.c.id)
     )
+    if event.rejoin and is_to_rejoin(event.rejoin, _known(connection, event.rtms_stream_id)):
+        start = _completed(connection, event.rejoin)
+        taken = _start(connection, config, start, arrival)
+        if taken.row_id is not None:
+            return replace(
+                taken, detail=f"the signalling connection broke; {taken.detail}", level="warning"
+            )
     return Taken(
         outcome="accepted",
         detail="the stream's signalling connection broke; Zoom waits for Recall to come back",
         level="warning",
         stream=event.rtms_stream_id,
         row_id=row_id,
+    )
+
+
+def _completed(connection: Connection, rejoin: Started) -> Started:
+    """An interruption says less than a start: the rest stands in its stream's latest row."""
+    told = ("meeting_uuid", "meeting_id", "account_id", "operator_id", "is_original_host")
+    row = connection.execute(
+        sa.select(*(CONNECTS.c[name] for name in told))
+        .where(CONNECTS.c.rtms_stream_id == rejoin.rtms_stream_id)
+        .order_by(CONNECTS.c.event_ts.desc())
+        .limit(1)
+    ).one_or_none()
+    known = {name: getattr(row, name) for name in told if getattr(row, name, None) is not None}
+    return replace(rejoin, **known)
+
+
+def _name_meeting(connection: Connection, event: MeetingStarted) -> Taken:
+    """Name the live streams of a meeting. Later ones are named when they start."""
+    named = MeetingName(topic=event.topic, host_id=event.host_id)
+    row_id = connection.scalar(
+        CONNECTS.update()
+        .where(
+            CONNECTS.c.meeting_uuid == event.meeting_uuid,
+            CONNECTS.c.operator_id.is_not(None),
+            sa.text(LIVE),
+        )
+        .values(named.columns())
+        .returning(CONNECTS.c.id)
+    )
+    return Taken(
+        outcome="accepted",
+        detail="the meeting began; its streams are shown with its topic and host",
+        level="debug",
+        row_id=row_id,
+    )
+
+
+def _show_request(connection: Connection, event: RequestStatus) -> Taken:
+    """Find the stream that a request's answer is about, if there is one by now."""
+    named = [
+        CONNECTS.c[name] == value
+        for name in ("rtms_stream_id", "meeting_uuid", "meeting_id")
+        if (value := getattr(event, name))
+    ]
+    row = connection.execute(
+        sa.select(CONNECTS.c.id, CONNECTS.c.rtms_stream_id)
+        .where(sa.text(LIVE), sa.or_(sa.false(), *named))
+        .order_by(CONNECTS.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    return Taken(
+        outcome="accepted",
+        detail="the host answered a request to start a stream; the event's payload says how",
+        stream=row.rtms_stream_id if row else event.rtms_stream_id,
+        row_id=row.id if row else None,
     )
 
 
@@ -338,58 +467,78 @@ def _known(connection: Connection, stream: str) -> list[Known]:
 
 def _starts_after(stream: str, event_ts: int) -> sa.Select[Any]:
     """Recorded starts of a stream that are later by Zoom's clock."""
-    return sa.select(EVENTS.c.id, EVENTS.c.payload, EVENTS.c.tracking_id).where(
+    return sa.select(
+        EVENTS.c.id,
+        EVENTS.c.payload,
+        EVENTS.c.tracking_id,
+        EVENTS.c.received_at,
+        EVENTS.c.sent_at,
+    ).where(
         EVENTS.c.rtms_stream_id == stream,
         EVENTS.c.event.endswith(".rtms_started"),
         EVENTS.c.event_ts > event_ts,
     )
 
 
-def _stops_after(start: Started) -> sa.Select[tuple[int, dict[str, Any]]]:
-    """Stops of a stream that were recorded before its start and are later by Zoom's clock."""
-    return (
+def _stop_after(connection: Connection, start: Started) -> Stopped | None:
+    """The stop that overtook a start: recorded before it, and later by Zoom's clock."""
+    stored = connection.execute(
         sa.select(EVENTS.c.event_ts, EVENTS.c.payload)
         .where(
             EVENTS.c.rtms_stream_id == start.rtms_stream_id,
-            EVENTS.c.event.endswith(".rtms_stopped"),
+            EVENTS.c.event.endswith("rtms_stopped"),
             EVENTS.c.event_ts > start.event_ts,
         )
         .order_by(EVENTS.c.event_ts)
         .limit(1)
-    )
-
-
-def _last_stop_ts(connection: Connection, start: Started) -> int | None:
-    event_ts: int | None = connection.scalar(_stops_after(start))
-    return event_ts
-
-
-def _copy_stop(connection: Connection, row_id: int | None, start: Started) -> None:
-    """Write into a row the stop that had overtaken its start."""
-    stop = parse(connection.execute(_stops_after(start)).one().payload)
+    ).first()
+    if stored is None:
+        return None
+    stop = parse(stored.payload, stored.event_ts)
     assert isinstance(stop, Stopped)
-    connection.execute(
-        CONNECTS.update()
-        .where(CONNECTS.c.id == row_id)
-        .values(
-            stopped_at=clock.from_milliseconds(stop.event_ts),
-            stop_reason=stop.stop_reason,
-        )
+    return stop
+
+
+def _other_streams(connection: Connection, start: Started) -> list[OtherStream]:
+    """The live connections of other streams of a meeting."""
+    # As their indexes have them: the users' streams, and the one of RECORD_STREAMS=first.
+    ids = sa.union_all(
+        sa.select(CONNECTS.c.id).where(
+            CONNECTS.c.meeting_uuid == start.meeting_uuid,
+            CONNECTS.c.operator_id.is_not(None),
+            sa.text(LIVE),
+        ),
+        sa.select(CONNECTS.c.id).where(
+            CONNECTS.c.meeting_slot == start.meeting_uuid, sa.text(LIVE)
+        ),
     )
+    rows = connection.execute(
+        sa.select(CONNECTS.c.id, CONNECTS.c.event_ts, CONNECTS.c.operator_id)
+        .where(CONNECTS.c.id.in_(ids), CONNECTS.c.rtms_stream_id != start.rtms_stream_id)
+        .order_by(CONNECTS.c.id)
+        .with_for_update()  # one of them may be superseded
+    )
+    return [OtherStream(**row._mapping) for row in rows]
 
 
-def _meeting_is_live(connection: Connection, config: Config, start: Started) -> bool:
-    """Whether another stream of the meeting has the one place that RECORD_STREAMS=first gives."""
-    if config.record_streams != "first":
+def _operator_was_wanted(connection: Connection, config: Config, start: Started) -> bool:
+    """Whether a stream of the same user in the same meeting was to be recorded. Zoom: the app goes
+    on when the host hands the meeting over, so the user need not be its host any more."""
+    if config.record_streams != "host" or start.is_original_host is not False:
         return False
-    return bool(
+    unwanted = CONNECTS.c.reason.in_((Reason.NOT_WANTED, Reason.UNSUPPORTED))
+    # Together they are all rows: as the indexes have them.
+    kinds = (LIVE, "due_at IS NULL", "state <> 'pending' AND due_at IS NOT NULL")
+    return any(
         connection.scalar(
             sa.select(
                 sa.exists().where(
-                    CONNECTS.c.meeting_slot == start.meeting_uuid,
-                    CONNECTS.c.rtms_stream_id != start.rtms_stream_id,
-                    sa.text(LIVE),
+                    CONNECTS.c.meeting_uuid == start.meeting_uuid,
+                    CONNECTS.c.operator_id == start.operator_id,
+                    sa.or_(CONNECTS.c.reason.is_(None), sa.not_(unwanted)),
+                    sa.text(kind),
                 )
             )
         )
+        for kind in kinds
     )

@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from models import Product
+from rtms.text import shown
 
 _MAX_ID = 255  # characters; Zoom's own ids have 24 to 36
 _MAX_SERVER_URLS = 4096  # characters
-_MAX_EVENT_TS = 253_402_300_799_999  # milliseconds: the last moment of the year 9999
+# Milliseconds between which an `event_ts` can be true: RTMS is younger than 2020, and nothing
+# happens a day after it was told.
+_EARLIEST_EVENT_TS = 1_577_836_800_000
+_AHEAD = 86_400_000
 
 
 class MalformedEvent(Exception):
@@ -31,9 +35,10 @@ class Started:
     product: Product
     rtms_stream_id: str
     meeting_uuid: str  # a webinar's UUID or a session's id stands here too
-    server_urls: str  # several are separated by commas
+    server_urls: str  # several are separated by commas; empty where a product has none
     event_ts: int  # milliseconds since epoch, Zoom's clock
-    meeting_id: str | None
+    meeting_id: str | None  # the number people know; a webinar's, too
+    account_id: str | None  # whose meeting it is
     operator_id: str | None
     is_original_host: bool | None
 
@@ -53,6 +58,29 @@ class Interrupted:
 
     rtms_stream_id: str
     event_ts: int
+    rejoin: Started | None  # where Zoom names servers: how to connect to those
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeetingStarted:
+    """A meeting began. It says what the meeting is called (Zoom: meeting.started)."""
+
+    meeting_uuid: str
+    meeting_id: str | None
+    account_id: str | None
+    host_id: str | None
+    topic: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestStatus:
+    """How a host answered the request to start a stream. Zoom publishes no schema: what it says is
+    shown as it came, and only looked through for names of a meeting (Zoom changelog, RTMS
+    2026-10-30)."""
+
+    rtms_stream_id: str | None
+    meeting_uuid: str | None
+    meeting_id: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,21 +106,37 @@ class Unknown:
     """An event that means nothing to us. It is accepted and recorded."""
 
 
-Meaning = Started | Stopped | Interrupted | ConcurrencyNearLimit | ConcurrencyLimited | Unknown
+Meaning = (
+    Started
+    | Stopped
+    | Interrupted
+    | MeetingStarted
+    | RequestStatus
+    | ConcurrencyNearLimit
+    | ConcurrencyLimited
+    | Unknown
+)
 
 
-def parse(body: dict[str, Any]) -> Meaning:
+def parse(body: dict[str, Any], sent_ts: int) -> Meaning:
     """Say what a decoded, verified body means (Zoom: RTMS events).
+
+    Args:
+        body: the delivery.
+        sent_ts: when Zoom sent it, in milliseconds since epoch. It stands in for an `event_ts` that
+            cannot be one in milliseconds: seconds, a placeholder, the far future.
 
     Raises:
         MalformedEvent: an RTMS event lacks something that is needed to act on it.
     """
     name: str = body["event"]
+    if name in _OTHER_EVENTS:
+        return _OTHER_EVENTS[name](_Fields(body, sent_ts))
     product, _, verb = name.partition(".")
-    if name in _CONCURRENCY:
-        return _CONCURRENCY[name](_Fields(body))
+    # Contact Center: voice_rtms_started.
+    verb = verb.removeprefix("voice_") if product == Product.CONTACT_CENTER else verb
     if product in _UUID_FIELDS and verb in _STREAM_EVENTS:
-        return _STREAM_EVENTS[verb](_Fields(body), Product(product))
+        return _STREAM_EVENTS[verb](_Fields(body, sent_ts), Product(product))
     return Unknown()
 
 
@@ -100,7 +144,9 @@ def dedupe_key(body: dict[str, Any], meaning: Meaning | None) -> str:
     """What two deliveries of one event have in common. An app's several subscriptions carry the
     same event, and a redelivery repeats it to the letter. The moment stands first, so that new
     keys lie side by side in the database's index and not all over it."""
-    if isinstance(meaning, Started | Stopped | Interrupted):
+    if isinstance(meaning, Started | Stopped | Interrupted) and (
+        meaning.event_ts == body["event_ts"]  # what stands in for it differs each time
+    ):
         return f"{meaning.event_ts}:{body['event']}:{meaning.rtms_stream_id}"
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
@@ -109,22 +155,25 @@ class _Fields:
     """An event's fields. Zoom's OpenAPI puts them straight under `payload`, some of its guides one
     level down under `payload.object`."""
 
-    def __init__(self, body: dict[str, Any]) -> None:
+    def __init__(self, body: dict[str, Any], sent_ts: int) -> None:
         self._name: str = body["event"]
+        self._sent_ts = sent_ts
         payload = body.get("payload")
         if not isinstance(payload, dict):
             raise MalformedEvent(f"{self._name} has no `payload` object.")
         nested = payload.get("object")
+        self.payload: dict[str, Any] = payload
         self._fields = {**payload, **nested} if isinstance(nested, dict) else payload
         self._event_ts = body.get("event_ts")
 
     def event_ts(self) -> int:
         value = self._event_ts
-        if type(value) is int and 0 < value <= _MAX_EVENT_TS:
-            return value
-        raise MalformedEvent(
-            f"{self._name} has no sound `event_ts`: it must be milliseconds since 1970."
-        )
+        if type(value) is not int:
+            raise MalformedEvent(
+                f"{self._name} has no sound `event_ts`: it must be milliseconds since 1970."
+            )
+        can_be_true = _EARLIEST_EVENT_TS <= value <= self._sent_ts + _AHEAD
+        return value if can_be_true else self._sent_ts
 
     def required_text(self, *names: str, longest: int = _MAX_ID) -> str:
         for name in names:
@@ -136,12 +185,28 @@ class _Fields:
             f"of 1 to {longest} characters."
         )
 
-    def text(self, name: str) -> str | None:
+    def text(self, *names: str, longest: int = _MAX_ID) -> str | None:
+        for name in names:
+            if (value := _sound(self._fields.get(name), longest)) is not None:
+                return value
+        return None
+
+    def title(self, name: str) -> str | None:
         value = self._fields.get(name)
-        if type(value) is int:
-            value = str(value)
-        sound = isinstance(value, str) and 0 < len(value) <= _MAX_ID and value.isprintable()
-        return value if sound else None
+        return shown(value) if isinstance(value, str) else None
+
+    def anywhere(self, *names: str) -> str | None:
+        """The first sound text of one of these names, at any depth."""
+        level: list[Any] = [self.payload]
+        while level:
+            objects = [each for each in level if isinstance(each, dict)]
+            found = (_sound(each.get(name), _MAX_ID) for each in objects for name in names)
+            if value := next((value for value in found if value), None):
+                return value
+            lists = [each for each in level if isinstance(each, list)]
+            level = [inner for each in objects for inner in each.values()]
+            level += [inner for each in lists for inner in each]
+        return None
 
     def integer(self, name: str) -> int | None:
         value = self._fields.get(name)
@@ -156,23 +221,39 @@ class _Fields:
         return value if isinstance(value, dict) else {}
 
 
+def _sound(value: object, longest: int) -> str | None:
+    """A printable text of a bearable length, or a number as one; else None."""
+    if type(value) is int and abs(value) < 2**63:
+        value = str(value)
+    sound = isinstance(value, str) and 0 < len(value) <= longest and value.isprintable()
+    return value if isinstance(value, str) and sound else None
+
+
 # Where each product keeps what stands in the place of a meeting's UUID. Some webinar deliveries
-# name it `meeting_uuid`.
+# name it `meeting_uuid`. What cannot be connected is listed all the same, if need be by its stream.
 _UUID_FIELDS: dict[str, tuple[str, ...]] = {
     Product.MEETING: ("meeting_uuid",),
     Product.WEBINAR: ("webinar_uuid", "meeting_uuid"),
     Product.SESSION: ("session_id",),
+    Product.CONTACT_CENTER: ("engagement_id", "rtms_stream_id"),
+    Product.PHONE: ("call_id", "rtms_stream_id"),
 }
+_WITHOUT_SERVERS = (Product.CONTACT_CENTER, Product.PHONE)
 
 
 def _started(fields: _Fields, product: Product) -> Started:
+    if product in _WITHOUT_SERVERS:
+        server_urls = fields.text("server_urls", longest=_MAX_SERVER_URLS) or ""
+    else:
+        server_urls = fields.required_text("server_urls", longest=_MAX_SERVER_URLS)
     return Started(
         product=product,
         rtms_stream_id=fields.required_text("rtms_stream_id"),
         meeting_uuid=fields.required_text(*_UUID_FIELDS[product]),
-        server_urls=fields.required_text("server_urls", longest=_MAX_SERVER_URLS),
+        server_urls=server_urls,
         event_ts=fields.event_ts(),
-        meeting_id=fields.text("meeting_id"),
+        meeting_id=fields.text("meeting_id", "webinar_id"),
+        account_id=fields.text("account_id"),
         operator_id=fields.text("operator_id"),
         is_original_host=fields.boolean("is_original_host"),
     )
@@ -188,7 +269,40 @@ def _stopped(fields: _Fields, product: Product) -> Stopped:
 
 def _interrupted(fields: _Fields, product: Product) -> Interrupted:
     return Interrupted(
-        rtms_stream_id=fields.required_text("rtms_stream_id"), event_ts=fields.event_ts()
+        rtms_stream_id=fields.required_text("rtms_stream_id"),
+        event_ts=fields.event_ts(),
+        rejoin=_rejoin(fields, product),
+    )
+
+
+def _rejoin(fields: _Fields, product: Product) -> Started | None:
+    """What an interruption says of the servers to join anew; most say nothing (Zoom's reference
+    deployment reads `server_urls` from it, its schema has none)."""
+    try:
+        start = _started(fields, product)
+    except MalformedEvent:
+        return None
+    return start if start.server_urls else None
+
+
+def _meeting_started(fields: _Fields) -> MeetingStarted | Unknown:
+    meeting_uuid = fields.text("uuid")
+    if meeting_uuid is None:  # not ours to refuse: nothing is recorded because of it
+        return Unknown()
+    return MeetingStarted(
+        meeting_uuid=meeting_uuid,
+        meeting_id=fields.text("id"),
+        account_id=fields.text("account_id"),
+        host_id=fields.text("host_id"),
+        topic=fields.title("topic"),
+    )
+
+
+def _request_status(fields: _Fields) -> RequestStatus:
+    return RequestStatus(
+        rtms_stream_id=fields.anywhere("rtms_stream_id"),
+        meeting_uuid=fields.anywhere("meeting_uuid", "webinar_uuid", "uuid"),
+        meeting_id=fields.anywhere("meeting_id", "webinar_id") or fields.anywhere("id"),
     )
 
 
@@ -214,7 +328,9 @@ _STREAM_EVENTS: dict[str, Callable[[_Fields, Product], Meaning]] = {
     "rtms_stopped": _stopped,
     "rtms_interrupted": _interrupted,
 }
-_CONCURRENCY: dict[str, Callable[[_Fields], Meaning]] = {
+_OTHER_EVENTS: dict[str, Callable[[_Fields], Meaning]] = {
+    "meeting.started": _meeting_started,
+    "rtms.request_status": _request_status,
     "rtms.concurrency_near_limit": _near_limit,
     "rtms.concurrency_limited": _limited,
 }

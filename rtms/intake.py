@@ -6,18 +6,28 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from config import Config
-from models import CONNECTS, EVENTS, Source
+from models import CONNECTS, EVENTS, LIVE, Source
 from rtms import clock, effects
 from rtms.bulk import BulkFind, BulkInsert
 from rtms.database import PATIENCE, Database
 from rtms.effects import Arrival, Taken
-from rtms.events import MalformedEvent, Meaning, Started, dedupe_key, parse
+from rtms.events import (
+    ConcurrencyLimited,
+    MalformedEvent,
+    Meaning,
+    MeetingStarted,
+    RequestStatus,
+    Started,
+    dedupe_key,
+    parse,
+)
 from rtms.group_commit import GroupCommit, Ticket
 from rtms.record import record_once
 from rtms.rules import Verdict, judge
@@ -32,6 +42,7 @@ _NEW_EVENTS = BulkInsert(
         "dedupe_key",
         "rtms_stream_id",
         "tracking_id",
+        "sent_at",
         "payload",
         "received_at",
         "outcome",
@@ -40,7 +51,12 @@ _NEW_EVENTS = BulkInsert(
 
 # Streams that an event or a connection was ever about.
 _HEARD_OF = BulkFind(EVENTS.c.rtms_stream_id, CONNECTS.c.rtms_stream_id)
-
+# Meetings that have a live stream of a known user, or a name.
+_KNOWN_MEETINGS = BulkFind(
+    EVENTS.c.meeting_uuid,
+    CONNECTS.c.meeting_uuid,
+    where={CONNECTS.c.meeting_uuid: f"operator_id IS NOT NULL AND {LIVE}"},
+)
 
 _CROWD = 4  # deliveries that are there at the same moment
 _CROWD_SECONDS = 0.05  # for so long after the last such moment
@@ -63,8 +79,10 @@ class _Delivery:
             "event": self.body["event"],
             "event_ts": getattr(self.meaning, "event_ts", None),
             "dedupe_key": self.dedupe_key,
-            "rtms_stream_id": getattr(self.meaning, "rtms_stream_id", None),
+            "rtms_stream_id": taken.stream,
+            **_meeting_of(self.meaning),
             "tracking_id": self.arrival.tracking_id,
+            "sent_at": self.arrival.sent_at,
             "payload": self.body,
             "received_at": self.arrival.received_at,
             "outcome": taken.recorded,
@@ -102,22 +120,25 @@ class Intake:
         body: dict[str, Any],
         tracking_id: str | None = None,
         *,
+        sent_at: datetime | None = None,
         since: float | None = None,
     ) -> Ticket[Any, Taken]:
         """The same in two steps: what the ticket's `result` returns is on disk, and nothing
         before.
 
         Args:
+            sent_at: when Zoom sent it, by Zoom's clock (`x-zm-request-timestamp`); by default now.
             since: the moment (`time.monotonic()`) at which it came; by default now.
         """
-        meaning, rejected = _read(body)
+        arrival = Arrival(received_at=clock.now(), sent_at=sent_at, tracking_id=tracking_id)
+        meaning, rejected = _read(body, arrival)
         return self._group.enqueue(
             _Delivery(
                 body=body,
                 meaning=meaning,
                 rejected=rejected,
                 dedupe_key=dedupe_key(body, meaning),
-                arrival=Arrival(received_at=clock.now(), tracking_id=tracking_id),
+                arrival=arrival,
             ),
             since=since,
         )
@@ -128,24 +149,28 @@ class Intake:
         Returns:
             What became of it; None where no such event is stored.
         """
-        received_at = clock.now()
 
         def job(connection: Connection) -> Taken | None:
             stored = connection.execute(
-                sa.select(EVENTS.c.payload, EVENTS.c.tracking_id).where(
-                    EVENTS.c.id == event_id, EVENTS.c.source == Source.ZOOM
-                )
+                sa.select(
+                    EVENTS.c.payload, EVENTS.c.tracking_id, EVENTS.c.sent_at, EVENTS.c.received_at
+                ).where(EVENTS.c.id == event_id, EVENTS.c.source == Source.ZOOM)
             ).one_or_none()
             if stored is None:
                 return None
-            meaning, rejected = _read(stored.payload)
+            came = Arrival(
+                received_at=stored.received_at,
+                sent_at=stored.sent_at,
+                tracking_id=stored.tracking_id,
+            )
+            meaning, rejected = _read(stored.payload, came)
             if rejected:
                 taken = rejected
             else:
                 assert meaning is not None
                 self._take_turns(connection, [meaning])
-                arrival = Arrival(received_at=received_at, tracking_id=stored.tracking_id)
-                taken = effects.apply(connection, self._config, meaning, arrival)
+                now = came.moved_to(clock.now())
+                taken = effects.apply(connection, self._config, meaning, now)
             if taken.outcome != "duplicate":  # the record keeps what came of it at first
                 connection.execute(
                     EVENTS.update().where(EVENTS.c.id == event_id).values(outcome=taken.recorded)
@@ -162,7 +187,7 @@ class Intake:
             self._last_size, self._last_at = len(deliveries), time.monotonic()
             self._take_turns(connection, (each.meaning for each in deliveries))
             taken = self._take_fresh(connection, deliveries)
-            self._lock_streams(
+            self._lock_rows(
                 connection, [one for at, one in enumerate(deliveries) if at not in taken]
             )
             for index, delivery in enumerate(deliveries):
@@ -173,22 +198,34 @@ class Intake:
         return self._database.write(job, give_up_at=give_up_at)
 
     def _take_turns(self, connection: Connection, meanings: Iterable[Meaning | None]) -> None:
-        names = [name for each in meanings if each for name in effects.names_of(each, self._config)]
+        names = [name for each in meanings if each for name in effects.names_of(each)]
         self._database.serialize_on(connection, *names)
 
-    def _lock_streams(self, connection: Connection, deliveries: Sequence[_Delivery]) -> None:
+    def _lock_rows(self, connection: Connection, deliveries: Sequence[_Delivery]) -> None:
+        """Lock the rows of the deliveries' streams, and those whose place a start may take."""
         streams = {getattr(each.meaning, "rtms_stream_id", None) for each in deliveries} - {None}
-        if len(streams) > 1:
+        meetings = {
+            each.meaning.meeting_uuid for each in deliveries if isinstance(each.meaning, Started)
+        }
+        if len(streams) > 1 or meetings:
+            live = sa.and_(
+                CONNECTS.c.meeting_uuid.in_(meetings),
+                CONNECTS.c.operator_id.is_not(None),
+                sa.text(LIVE),
+            )
             self._database.lock_rows(
                 connection,
-                sa.select(CONNECTS.c.id).where(CONNECTS.c.rtms_stream_id.in_(streams)),
+                sa.select(CONNECTS.c.id).where(
+                    sa.or_(CONNECTS.c.rtms_stream_id.in_(streams), live)
+                ),
             )
 
     def _take_fresh(
         self, connection: Connection, deliveries: Sequence[_Delivery]
     ) -> dict[int, Taken]:
-        """Take the starts of streams that nobody has heard of, which most are, all with the same
-        few statements. What the rules say about one of them depends on nothing in the table.
+        """Take the starts of streams and meetings that nobody has heard of, which most are, all
+        with the same few statements. What the rules say about one of them depends on nothing in the
+        table.
 
         Returns:
             What became of them, by their place among the deliveries.
@@ -196,9 +233,13 @@ class Intake:
         starts = self._alone(deliveries)
         if not starts:
             return {}
-        streams = [start.rtms_stream_id for start in starts.values()]
-        heard_of = _HEARD_OF.execute(connection, streams)
-        fresh = {at: start for at, start in starts.items() if start.rtms_stream_id not in heard_of}
+        heard_of = _HEARD_OF.execute(connection, [s.rtms_stream_id for s in starts.values()])
+        known = _KNOWN_MEETINGS.execute(connection, [s.meeting_uuid for s in starts.values()])
+        fresh = {
+            at: start
+            for at, start in starts.items()
+            if start.rtms_stream_id not in heard_of and start.meeting_uuid not in known
+        }
         if not fresh:
             return {}
         verdicts = {at: self._judge_fresh(start) for at, start in fresh.items()}
@@ -217,22 +258,29 @@ class Intake:
         return taken
 
     def _alone(self, deliveries: Sequence[_Delivery]) -> dict[int, Started]:
-        """The starts whose stream no other of these deliveries is about, by their place."""
-        if self._config.record_streams == "first":  # where streams depend on each other
+        """The starts whose stream and meeting no other of these deliveries is about, by their
+        place."""
+        if self._config.record_streams != "all":  # where streams depend on each other
             return {}
-        streams = Counter(getattr(each.meaning, "rtms_stream_id", None) for each in deliveries)
+        names = Counter(
+            getattr(each.meaning, name, None)
+            for each in deliveries
+            for name in ("rtms_stream_id", "meeting_uuid")
+        )
         return {
             at: each.meaning
             for at, each in enumerate(deliveries)
-            if isinstance(each.meaning, Started) and streams[each.meaning.rtms_stream_id] == 1
+            if isinstance(each.meaning, Started)
+            and names[each.meaning.rtms_stream_id] == names[each.meaning.meeting_uuid] == 1
         }
 
     def _judge_fresh(self, start: Started) -> Verdict:
         return judge(
             start,
             (),
+            others=(),
+            operator_was_wanted=False,
             last_stop_ts=None,
-            meeting_is_live=False,
             record_streams=self._config.record_streams,
         )
 
@@ -248,12 +296,20 @@ class Intake:
         return taken if stored else _duplicate(delivery.meaning)
 
 
-def _read(body: dict[str, Any]) -> tuple[Meaning | None, Taken | None]:
+def _read(body: dict[str, Any], arrival: Arrival) -> tuple[Meaning | None, Taken | None]:
     """A body's meaning, or that it is rejected and why."""
     try:
-        return parse(body), None
+        return parse(body, arrival.sent_ts), None
     except MalformedEvent as error:
         return None, Taken(outcome="rejected", detail=str(error), level="error")
+
+
+def _meeting_of(meaning: Meaning | None) -> dict[str, str | None]:
+    """The meeting that an event names which is about no stream, or about none that is known yet."""
+    if isinstance(meaning, MeetingStarted | RequestStatus | ConcurrencyLimited):
+        number = getattr(meaning, "meeting_id", None)
+        return {"meeting_uuid": meaning.meeting_uuid, "meeting_id": number}
+    return {"meeting_uuid": None, "meeting_id": None}
 
 
 def _duplicate(meaning: Meaning) -> Taken:

@@ -53,21 +53,25 @@ def retry(database: Database, id: int, *, window: timedelta) -> Retried:
         its_stream = CONNECTS.c.rtms_stream_id == row.rtms_stream_id
         # Where several streams of a meeting are wanted, there is no slot to be taken.
         its_slot = sa.false() if row.meeting_slot is None else _has_slot(row.meeting_slot)
+        its_user = sa.and_(
+            CONNECTS.c.meeting_uuid == row.meeting_uuid, CONNECTS.c.operator_id == row.operator_id
+        )
         live = connection.execute(
-            sa.select(CONNECTS.c.id, its_stream.label("has_the_stream")).where(
-                sa.or_(its_stream, its_slot), sa.text(LIVE)
-            )
+            sa.select(
+                CONNECTS.c.id,
+                sa.case(
+                    (its_stream, "has the same stream, and a second connection would kick it out"),
+                    (its_user, "records a later stream of the same user in this meeting"),
+                    else_="records the same meeting, and RECORD_STREAMS=first wants one stream "
+                    "of it",
+                ).label("why"),
+            ).where(sa.or_(its_stream, its_slot, its_user), sa.text(LIVE))
         ).first()
         if live:
-            why = (
-                "has the same stream, and a second connection would kick it out"
-                if live.has_the_stream
-                else "records the same meeting, and RECORD_STREAMS=first wants one stream of it"
-            )
             return Retried(
                 id=id,
                 done=False,
-                detail=f"Meeting {id} was not retried: meeting {live.id} {why}.",
+                detail=f"Meeting {id} was not retried: meeting {live.id} {live.why}.",
             )
         now = clock.now()
         # The same key asks for the answer that was lost; after its hour, or where Recall had

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import Any
 
 import structlog
 from flask import Blueprint, Response, abort, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from rtms import bodies, hints, zoom
+from rtms import bodies, clock, hints, zoom
 from rtms.connect import CONNECT_LANE
 from rtms.counters import Counts
 from rtms.database import DatabaseUnavailable
@@ -53,7 +54,8 @@ def zoom_webhook() -> Response | tuple[Response, int]:
         its.counts.delivery("zoom", zoom.CHALLENGE_EVENT, "accepted")
         log.info("zoom validates the endpoint")
         return jsonify(answer), 200
-    return _take_in(its, body, headers.get("x-zm-trackingid", "")[:255])
+    sent_at = clock.from_milliseconds(int(timestamp) * 1000)
+    return _take_in(its, body, headers.get("x-zm-trackingid", "")[:255], sent_at)
 
 
 @blueprint.post("/recall-webhook")
@@ -92,10 +94,10 @@ def _raw() -> bytes:
     return raw
 
 
-def _take_in(to: Services, body: dict[str, Any], tracking_id: str) -> Response:
+def _take_in(to: Services, body: dict[str, Any], tracking_id: str, sent_at: datetime) -> Response:
     tracking_id = tracking_id if tracking_id.isprintable() else ""
     arrived_at = request.environ.get(ARRIVED_AT) or time.monotonic()
-    ticket = to.intake.begin(body, tracking_id or None, since=arrived_at)
+    ticket = to.intake.begin(body, tracking_id or None, sent_at=sent_at, since=arrived_at)
 
     def answer() -> Answer:
         try:

@@ -24,9 +24,12 @@ FIND = BulkFind(EVENTS.c.rtms_stream_id, CONNECTS.c.rtms_stream_id)
 
 
 def new_row(its: Services) -> dict[str, Any]:
-    start = parse(events.started(Stream()))
+    body = events.started(Stream())
+    start = parse(body, body["event_ts"])
     assert isinstance(start, Started)
-    arrival = Arrival(received_at=clock.now(), tracking_id="t'); DROP TABLE gates; --")
+    arrival = Arrival(
+        received_at=clock.now(), sent_at=None, tracking_id="t'); DROP TABLE gates; --"
+    )
     return effects.new_row(its.config, start, Verdict(detail="", new_row=True), arrival)
 
 

@@ -44,8 +44,10 @@ from sandbox import Stream, events
 BEGAN = datetime.now(UTC)
 BEGAN_MS = int(BEGAN.timestamp() * 1000)
 SERVERS = ("wss://a.example:443", "wss://b.example:443")
-STREAMS = ("stream-1", "stream-2", "stream-3")
-MEETINGS = {"stream-1": "meeting-1", "stream-2": "meeting-1", "stream-3": "meeting-2"}
+# The first two are of one user in one meeting.
+STREAMS = ("stream-1", "stream-2", "stream-3", "stream-4")
+MEETINGS = dict(zip(STREAMS, ("meeting-1", "meeting-1", "meeting-1", "meeting-2"), strict=True))
+OPERATORS = dict(zip(STREAMS, ("user-1", "user-1", "user-2", "user-1"), strict=True))
 MOMENTS = range(0, 60_000, 6_000)  # milliseconds
 TABLES = (NOTIFICATIONS, RECORDINGS, EVENTS, CONNECTS, GATES)
 
@@ -55,7 +57,7 @@ def start(stream: str, moment: int, server: str, product: Any = "meeting") -> di
         rtms_stream_id=stream,
         meeting_uuid=MEETINGS[stream],
         product=product,
-        operator_id="operator",
+        operator_id=OPERATORS[stream],
         meeting_id=None,
         server_urls=server,
     )
@@ -67,9 +69,9 @@ def stop(stream: str, moment: int, reason: int = 6) -> dict[str, Any]:
     return events.stopped(who, reason, event_ts=BEGAN_MS + moment)
 
 
-def interruption(stream: str, moment: int) -> dict[str, Any]:
+def interruption(stream: str, moment: int, server: str | None) -> dict[str, Any]:
     who = Stream(rtms_stream_id=stream, meeting_uuid=MEETINGS[stream])
-    return events.interrupted(who, event_ts=BEGAN_MS + moment)
+    return events.interrupted(who, server_urls=server, event_ts=BEGAN_MS + moment)
 
 
 def empty(database: Database) -> None:
@@ -284,9 +286,13 @@ class Machine(RuleBasedStateMachine):
         # Never at the same millisecond as a start: whose stop it is would be anybody's guess.
         self.deliver(stop(stream, moment + 1))
 
-    @rule(stream=st.sampled_from(STREAMS), moment=st.sampled_from(MOMENTS))
-    def interrupt(self, stream: str, moment: int) -> None:
-        self.deliver(interruption(stream, moment))
+    @rule(
+        stream=st.sampled_from(STREAMS),
+        moment=st.sampled_from(MOMENTS),
+        server=st.sampled_from([None, *SERVERS]),
+    )
+    def interrupt(self, stream: str, moment: int, server: str | None) -> None:
+        self.deliver(interruption(stream, moment + 2, server))
 
     @rule(number=st.integers(1600, 1603))
     def concurrency(self, number: int) -> None:
@@ -382,6 +388,8 @@ class Machine(RuleBasedStateMachine):
     def a_stream_has_one_live_row_and_a_start_one_row(self, rows: list[Any]) -> None:
         live = [row for row in rows if _is_live(row)]
         assert len(live) == len({row.rtms_stream_id for row in live})
+        users = [(row.meeting_uuid, row.operator_id) for row in live if row.operator_id]
+        assert len(users) == len(set(users))
         assert len(rows) == len({(row.rtms_stream_id, row.event_ts) for row in rows})
         if self.config.record_streams == "first":
             assert len(live) == len({row.meeting_uuid for row in live})
@@ -398,8 +406,12 @@ class Machine(RuleBasedStateMachine):
             assert not (row.state == "connected" and row.stopped_at)
             if row.superseded_by:
                 newer = numbered[row.superseded_by]
-                assert newer.rtms_stream_id == row.rtms_stream_id
-                assert newer.event_ts > row.event_ts
+                if newer.rtms_stream_id == row.rtms_stream_id:
+                    assert newer.event_ts > row.event_ts
+                else:
+                    assert newer.meeting_uuid == row.meeting_uuid
+                    assert newer.operator_id == row.operator_id
+                    assert newer.event_ts >= row.event_ts
                 assert row.state not in ("pending", "connected")
         assert len(rows) == len({row.idempotency_key for row in rows})
 
@@ -489,13 +501,54 @@ def test_a_retry_beside_another_live_stream_of_the_meeting_is_refused_in_words(
     moved = Moved(database, replace(config, record_streams="first"))
     moved.intake.take(start("stream-1", 0, SERVERS[0]))
     moved.connect("refused")
+    moved.intake.take(start("stream-3", 6000, SERVERS[0]))
+    with database.read() as connection:
+        id = connection.scalar(sa.select(CONNECTS.c.id).where(CONNECTS.c.state == "failed"))
+    assert id is not None
+    retried = mend.retry(database, id, window=timedelta(seconds=60))
+    assert not retried.done
+    assert live(database) == [("stream-3", SERVERS[0])]
+
+
+def test_a_retry_beside_a_later_stream_of_the_same_user_is_refused_in_words(
+    database: Database, config: Config
+) -> None:
+    moved = Moved(database, config)
+    moved.intake.take(start("stream-1", 0, SERVERS[0]))
+    moved.connect("refused")
     moved.intake.take(start("stream-2", 6000, SERVERS[0]))
     with database.read() as connection:
         id = connection.scalar(sa.select(CONNECTS.c.id).where(CONNECTS.c.state == "failed"))
     assert id is not None
     retried = mend.retry(database, id, window=timedelta(seconds=60))
     assert not retried.done
+    assert "a later stream of the same user" in retried.detail
     assert live(database) == [("stream-2", SERVERS[0])]
+
+
+def test_a_late_answer_about_a_row_that_was_replaced_leaves_the_later_one_live(
+    database: Database, config: Config
+) -> None:
+    """Two processes had the row in turn: one gave it up, and the other's answer came after the next
+    stream had begun."""
+    moved = Moved(database, config)
+    moved.intake.take(start("stream-1", 0, SERVERS[0]))
+    (job,) = moved.lane.lease(1)
+    database.write(
+        lambda connection: connection.execute(
+            CONNECTS.update().values(
+                state="failed", reason="window_expired", lease_owner=None, leased_until=None
+            )
+        )
+    )
+    moved.intake.take(start("stream-2", 6000, SERVERS[0]))
+    moved.recall.behaviour = "created"
+    moved.lane.work(job)
+    with database.read() as connection:
+        first, second = connection.execute(sa.select(CONNECTS).order_by(CONNECTS.c.id))
+    assert (first.state, first.reason, bool(first.recall_id)) == ("ended", None, True)
+    assert first.due_at is not None  # what it recorded is followed
+    assert second.state == "pending"
 
 
 def test_a_try_that_is_repeated_for_an_earlier_run_does_not_kick_out_the_next(

@@ -18,6 +18,8 @@ from rtms.events import (
     Interrupted,
     MalformedEvent,
     Meaning,
+    MeetingStarted,
+    RequestStatus,
     Started,
     Stopped,
     Unknown,
@@ -33,7 +35,9 @@ STREAM = "609340fb2a7946909659956c8aa9250c"
 UUID = "4444AAAiAAAAAiAiAiiAii=="
 SESSION = "4567UVWxYZABCdEfGhiJkl=="
 OPERATOR = "30R7kT7bTIKSNUFEuH_Qlg"
+ACCOUNT = "AAAAAABBBB"
 EVENT_TS = 1626230691572
+SENT_TS = EVENT_TS + 700
 
 
 def started(**differently: Any) -> Started:
@@ -45,6 +49,7 @@ def started(**differently: Any) -> Started:
         "server_urls": "wss://127.0.0.1:443",
         "event_ts": EVENT_TS,
         "meeting_id": None,
+        "account_id": None,
         "operator_id": OPERATOR,
         "is_original_host": None,
     }
@@ -55,12 +60,25 @@ def stopped(stop_reason: int | None) -> Stopped:
     return Stopped(rtms_stream_id=STREAM, event_ts=EVENT_TS, stop_reason=stop_reason)
 
 
-INTERRUPTED = Interrupted(rtms_stream_id=STREAM, event_ts=EVENT_TS)
+INTERRUPTED = Interrupted(rtms_stream_id=STREAM, event_ts=EVENT_TS, rejoin=None)
 
 MEANINGS: dict[str, Meaning] = {
     "endpoint.url_validation__as_published": Unknown(),
     "meeting.rtms_started__as_published": started(),
-    "meeting.rtms_started__nested_in_object": started(),
+    "meeting.rtms_started__nested_in_object": started(account_id=ACCOUNT),
+    "meeting.rtms_started__since_may_2026": started(
+        account_id=ACCOUNT, meeting_id="85746065432", is_original_host=True
+    ),
+    # What cannot be a moment in milliseconds: the moment of sending stands in for it.
+    "meeting.rtms_started__event_ts_in_seconds": started(event_ts=SENT_TS),
+    "meeting.rtms_started__event_ts_in_microseconds": started(event_ts=SENT_TS),
+    "meeting.rtms_started__event_ts_one": started(event_ts=SENT_TS),
+    "meeting.rtms_started__event_ts_zero": started(event_ts=SENT_TS),
+    "meeting.rtms_started__event_ts_negative": started(event_ts=SENT_TS),
+    "meeting.rtms_started__event_ts_beyond_time": started(event_ts=SENT_TS),
+    "meeting.rtms_stopped__event_ts_in_seconds": Stopped(
+        rtms_stream_id=STREAM, event_ts=SENT_TS, stop_reason=6
+    ),
     "meeting.rtms_started__meeting_id_int": started(
         meeting_id="85746065432", is_original_host=True
     ),
@@ -80,10 +98,18 @@ MEANINGS: dict[str, Meaning] = {
     "meeting.rtms_stopped__no_reason": stopped(None),
     "meeting.rtms_interrupted__as_published": INTERRUPTED,
     "meeting.rtms_interrupted__nested_in_object": INTERRUPTED,
-    "meeting.rtms_interrupted__fresh_server_urls": INTERRUPTED,
+    "meeting.rtms_interrupted__unsound_server_urls": INTERRUPTED,
+    "meeting.rtms_interrupted__fresh_server_urls": Interrupted(
+        rtms_stream_id=STREAM,
+        event_ts=EVENT_TS,
+        rejoin=started(server_urls="wss://127.0.0.2:443", operator_id=None),
+    ),
     "webinar.rtms_started__as_published": started(product=Product.WEBINAR),
     "webinar.rtms_started__named_meeting_uuid": started(product=Product.WEBINAR),
-    "webinar.rtms_started__nested_in_object": started(product=Product.WEBINAR),
+    "webinar.rtms_started__nested_in_object": started(product=Product.WEBINAR, account_id=ACCOUNT),
+    "webinar.rtms_started__webinar_id": started(
+        product=Product.WEBINAR, account_id=ACCOUNT, meeting_id="85746065432"
+    ),
     "webinar.rtms_stopped__as_published": stopped(1),
     "webinar.rtms_stopped__named_meeting_uuid": stopped(6),
     "webinar.rtms_interrupted__as_published": INTERRUPTED,
@@ -104,7 +130,42 @@ MEANINGS: dict[str, Meaning] = {
     "rtms.concurrency_limited__session": ConcurrencyLimited(
         number=2001, operator_id=OPERATOR, meeting_uuid=SESSION
     ),
-    "meeting.started__not_rtms": Unknown(),
+    "contact_center.voice_rtms_started__as_published": started(
+        product=Product.CONTACT_CENTER, meeting_uuid="eng-1", operator_id=None
+    ),
+    "contact_center.voice_rtms_stopped__as_published": stopped(21),
+    "contact_center.voice_rtms_interrupted__as_published": INTERRUPTED,
+    "phone.rtms_started__as_in_samples": started(
+        product=Product.PHONE, meeting_uuid="call-1", operator_id=None, server_urls=""
+    ),
+    "phone.rtms_started__without_call_id": started(
+        product=Product.PHONE, meeting_uuid=STREAM, operator_id=None, server_urls=""
+    ),
+    "phone.rtms_stopped__as_in_samples": stopped(6),
+    "rtms.request_status__naming_a_meeting": RequestStatus(
+        rtms_stream_id=None, meeting_uuid=UUID, meeting_id="85746065432"
+    ),
+    "rtms.request_status__naming_a_stream_deep_down": RequestStatus(
+        rtms_stream_id=STREAM, meeting_uuid=None, meeting_id=None
+    ),
+    "rtms.request_status__naming_nothing": RequestStatus(
+        rtms_stream_id=None, meeting_uuid=None, meeting_id=None
+    ),
+    "meeting.started__as_published": MeetingStarted(
+        meeting_uuid=UUID,
+        meeting_id="85746065432",
+        account_id=ACCOUNT,
+        host_id=OPERATOR,
+        topic="Weekly sync 🎉",
+    ),
+    "meeting.started__without_topic": MeetingStarted(
+        meeting_uuid=UUID,
+        meeting_id="85746065432",
+        account_id=ACCOUNT,
+        host_id=OPERATOR,
+        topic=None,
+    ),
+    "meeting.started__missing_uuid": Unknown(),
     "meeting.rtms_paused__not_known_yet": Unknown(),
 }
 
@@ -133,8 +194,7 @@ COMPLAINTS = {
     "meeting.rtms_started__missing_event_ts": NO_EVENT_TS,
     "meeting.rtms_started__event_ts_a_string": NO_EVENT_TS,
     "meeting.rtms_started__event_ts_a_bool": NO_EVENT_TS,
-    "meeting.rtms_started__event_ts_negative": NO_EVENT_TS,
-    "meeting.rtms_started__event_ts_beyond_time": NO_EVENT_TS,
+    "phone.rtms_started__missing_stream_id": unsound("rtms_stream_id"),
     "meeting.rtms_started__missing_payload": NO_PAYLOAD,
     "meeting.rtms_started__payload_a_list": NO_PAYLOAD,
     "meeting.rtms_stopped__missing_stream_id": unsound("rtms_stream_id"),
@@ -156,13 +216,13 @@ def test_every_file_of_the_catalogue_has_its_line_here() -> None:
 def test_a_delivery_means(name: str) -> None:
     body = load(name)
     assert body["event"] == name.partition("__")[0]
-    assert parse(body) == MEANINGS[name]
+    assert parse(body, SENT_TS) == MEANINGS[name]
 
 
 @pytest.mark.parametrize("name", sorted(COMPLAINTS))
 def test_a_malformed_delivery_is_rejected_in_words(name: str) -> None:
     with pytest.raises(MalformedEvent) as rejected:
-        parse(load(name))
+        parse(load(name), SENT_TS)
     assert str(rejected.value) == f"{name.partition('__')[0]} {COMPLAINTS[name]}"
 
 
@@ -179,7 +239,7 @@ def test_a_redelivery_has_the_key_of_the_first_whatever_its_shape() -> None:
         load("meeting.rtms_started__as_published"),
         load("meeting.rtms_started__nested_in_object"),
     )
-    assert dedupe_key(flat, parse(flat)) == dedupe_key(nested, parse(nested))
+    assert dedupe_key(flat, parse(flat, SENT_TS)) == dedupe_key(nested, parse(nested, SENT_TS))
 
 
 @pytest.mark.parametrize(
@@ -199,15 +259,26 @@ def test_a_redelivery_has_the_key_of_the_first_whatever_its_shape() -> None:
 def test_another_event_moment_or_stream_has_another_key(change: dict[str, Any]) -> None:
     body = load("meeting.rtms_stopped__as_published")
     other = {**body, **change}
-    assert dedupe_key(body, parse(body)) != dedupe_key(other, parse(other))
+    assert dedupe_key(body, parse(body, SENT_TS)) != dedupe_key(other, parse(other, SENT_TS))
+
+
+@pytest.mark.parametrize("event_ts", [0, 1, -1, EVENT_TS // 1000, EVENT_TS * 1000, 10**40])
+def test_a_redelivery_is_known_by_its_body_where_its_event_ts_cannot_be_true(event_ts: int) -> None:
+    body = {**load("meeting.rtms_started__as_published"), "event_ts": event_ts}
+    again = parse(body, SENT_TS + 300_000)
+    assert isinstance(again, Started)
+    assert again.event_ts == SENT_TS + 300_000
+    assert dedupe_key(body, again) == dedupe_key(body, parse(body, SENT_TS))
 
 
 def test_warnings_are_repeats_only_when_all_of_them_is_the_same() -> None:
     body = load("rtms.concurrency_near_limit__as_published")
     reordered = dict(reversed(body.items()))
     later = {**body, "event_ts": EVENT_TS + 1}
-    assert dedupe_key(body, parse(body)) == dedupe_key(reordered, parse(reordered))
-    assert dedupe_key(body, parse(body)) != dedupe_key(later, parse(later))
+    assert dedupe_key(body, parse(body, SENT_TS)) == dedupe_key(
+        reordered, parse(reordered, SENT_TS)
+    )
+    assert dedupe_key(body, parse(body, SENT_TS)) != dedupe_key(later, parse(later, SENT_TS))
 
 
 # Why a stream stopped
@@ -305,7 +376,7 @@ def test_no_input_raises_anything_but_what_is_documented(
             answer_challenge(body, "tökën")
         meaning = None
         with suppress(MalformedEvent):
-            meaning = parse(body)
+            meaning = parse(body, SENT_TS)
         assert dedupe_key(body, meaning)
 
 
@@ -313,7 +384,7 @@ def test_no_input_raises_anything_but_what_is_documented(
 @settings(deadline=None)
 def test_what_is_acted_on_is_sound(body: dict[str, Any]) -> None:
     with suppress(MalformedEvent):
-        meaning = parse(body)
+        meaning = parse(body, SENT_TS)
         for name in ("rtms_stream_id", "meeting_uuid", "operator_id", "meeting_id"):
             value = getattr(meaning, name, None)
             assert value is None or (value.isprintable() and value.encode())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from models import Product, Reason, State
 from rtms.events import Started
-from rtms.rules import Known, Verdict, judge
+from rtms.rules import Known, OtherStream, Verdict, is_to_rejoin, judge
 
 URLS = "wss://one.example:443"
 OTHER_URLS = "wss://two.example:443"
@@ -17,6 +19,7 @@ def start(
     server_urls: str = URLS,
     *,
     product: Product = Product.MEETING,
+    operator_id: str | None = None,
     is_original_host: bool | None = None,
 ) -> Started:
     return Started(
@@ -26,7 +29,8 @@ def start(
         server_urls=server_urls,
         event_ts=event_ts,
         meeting_id=None,
-        operator_id=None,
+        account_id=None,
+        operator_id=operator_id,
         is_original_host=is_original_host,
     )
 
@@ -46,18 +50,24 @@ def known(
     )  # fmt: skip
 
 
+def other(operator_id: str | None, *, event_ts: int = 100, id: int = 9) -> OtherStream:
+    return OtherStream(id=id, event_ts=event_ts, operator_id=operator_id)
+
+
 def decide(
     event: Started,
     *rows: Known,
     last_stop_ts: int | None = None,
-    meeting_is_live: bool = False,
+    others: Sequence[OtherStream] = (),
+    operator_was_wanted: bool = False,
     record_streams: str = "all",
 ) -> Verdict:
     return judge(
         event,
         rows,
         last_stop_ts=last_stop_ts,
-        meeting_is_live=meeting_is_live,
+        others=others,
+        operator_was_wanted=operator_was_wanted,
         record_streams=record_streams,
     )
 
@@ -67,11 +77,11 @@ def said(verdict: Verdict) -> str | Reason:
     assert verdict.detail
     if not verdict.new_row:
         assert verdict.skip is None
-        assert verdict.supersedes is None
+        assert not verdict.supersedes
         return "nothing"
-    if verdict.supersedes is not None:
+    if verdict.supersedes:
         assert verdict.skip is None
-        return f"instead of {verdict.supersedes}"
+        return f"instead of {', '.join(map(str, verdict.supersedes))}"
     return verdict.skip or "connect"
 
 
@@ -182,7 +192,7 @@ def test_which_of_a_meetings_streams_are_wanted(
     }
     verdict = decide(
         start(is_original_host=is_original_host),
-        meeting_is_live=meeting_is_live,
+        others=[other("somebody")] if meeting_is_live else [],
         record_streams=record_streams,
     )
     assert said(verdict) == ("connect" if wanted[record_streams] else Reason.NOT_WANTED)
@@ -193,7 +203,7 @@ def test_which_of_a_meetings_streams_are_wanted(
 def test_a_live_stream_fails_over_whatever_other_streams_do() -> None:
     for setting in ("all", "first", "host"):
         verdict = decide(
-            start(200, OTHER_URLS), CONNECTED, meeting_is_live=True, record_streams=setting
+            start(200, OTHER_URLS), CONNECTED, others=[other("x")], record_streams=setting
         )
         assert said(verdict) == "instead of 1"
 
@@ -214,17 +224,97 @@ NOT_WANTED = known(State.SKIPPED, reason=Reason.NOT_WANTED)
 def test_a_stream_that_was_not_wanted(
     event: Started, meeting_is_live: bool, verdict: str | Reason
 ) -> None:
-    found = decide(event, NOT_WANTED, meeting_is_live=meeting_is_live, record_streams="first")
+    others = [other("somebody")] if meeting_is_live else []
+    found = decide(event, NOT_WANTED, others=others, record_streams="first")
     assert said(found) == verdict
 
 
-def test_a_video_sdk_session_is_skipped_once_and_says_why() -> None:
-    session = start(product=Product.SESSION)
-    verdict = decide(session)
+MINE = start(operator_id="me")
+SAME_USER: dict[str, tuple[Started, list[OtherStream], str, str | Reason]] = {
+    "the next stream of a user": (MINE, [other("me")], "all", "instead of 9"),
+    "the next stream of a user, first": (MINE, [other("me")], "first", "instead of 9"),
+    "the next stream of a user, host": (MINE, [other("me")], "host", "instead of 9"),
+    "two of one moment": (MINE, [other("me", event_ts=200)], "all", "instead of 9"),
+    "another user's": (MINE, [other("you")], "all", "connect"),
+    "another user's, first": (MINE, [other("you")], "first", Reason.NOT_WANTED),
+    "a user's whom nobody names": (start(), [other(None)], "all", "connect"),
+    "a user's whom nobody names, first": (start(), [other(None)], "first", Reason.NOT_WANTED),
+    "mine and yours": (MINE, [other("me", id=8), other("you")], "all", "instead of 8"),
+    "mine and yours, first": (MINE, [other("me"), other("you")], "first", Reason.NOT_WANTED),
+    "overtaken by the next": (MINE, [other("me", event_ts=201)], "all", Reason.STOPPED_FIRST),
+    "a session is never connected": (
+        start(product=Product.SESSION, operator_id="me"),
+        [other("me")],
+        "all",
+        Reason.UNSUPPORTED,
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("event", "others", "setting", "verdict"), SAME_USER.values(), ids=SAME_USER
+)
+def test_a_users_next_stream_takes_the_place_of_the_older_one(
+    event: Started, others: list[OtherStream], setting: str, verdict: str | Reason
+) -> None:
+    assert said(decide(event, others=others, record_streams=setting)) == verdict
+
+
+def test_a_failover_takes_the_place_of_every_live_stream_of_its_user() -> None:
+    event = start(200, OTHER_URLS, operator_id="me")
+    assert said(decide(event, CONNECTED, others=[other("me")])) == "instead of 1, 9"
+
+
+def test_a_user_who_was_recorded_stays_wanted_after_the_host_changed() -> None:
+    event = start(operator_id="me", is_original_host=False)
+    assert said(decide(event, record_streams="host")) == Reason.NOT_WANTED
+    assert said(decide(event, record_streams="host", operator_was_wanted=True)) == "connect"
+
+
+REJOINS = {
+    "live, other servers": ([CONNECTED], OTHER_URLS, True),
+    "pending, other servers": ([PENDING], OTHER_URLS, True),
+    "live, the same servers": ([CONNECTED], URLS, False),
+    "given up, other servers": (
+        [known(State.FAILED, reason=Reason.WINDOW_EXPIRED)],
+        OTHER_URLS,
+        True,
+    ),
+    "given up, the same servers": ([known(State.FAILED, reason=Reason.REFUSED)], URLS, False),
+    "given up and stopped": (
+        [known(State.FAILED, reason=Reason.WINDOW_EXPIRED, stopped=True)],
+        OTHER_URLS,
+        False,
+    ),
+    "stopped": ([STOPPED], OTHER_URLS, False),
+    "done": ([known(State.DONE)], OTHER_URLS, False),
+    "not wanted": ([known(State.SKIPPED, reason=Reason.NOT_WANTED)], OTHER_URLS, False),
+    "never heard of: it overtook its start": ([], URLS, True),
+}
+
+
+@pytest.mark.parametrize(("rows", "urls", "rejoins"), REJOINS.values(), ids=REJOINS)
+def test_an_interruption_that_names_servers(rows: list[Known], urls: str, rejoins: bool) -> None:
+    assert is_to_rejoin(start(200, urls), rows) is rejoins
+
+
+@pytest.mark.parametrize(
+    ("product", "words"),
+    [
+        (Product.SESSION, "Video SDK"),
+        (Product.CONTACT_CENTER, "Contact Center"),
+        (Product.PHONE, "Zoom Phone"),
+    ],
+)
+def test_what_recall_does_not_connect_is_skipped_once_and_says_why(
+    product: Product, words: str
+) -> None:
+    event = start(product=product)
+    verdict = decide(event)
     assert said(verdict) == Reason.UNSUPPORTED
-    assert "Video SDK" in verdict.detail
+    assert words in verdict.detail
     skipped = known(State.SKIPPED, reason=Reason.UNSUPPORTED)
-    assert said(decide(session, skipped)) == "nothing"
+    assert said(decide(event, skipped)) == "nothing"
 
 
 def test_a_webinar_is_connected_like_a_meeting() -> None:
