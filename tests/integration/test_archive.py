@@ -547,7 +547,8 @@ def test_the_migration_keeps_what_is_there_both_ways(config: Config) -> None:
         migrate(command.upgrade, "0003")
         assert there() == (1, 1, 1)
         with database.read() as connection:
-            row = connection.execute(sa.select(RECORDINGS)).one()
+            columns = ("archive_attempts", "archive_due_at", "lease_owner")
+            row = connection.execute(sa.select(*(RECORDINGS.c[name] for name in columns))).one()
         assert (row.archive_attempts, row.archive_due_at, row.lease_owner) == (0, None, None)
         for half in ({"lease_owner": "me"}, {"leased_until": clock.now()}):
             with pytest.raises(Exception, match=r"lease_whole|CHECK"):
@@ -557,9 +558,8 @@ def test_the_migration_keeps_what_is_there_both_ways(config: Config) -> None:
         migrate(command.downgrade, "0002")
         assert there() == (1, 1, 1)
         with database.engine.connect() as connection:
-            columns = {each["name"] for each in sa.inspect(connection).get_columns("recordings")}
-        assert "lease_owner" not in columns
-        assert "archive_due_at" not in columns
+            left = {each["name"] for each in sa.inspect(connection).get_columns("recordings")}
+        assert not {"lease_owner", "archive_due_at"} & left
     database.dispose()
 
 
