@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from rtms.letters import cut
 from rtms.media import Medium
+from rtms.text import without_invisible
 
 _MAX_NAME = 200  # bytes: file systems allow 255, and a partial file's name is longer
 _MAX_WORD = 80  # bytes of a recording's id or a kind
@@ -134,11 +136,12 @@ def _safe(text: str) -> str:
 
     The compatibility form comes first: it turns look-alikes of `/` and `.` into themselves.
     """
-    plain = unicodedata.normalize("NFKC", text)
+    plain = unicodedata.normalize("NFKC", without_invisible(text))
     kept = "".join(c if unicodedata.category(c)[0] in "LMN" else "-" for c in plain)
     return re.sub(r"-+", "-", kept).strip("-")
 
 
 def _cut(text: str, size: int) -> str:
-    """At most so many bytes of text, no character of it halved."""
-    return text.encode()[: max(size, 0)].decode("utf-8", "ignore").rstrip("-")
+    """At most so many bytes of text, none of the characters that people see halved."""
+    kept = text.encode()[: max(size, 0)].decode("utf-8", "ignore")
+    return cut(text, len(kept)).rstrip("-")

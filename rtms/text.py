@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from rtms.letters import cut
+
 # Blank, though Unicode says letter or symbol: the Hangul fillers and the empty braille cell.
 _BLANK = dict.fromkeys((0x3164, 0xFFA0, 0x2800), " ")
 
@@ -37,14 +39,14 @@ def shown(text: str, longest: int = 255) -> str | None:
 
     Args:
         text: any text.
-        longest: how many code points are kept.
+        longest: how many code points are kept. None of the characters that people see is halved.
 
     Returns:
         None where nothing of it can be seen.
     """
     kept = _INVISIBLE.sub(lambda found: found[0] if _SHAPING.match(found[0]) else "", text)
-    line = _in_one_line(kept)[:longest].rstrip()
-    return line if _INVISIBLE.sub("", line).strip() else None
+    line = cut(_in_one_line(kept), longest).rstrip()
+    return line if without_invisible(line).strip() else None
 
 
 def search_text(text: str) -> str:
@@ -53,9 +55,14 @@ def search_text(text: str) -> str:
     Invisible characters go, compatibility forms (NFKC) and upper and lower case become one, and
     white space collapses to single spaces. Applying it again changes nothing.
     """
-    visible = _in_one_line(_INVISIBLE.sub("", text))
+    visible = _in_one_line(without_invisible(text))
     folded = unicodedata.normalize("NFKC", visible).casefold()
     return " ".join(unicodedata.normalize("NFKC", folded).split())
+
+
+def without_invisible(text: str) -> str:
+    """Return a text without the characters that no font shows, joiners and the like included."""
+    return _INVISIBLE.sub("", text)
 
 
 def _in_one_line(text: str) -> str:
