@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rtms.speech import LONGEST_TOKEN, Token, Turn, joined
 
-_LINE = LONGEST_TOKEN  # letters; broadcasters' guidelines say 37 to 42
+_LINE = LONGEST_TOKEN  # code points; broadcasters' guidelines say 37 to 42
 _LINES = 2
 _LONGEST_CUE = 7.0  # seconds
 _SHORTEST_CUE = 300  # milliseconds
@@ -21,7 +21,7 @@ class Cue:
     start: int  # milliseconds
     end: int  # milliseconds, later than the start
     speaker: str
-    opens: bool  # the first one of its turn
+    opens: bool  # the first one of its turn, or after another speaker's
     lines: tuple[str, ...]  # none of them empty
 
 
@@ -38,11 +38,12 @@ def cues(turns: Sequence[Turn]) -> list[Cue]:
     for tokens, _, _ in found:
         earliest = starts[-1] + _SHORTEST_CUE if starts else 0
         starts.append(max(round(tokens[0].start * 1000), earliest))
-    made = []
+    made: list[Cue] = []
     for at, (tokens, speaker, opens) in enumerate(found):
         end = max(round(tokens[-1].end * 1000), starts[at] + _SHORTEST_CUE)
         if at + 1 < len(found):
             end = min(end, starts[at + 1])
+        opens = opens or made[-1].speaker != speaker
         lines = tuple(_lines(tokens))
         made.append(Cue(start=starts[at], end=end, speaker=speaker, opens=opens, lines=lines))
     return made
@@ -61,7 +62,7 @@ def as_vtt(turns: Sequence[Turn]) -> str:
 
 
 def as_srt(turns: Sequence[Turn]) -> str:
-    """SubRip. It knows no speakers, so each turn begins with a name."""
+    """SubRip. It knows no speakers, so a name stands at each turn and each change of speaker."""
     blocks = []
     for number, cue in enumerate(cues(turns), start=1):
         text = "\n".join(cue.lines)
@@ -90,11 +91,14 @@ def _groups(tokens: Sequence[Token]) -> Iterator[list[Token]]:
 
 def _lines(tokens: Sequence[Token]) -> list[str]:
     lines: list[list[Token]] = []
+    length = 0
     for token in tokens:
-        if lines and len(joined([*lines[-1], token])) <= _LINE:
+        length += len(token.text) + (not token.glued)
+        if lines and length <= _LINE:
             lines[-1].append(token)
         else:
             lines.append([token])
+            length = len(token.text)
     return [joined(line) for line in lines]
 
 

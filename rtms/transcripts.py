@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, assert_never, get_args
 
 from rtms.captions import as_srt, as_vtt
 from rtms.speech import Part, Turn, Word, turns
+from rtms.text import shown
 
 Format = Literal["txt", "vtt", "srt", "json"]
 FORMATS: tuple[str, ...] = get_args(Format)
 
 _LATEST = 100 * 3600.0 - 1  # seconds: hours have two digits where times are written
 _MAX_NAME = 100  # characters
-# They turn around what stands behind them, times and names included, to the end of a line.
-_TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 
 
 class NotATranscript(ValueError):
@@ -74,7 +72,8 @@ def _participant(part: Mapping[str, Any]) -> tuple[str, str | None]:
     """What tells a participant from others, and the name, if any."""
     said = part.get("participant")
     said = said if isinstance(said, dict) else {}
-    name = (_line(said.get("name")) or "")[:_MAX_NAME].strip() or None
+    called = said.get("name")
+    name = shown(called, _MAX_NAME) if isinstance(called, str) else None
     number = said.get("id")
     if isinstance(number, int | float | str) and number != "":
         return f"id {number}", name
@@ -104,7 +103,9 @@ def _words(said: list[Any]) -> tuple[Word, ...]:
             end=_time(each.get("end_timestamp")),
         )
         for each in said
-        if isinstance(each, dict) and (text := _line(each.get("text")))
+        if isinstance(each, dict)
+        and isinstance(each.get("text"), str)
+        and (text := shown(each["text"], len(each["text"])))
     )
 
 
@@ -114,24 +115,6 @@ def _time(stamp: object) -> float | None:
     if isinstance(relative, bool) or not isinstance(relative, int | float):
         return None
     return float(relative) if 0 <= relative <= _LATEST else None  # neither NaN nor infinity is
-
-
-def _line(text: object) -> str | None:
-    """Text in one line, without what no file or screen can hold: control characters, halves of
-    surrogate pairs, and characters that turn the line around."""
-    if not isinstance(text, str):
-        return None
-    plain = "".join(_plain(c) for c in text.translate(_TURNING))
-    return " ".join(plain.split()) or None
-
-
-def _plain(character: str) -> str:
-    match unicodedata.category(character):
-        case "Cc":
-            return " "
-        case "Cs":
-            return "\ufffd"
-    return character
 
 
 def _clock(seconds: float) -> str:
