@@ -67,6 +67,12 @@ def file_name(
     return f"{when}_{topic}{ending}"
 
 
+def is_nameable(topic: str) -> bool:
+    """Return whether anything of a topic can be in a file's name. Of one that is all emoji,
+    nothing can."""
+    return bool(_safe(topic))
+
+
 def kind_and_extension(medium: Medium, link: str) -> tuple[str, str]:
     """How the file behind one of a medium's links is called: ("video", ".mp4")."""
     stem = link.removesuffix(_DOWNLOAD_URL).strip("_")

@@ -12,7 +12,7 @@ from typing import Any
 
 from rtms import clock
 from rtms.database import AnyRow
-from rtms.filenames import file_name, kind_and_extension
+from rtms.filenames import file_name, is_nameable, kind_and_extension
 from rtms.media import Medium, RecordingState
 from rtms.store import NotStored
 from rtms.tables import as_json
@@ -44,7 +44,8 @@ class Named:
         return began
 
     def _name(self, kind: str, extension: str) -> str:
-        topic = self.recording.title or self.meeting.meeting_id or self.meeting.meeting_uuid
+        names = (self.recording.title, self.meeting.meeting_id, self.meeting.meeting_uuid)
+        topic = next((name for name in names if name and is_nameable(name)), None)
         return file_name(self._began, topic, self.recording.recall_recording_id, kind, extension)
 
 

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
+from rtms.text import shown
+
 UNKNOWN = "unknown"  # the status of what Recall gives none for
 _LINK = "download_url"
 _OVER = frozenset({"done", "failed", "deleted"})
@@ -90,7 +92,7 @@ def _recording(body: Mapping[str, Any]) -> RecordingState | None:
         recall_recording_id=recording_id,
         status=status or UNKNOWN,
         sub_code=sub_code,
-        title=_text(about_meeting.get("title")),
+        title=_shown(about_meeting.get("title")),
         started_at=_moment(body.get("started_at")),
         completed_at=_moment(body.get("completed_at")),
         expires_at=_moment(body.get("expires_at")),
@@ -120,11 +122,16 @@ def _status(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
     status = body.get("status")
     if isinstance(status, str):
         return _text(status), None
-    return _text(_object(status).get("code")), _text(_object(status).get("sub_code"))
+    return _text(_object(status).get("code")), _shown(_object(status).get("sub_code"))
 
 
 def _object(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def _shown(value: object) -> str | None:
+    """What people are to see, and nothing goes by."""
+    return shown(value, _MAX_TEXT) if isinstance(value, str) else None
 
 
 def _text(value: object) -> str | None:

@@ -16,6 +16,8 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from rtms.http import NETWORK_ERRORS, Session, in_words, join, origin
+from rtms.letters import cut
+from rtms.text import shown
 
 CREATE_PATH = "/api/v1/meeting_direct_connect"  # the quickstart's, without a closing slash
 _MAX_ANSWER_BYTES = 1024 * 1024
@@ -281,9 +283,8 @@ class _Answer:
         text = self._content.decode("utf-8", "replace")
         for secret in filter(None, hide):
             text = text.replace(secret, "[hidden]")
-        text = text[: 16 * _MAX_WORDS]
-        text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-        return text if len(text) <= _MAX_WORDS else f"{text[:_MAX_WORDS]}…"
+        text = shown(text[: 16 * _MAX_WORDS], 16 * _MAX_WORDS) or ""
+        return text if len(text) <= _MAX_WORDS else f"{cut(text, _MAX_WORDS)}…"
 
     def retry_after(self) -> float | None:
         """Seconds that `Retry-After` asks for, whether it gives seconds or an HTTP date."""
@@ -357,14 +358,12 @@ def _read_created(answer: _Answer, said: str) -> CreateOutcome:
         )
     status = body.get("status")
     status = status if isinstance(status, dict) else {}
+    code, sub_code = status.get("code"), status.get("sub_code")
     return Created(
-        recall_id=recall_id, status=_code(status, "code"), sub_code=_code(status, "sub_code")
+        recall_id=recall_id,
+        status=code[:255] if isinstance(code, str) and code.isprintable() else None,
+        sub_code=shown(sub_code) if isinstance(sub_code, str) else None,
     )
-
-
-def _code(status: dict[str, Any], name: str) -> str | None:
-    value = status.get(name)
-    return value[:255] if isinstance(value, str) and value.isprintable() else None
 
 
 def _http_date(text: str) -> datetime | None:

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from rtms.filenames import UnsafeName, inside
+from rtms.text import shown
 
 _MAX_WORDS = 300  # characters of a driver's own words
 # They have no folders, and making one would be making a bucket.
@@ -134,8 +135,8 @@ class Store:
             said = said.replace(secret, "[hidden]")
         said = re.sub(r"\?\S+", "?[hidden]", said)
         said = re.sub(r"//[^/\s@]*@", "//[hidden]@", said)
-        said = " ".join("".join(c if c.isprintable() else " " for c in said).split())
-        return f"{type(error).__name__}: {said[:_MAX_WORDS]}" if said else type(error).__name__
+        words = shown(said, _MAX_WORDS)
+        return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
     @cached_property
     def _secrets(self) -> list[str]:

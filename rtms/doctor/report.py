@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rtms.doctor.finding import Finding, Grade
+from rtms.text import shown
 
 _STYLES = {Grade.OK: "green", Grade.WARNING: "yellow", Grade.FAILURE: "bold red"}
 _ABOUT_WIDTH = 14  # characters
@@ -29,9 +30,9 @@ class Screen:
         row.add_column(width=len(Grade.WARNING), no_wrap=True)
         row.add_column(width=_ABOUT_WIDTH, no_wrap=True)
         row.add_column(overflow="fold")
-        text = Text(_printable(finding.found))
+        text = Text(_line(finding.found))
         if finding.next_step:
-            text.append(f"\n→ {_printable(finding.next_step)}", style="bold")
+            text.append(f"\n→ {_line(finding.next_step)}", style="bold")
         row.add_row(Text(finding.grade, _STYLES[finding.grade]), Text(finding.about), text)
         self._console.print(row)
 
@@ -63,5 +64,5 @@ def as_json(findings: Sequence[Finding]) -> dict[str, Any]:
     }
 
 
-def _printable(text: str) -> str:
-    return "".join(each if each.isprintable() else " " for each in text)
+def _line(text: str) -> str:
+    return shown(text, len(text)) or ""

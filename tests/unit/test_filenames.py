@@ -52,6 +52,14 @@ def test_the_time_is_utc() -> None:
         ("Zoë's café", "Zoë-s-café"),
         ("CON", "CON"),  # harmless behind a date
         ("\ud800x", "x"),
+        ("週次定例\u3000営業部", "週次定例-営業部"),
+        ("جلسه\u200cی هفتگی", "جلسهی-هفتگی"),
+        ("Réunion\u00a0: budget\u202f!", "Réunion-budget"),
+        ("👩\u200d💻 Dev ❤\ufe0f daily", "Dev-daily"),
+        ("\u200fפגישה שבועית", "פגישה-שבועית"),
+        ("\U0001fae8 Friday sync", "Friday-sync"),
+        ("1\ufe0f\u20e3 on one", "1\u20e3-on-one"),
+        ("❤\ufe0f🏴\U000e0067\U000e007f", "meeting"),
     ],
 )
 def test_topics(topic: str | None, shown: str) -> None:

@@ -183,6 +183,31 @@ def test_times(text: object, expected: datetime | None) -> None:
     assert read(started_at=text).started_at == expected
 
 
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [
+        ("週次定例\u3000営業部", "週次定例 営業部"),
+        ("جلسه\u200cی هفتگی", "جلسه\u200cی هفتگی"),
+        ("\U0001fae8 Friday\u00a0sync", "\U0001fae8 Friday sync"),
+        ("two\nlines\0\u202e", "two lines"),
+        ("half \ud83d", "half \ufffd"),
+        ("x" * 300, "x" * 255),
+        ("\u200b", None),
+        (7, None),
+    ],
+)
+def test_a_title_is_kept_with_what_cannot_be_shown_replaced(
+    title: object, expected: str | None
+) -> None:
+    about = {"meeting_metadata": {"data": {"title": title}}}
+    assert read(media_shortcuts=about).title == expected
+
+
+def test_a_sub_code_is_shown_and_a_status_is_taken_as_it_is_or_not_at_all() -> None:
+    state = read(status={"code": "failed\u200b", "sub_code": "no\u00a0media\n"})
+    assert (state.status, state.sub_code) == ("unknown", "no media")
+
+
 _FIELDS = ["id", "status", "code", "sub_code", "recordings", "media_shortcuts", "data", "format"]
 _FIELDS += ["video_mixed", "meeting_metadata", "title", "started_at", "download_url"]
 _json = st.recursive(
