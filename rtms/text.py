@@ -28,6 +28,8 @@ _SHAPING = re.compile(
     "\U000e0020-\U000e007f\U000e0100-\U000e01ef]"
 )
 
+_GROUPING = re.compile("[ \\-\u2010-\u2015\u2212]")  # what stands between a number's digits
+
 
 def shown(text: str, longest: int = 255) -> str | None:
     """Return a text in one line, fit for a screen, a log, a file name and a database.
@@ -58,6 +60,19 @@ def search_text(text: str) -> str:
     visible = _in_one_line(without_invisible(text))
     folded = unicodedata.normalize("NFKC", visible).casefold()
     return " ".join(unicodedata.normalize("NFKC", folded).split())
+
+
+def typed(text: str) -> str:
+    """Return what a person typed or pasted, in one line: without what cannot be seen, as comes with
+    what is copied from a chat or a web page. Upper and lower case stay: ids differ in them."""
+    return _in_one_line(without_invisible(text))
+
+
+def typed_number(text: str) -> str | None:
+    """Return the digits of a number as people write it, such as `855 5123 4567` or
+    `855-5123-4567`; None where a text is no number."""
+    digits = _GROUPING.sub("", unicodedata.normalize("NFKC", typed(text)))
+    return digits if digits.isascii() and digits.isdigit() else None
 
 
 def without_invisible(text: str) -> str:

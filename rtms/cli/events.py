@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from models import EVENTS
 from rtms import clock, retention, tables
-from rtms.cli.options import Commands, as_json, fail, fetch, page, received
+from rtms.cli.options import Commands, Id, RowId, as_json, fail, fetch, page, received
 from rtms.cli.pruning import counted, in_words, older_than, progress
 from rtms.services import services
 
@@ -18,8 +18,8 @@ events = Commands("events", help="The raw record: what arrived, and what was mad
 
 
 @events.command("list")
-@click.option("--event", help="Only this one, as meeting.rtms_started.")
-@click.option("--stream", help="Only about this rtms_stream_id; its beginning will do.")
+@click.option("--event", type=Id(), help="Only this one, as meeting.rtms_started.")
+@click.option("--stream", type=Id(), help="Only about this rtms_stream_id; its beginning will do.")
 @click.option(
     "--outcome",
     type=click.Choice(["accepted", "duplicate", "ignored", "unknown", "rejected"]),
@@ -57,7 +57,7 @@ def events_list(
 
 
 @events.command("show")
-@click.argument("id", type=int)
+@click.argument("id", type=RowId())
 @as_json
 def events_show(id: int, as_json: bool) -> None:
     """Show one event, with its body as it came."""
@@ -71,7 +71,7 @@ def events_show(id: int, as_json: bool) -> None:
 
 
 @events.command("replay")
-@click.argument("id", type=int)
+@click.argument("id", type=RowId())
 @as_json
 def events_replay(id: int, as_json: bool) -> None:
     """Run a stored event through the rules again, as if it had just arrived."""

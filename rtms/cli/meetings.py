@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from models import CONNECTS, EVENTS, RECORDINGS, State
 from rtms import clock, mend, retention, tables
-from rtms.cli.options import Commands, as_json, fail, fetch, page, received
+from rtms.cli.options import Commands, RowId, as_json, fail, fetch, page, received
 from rtms.cli.pruning import counted, in_words, older_than, progress
 from rtms.events import stop_in_words
 from rtms.services import services
@@ -51,7 +51,7 @@ def meetings_list(
 
 
 @meetings.command("show")
-@click.argument("id", type=int)
+@click.argument("id", type=RowId())
 @as_json
 def meetings_show(id: int, as_json: bool) -> None:
     """Show one meeting: its row, what it means, and what Zoom said about it."""
@@ -85,7 +85,7 @@ def meetings_show(id: int, as_json: bool) -> None:
 
 
 @meetings.command("retry")
-@click.argument("ids", metavar="ID...", type=int, nargs=-1, required=True)
+@click.argument("ids", metavar="ID...", type=RowId(), nargs=-1, required=True)
 @as_json
 def meetings_retry(ids: tuple[int, ...], as_json: bool) -> None:
     """Put failed meetings back, to be connected now. This overrides the window: whether Zoom still

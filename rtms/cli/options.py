@@ -14,6 +14,9 @@ from flask.cli import AppGroup, ScriptInfo
 from rtms import clock, tables
 from rtms.database import DatabaseUnavailable
 from rtms.services import services
+from rtms.text import typed
+
+_MOST = 2**63  # what no row's number reaches
 
 
 class Moment(click.ParamType[datetime]):
@@ -53,6 +56,30 @@ class Span(click.ParamType[timedelta]):
         if span is None:
             self.fail(f"{value!r} is no length of time: give 90m, 12h or 30d.")
         return span
+
+
+class RowId(click.ParamType[int]):
+    """A row's number, also where it was pasted with what cannot be seen."""
+
+    name = "integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            number = int(typed(str(value)))
+        except ValueError:
+            number = _MOST
+        if abs(number) >= _MOST:
+            self.fail(f"{value!r} is no row's number, such as 7.", param, ctx)
+        return number
+
+
+class Id(click.ParamType[str]):
+    """Another id, likewise."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return typed(str(value))
 
 
 def _span(text: str) -> timedelta | None:

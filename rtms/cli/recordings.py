@@ -18,7 +18,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from models import CONNECTS
 from rtms import refresh, tables, transcripts
 from rtms.cli.meetings import meetings
-from rtms.cli.options import as_json, fail, fetch
+from rtms.cli.options import RowId, as_json, fail, fetch
 from rtms.downloads import DownloadError
 from rtms.outbox import listeners
 from rtms.recall import RecallError
@@ -32,7 +32,7 @@ _LINE_EVERY = 5.0  # seconds between two lines of progress in a log
 
 
 @meetings.command("refresh")
-@click.argument("ids", metavar="ID...", type=int, nargs=-1, required=True)
+@click.argument("ids", metavar="ID...", type=RowId(), nargs=-1, required=True)
 @as_json
 def meetings_refresh(ids: tuple[int, ...], as_json: bool) -> None:
     """Ask Recall about meetings now, and write down what it says."""
@@ -71,7 +71,7 @@ def meetings_refresh(ids: tuple[int, ...], as_json: bool) -> None:
 
 
 @meetings.command("link")
-@click.argument("id", type=int)
+@click.argument("id", type=RowId())
 @click.option("--kind", default=VIDEO, show_default=True, help="Which medium, as Recall calls it.")
 @as_json
 def meetings_link(id: int, kind: str, as_json: bool) -> None:
@@ -96,7 +96,7 @@ def meetings_link(id: int, kind: str, as_json: bool) -> None:
 
 
 @meetings.command("download")
-@click.argument("ids", metavar="[ID...]", type=int, nargs=-1)
+@click.argument("ids", metavar="[ID...]", type=RowId(), nargs=-1)
 @click.option("--all-done", is_flag=True, help="Every meeting that is done.")
 @click.option(
     "--to",
@@ -133,7 +133,7 @@ def meetings_download(
 
 
 @meetings.command("transcript")
-@click.argument("id", type=int)
+@click.argument("id", type=RowId())
 @click.option("--format", type=click.Choice(transcripts.FORMATS), default="txt", show_default=True)
 @click.option("--recording", type=click.IntRange(1), help="Which, where a meeting has several.")
 def meetings_transcript(id: int, format: transcripts.Format, recording: int | None) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 from models import CONNECTS, Reason, State
 from rtms.dashboard import paging
 from rtms.dashboard.paging import SHORTEST_PREFIX, Key, Page, Span, Way
+from rtms.text import typed, typed_number
 
 LONGEST = 255  # characters; no id is longer
 _MOST = 2**62  # no id is larger
@@ -75,14 +76,14 @@ def read(arguments: Mapping[str, str]) -> Asked:
 
 
 def read_text(text: str) -> str:
-    """What was typed or pasted, on one line.
+    """What was typed or pasted, on one line, without what cannot be seen.
 
     Raises:
-        BadQuestion: it cannot be part of an id.
+        BadQuestion: it is longer than any id.
     """
-    text = " ".join(text.split())
-    if len(text) > LONGEST or not text.isprintable():
-        raise BadQuestion(f"An id has {LONGEST} printable characters at most.")
+    text = typed(text)
+    if len(text) > LONGEST:
+        raise BadQuestion(f"Search for {LONGEST} characters at most.")
     return text
 
 
@@ -92,11 +93,12 @@ def read_day(text: str) -> date | None:
     Raises:
         BadQuestion: it is none.
     """
-    if not text.strip():
+    text = typed(text)
+    if not text:
         return None
-    if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text.strip()):
+    if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
         try:
-            day = date.fromisoformat(text.strip())
+            day = date.fromisoformat(text)
         except ValueError:
             day = date.min
         if 1970 <= day.year < 9999:
@@ -169,9 +171,7 @@ def _wanted(asked: Asked, c: Any) -> list[sa.ColumnElement[bool]]:
 
 def _ways_to(q: str) -> list[Way]:
     """Every way by which an id may lead to meetings: nobody need say what kind of id it is."""
-    number = re.sub(r"[ \-\u2010-\u2015]", "", q)
-    if not (number.isascii() and number.isdigit()):
-        number = ""
+    number = typed_number(q) or ""
     numbers = {q, number} - {""}
     c = CONNECTS.c
     ways = [

@@ -121,6 +121,8 @@ def test_an_empty_list_says_what_to_expect(app: Flask, runner: FlaskCliRunner) -
         ("meetings", "list", "--state", "lost"),
         ("meetings", "list", "--limit", "0"),
         ("meetings", "show", "one"),
+        ("meetings", "show", "\u200e"),
+        ("meetings", "show", "9" * 30),
         ("meetings", "retry"),
         ("events", "prune", "--older-than", "1h"),
         ("events", "prune", "--older-than", "soon"),
@@ -145,6 +147,18 @@ def test_what_is_not_there_exits_with_1_and_says_so(
     result = runner.invoke(args=args)
     assert result.exit_code == 1
     assert "There is no" in result.output
+
+
+def test_what_cannot_be_seen_of_a_pasted_id_does_not_count(
+    meetings: list[Stream], runner: FlaskCliRunner
+) -> None:
+    stream = meetings[2].rtms_stream_id
+    told = json.loads(run(runner, "meetings", "show", "\u200e3\u00a0", "--json"))
+    assert told["rtms_stream_id"] == stream
+    listed = json.loads(
+        run(runner, "events", "list", "--stream", f"\ufeff{stream}\u200b", "--json")
+    )
+    assert {event["rtms_stream_id"] for event in listed} == {stream}
 
 
 def test_meetings_show_tells_a_meetings_life(

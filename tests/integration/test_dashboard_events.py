@@ -70,6 +70,7 @@ def test_the_record_is_listed_and_filtered(browser: Browser, its: Services) -> N
     assert ids(browser.get("/events?day=2026-03-05")) == []
     assert ids(browser.get("/events?stream=a00001feedface")) == [2]
     assert ids(browser.get("/events?stream=a00001")) == [2]
+    assert ids(browser.get("/events?stream=%E2%80%8Ea00001%C2%A0&day=%E2%80%8E2026-03-01")) == [2]
     assert ids(browser.get("/events?stream=a00001&outcome=accepted")) == []
     assert ids(browser.get("/events?stream=%25%25%25%25%25%25")) == []
 

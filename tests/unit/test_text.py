@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtms.text import search_text, shown
+from rtms.text import search_text, shown, typed, typed_number
 
 _HARMFUL = "\0\x07\x1b\x7f\x85\u2028\u2029\u202a\u202e\u2066\u2069\n\r\t"
 # What may stand anywhere in text from outside: any code point, and what troubles most.
@@ -93,6 +93,26 @@ def test_texts_that_look_the_same_are_searched_for_by_the_same(texts: tuple[str,
 
 def test_text_that_cannot_be_seen_is_searched_for_by_nothing() -> None:
     assert search_text("\u200e \ufeff\u3164") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "as_typed", "number"),
+    [
+        ("85551234567", "85551234567", "85551234567"),
+        ("\u200e855\u00a05123\u202f4567\u202c", "855 5123 4567", "85551234567"),
+        ("855-5123-4567", "855-5123-4567", "85551234567"),
+        ("855\u20115123\u20144567\n", "855\u20115123\u20144567", "85551234567"),
+        ("８５５\u3000５１２３－４５６７", "８５５ ５１２３－４５６７", "85551234567"),
+        ("\ufeffab+C/d==\u200b", "ab+C/d==", None),
+        ("\u2067-\u2069", "-", None),
+        ("\u200f", "", None),
+        ("٣", "٣", None),
+    ],
+)
+def test_what_is_pasted_loses_what_cannot_be_seen(
+    text: str, as_typed: str, number: str | None
+) -> None:
+    assert (typed(text), typed_number(text)) == (as_typed, number)
 
 
 @given(_TEXTS)
