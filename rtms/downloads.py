@@ -7,7 +7,6 @@ ever continued with the same medium (RFC 9110: If-Range).
 
 from __future__ import annotations
 
-import errno
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from rtms import disk
 from rtms.links import Answer, LinkBroken, LinkRefused, Links
 from rtms.partials import Busy, Partial
 
@@ -23,16 +23,6 @@ _LONGEST_WAIT = 8.0  # seconds
 _HEADWAY = 256 * 1024  # bytes that a try must bring to count as one that got somewhere
 _MAX_REFUSALS = 2  # of links in a row, the second one fresh
 
-_DISK = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "the file would be larger than the system allows (ulimit -f)",
-    errno.EROFS: "the disk is read-only",
-    errno.EACCES: "the folder must not be written to",
-    errno.EPERM: "the folder must not be written to",
-    errno.ELOOP: "a symbolic link lies in its way",
-    errno.ENAMETOOLONG: "its name is too long",
-}
 # What an address says that will not give the medium. S3, where the links lead, says 403 to one
 # that has expired, and 400 to one whose signer's session has.
 _REFUSALS = {
@@ -271,8 +261,7 @@ def _on_disk(target: Path, partial: Partial | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        why = _DISK.get(error.errno or 0, error.strerror or type(error).__name__)
         kept = "" if partial is None else f" {_kept(partial)}"
         raise DiskTrouble(
-            f"{target.name} cannot be written to {target.parent}: {why}.{kept}"
+            f"{target.name} cannot be written to {target.parent}: {disk.why(error)}.{kept}"
         ) from None

@@ -7,6 +7,7 @@ from flask.cli import with_appcontext
 
 from rtms import tables
 from rtms.cli.options import as_json
+from rtms.cli.output import Command
 from rtms.doctor import checks
 from rtms.doctor.finding import Grade, secrets_of, without_secrets
 from rtms.doctor.report import Screen
@@ -15,7 +16,7 @@ from rtms.doctor.run import run
 from rtms.services import services
 
 
-@click.command("doctor", cls=click.Command)
+@click.command("doctor", cls=Command)
 @as_json
 @with_appcontext
 def doctor(as_json: bool) -> None:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from flask.cli import AppGroup, ScriptInfo
 
 from rtms import clock, tables
+from rtms.cli.output import Command
 from rtms.database import DatabaseUnavailable
 from rtms.services import services
 from rtms.text import typed
@@ -96,7 +97,7 @@ class DatabaseAway(click.ClickException):
     exit_code = 4
 
 
-class Commands(AppGroup):
+class Commands(Command, AppGroup):
     """A group whose commands say plainly when the database is away."""
 
     def invoke(self, ctx: click.Context) -> Any:
