@@ -17,7 +17,7 @@ COPY migrations migrations
 USER rtms
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ.get('PORT') or 8000}/healthz\", timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ.get('PORT', '').strip() or 8000}/healthz\", timeout=4)"]
 # Docker sends SIGTERM to stop. Give it 35 seconds (docker stop --timeout 35): on SIGTERM the server
 # takes up no more streams and finishes its calls within 30.
 CMD ["gunicorn", "app:app"]

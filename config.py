@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -12,14 +11,15 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from dotenv import dotenv_values
-from dotenv.parser import parse_stream
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
+from rtms import envfile
+
 ROOT = Path(__file__).resolve().parent
+_YES = ("1", "true", "t", "yes", "y")
 
 # Recall: regions. They share nothing: a key, an id and a recording belong to one.
 RECALL_REGIONS = {
@@ -70,7 +70,7 @@ class ConfigError(Exception):
         lines = "\n".join(f"  - {problem}" for problem in problems)
         super().__init__(
             f"The configuration is not complete or not right:\n{lines}\n"
-            "Set these in the environment or in .env (see .env.example), then start again."
+            "Correct this in the environment or in .env (see .env.example), then start again."
         )
 
 
@@ -125,7 +125,8 @@ class Config:
         Raises:
             ConfigError: something is missing or malformed.
         """
-        return cls.from_environ({**_read_dotenv(dotenv), **os.environ})
+        given = {name: text for name, text in os.environ.items() if text.strip()}
+        return cls.from_environ({**_read_dotenv(dotenv), **given})
 
     @classmethod
     def current(cls) -> Config:
@@ -148,7 +149,7 @@ class Config:
             ConfigError: something is missing or malformed; it names all of it.
         """
         read = _Reader(environ)
-        paas = next((name for mark, name in _PAAS_MARKERS.items() if environ.get(mark)), None)
+        paas = next((name for mark, name in _PAAS_MARKERS.items() if read.given(mark)), None)
         region = read.choice("RECALL_REGION", "us-east-1", tuple(RECALL_REGIONS))
         config = cls(
             zoom_secret_tokens=read.required("ZOOM_SECRET_TOKEN", _tokens) or (),
@@ -199,22 +200,23 @@ class Config:
         return config
 
 
-def _read_dotenv(path: Path) -> dict[str, str | None]:
-    """The variables of a `.env` file; none where there is no file."""
-    if not path.is_file():
+def _read_dotenv(path: Path) -> dict[str, str]:
+    """The variables of a `.env` file; none where there is no file, or none is to be read."""
+    # python-dotenv: PYTHON_DOTENV_DISABLED
+    if os.environ.get("PYTHON_DOTENV_DISABLED", "").casefold() in _YES:
         return {}
     try:
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ConfigError([f"{path} is not UTF-8 text: save it as such."]) from None
+        content = path.read_bytes()
+    except FileNotFoundError:
+        if not path.is_symlink():
+            return {}
+        raise ConfigError([f"{path} leads to a file that is not there."]) from None
     except OSError as error:
         raise ConfigError([f"{path} cannot be read: {error.strerror}."]) from None
-    bindings = list(parse_stream(io.StringIO(text)))
-    wrong = [binding.original.line for binding in bindings if binding.error]
-    if wrong:
-        lines = ", ".join(str(line) for line in wrong)
-        raise ConfigError([f"{path} cannot be read at line {lines}: a quote is not closed, maybe."])
-    return dict(dotenv_values(stream=io.StringIO(text)))
+    found = envfile.parse(content)
+    if found.problems:
+        raise ConfigError([f"{path} {problem}." for problem in found.problems])
+    return found.variables
 
 
 class _Reader:
@@ -226,7 +228,7 @@ class _Reader:
         self.problems: list[str] = []
 
     def required(self, name: str, parse: Callable[[str], T]) -> T | None:
-        text = self._text(name)
+        text = self.given(name)
         if not text:
             self.problems.append(f"{name} is not set.")
             return None
@@ -236,7 +238,7 @@ class _Reader:
         return self._parse(name, text, parse)
 
     def optional(self, name: str, default: T, parse: Callable[[str], T]) -> T:
-        text = self._text(name)
+        text = self.given(name)
         value = self._parse(name, text, parse) if text else None
         return default if value is None else value
 
@@ -247,7 +249,7 @@ class _Reader:
         choices: tuple[str, ...],
         fold: Callable[[str], str] = str.lower,
     ) -> str:
-        value = fold(self._text(name)) or default
+        value = fold(self.given(name)) or default
         if value in choices:
             return value
         self.problems.append(f"{name} must be one of {', '.join(choices)}.")
@@ -256,7 +258,7 @@ class _Reader:
     def number(
         self, name: str, default: float, low: float, high: float, *, whole: bool = False
     ) -> float:
-        text = self._text(name)
+        text = self.given(name)
         if not text:
             return default
         kind = "a whole number" if whole else "a number"
@@ -269,7 +271,8 @@ class _Reader:
         self.problems.append(f"{name} must be {kind} from {low:g} to {high:g}.")
         return default
 
-    def _text(self, name: str) -> str:
+    def given(self, name: str) -> str:
+        """The text of a variable, without the space around it; empty where it is not set."""
         return (self._environ.get(name) or "").strip()
 
     def _parse(self, name: str, text: str, parse: Callable[[str], T]) -> T | None:

@@ -22,14 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from dotenv import dotenv_values
 from rich.console import Console
 from rich.text import Text
 
 from sandbox import Delivery, Fault, RecallSandbox, Stream, ZoomSandbox, events
 from sandbox.connections import Connection
 from sandbox.media import FOLDER as MEDIA
-from sandbox.processes import LEAVING, ROOT, leave, running, undisturbed
+from sandbox.processes import LEAVING, leave, running, undisturbed
 from sandbox.traffic import Traffic
 
 SECRETS = {
@@ -341,10 +340,9 @@ def faults_in(rows: Sequence[dict[str, Any]], made: Sequence[Connection]) -> Ite
 
 def own_environ() -> dict[str, str]:
     """Return an environment in which neither the user's shell nor a .env has a say."""
-    # A variable that is set but empty counts as not set, and hides the one in .env.
-    hidden = dict.fromkeys(dotenv_values(ROOT / ".env", interpolate=False), "")
+    no_dotenv = {"PYTHON_DOTENV_DISABLED": "1", "FLASK_SKIP_DOTENV": "1"}
     kept = {name: os.environ[name] for name in KEPT.split() if name in os.environ}
-    return hidden | kept | {"FLASK_SKIP_DOTENV": "1"} | SECRETS
+    return kept | no_dotenv | SECRETS
 
 
 def main() -> None:

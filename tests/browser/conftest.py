@@ -23,7 +23,7 @@ from tests.browser.past import put_in_a_day
 from tests.conftest import ENVIRON
 from tests.servers import Server, a_server, wait_for
 
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+CHROMIUM = os.environ.get("CHROMIUM") or "/usr/bin/chromium"
 PASSWORD = "the operator's password, of the tests"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config import RECALL_REGIONS, Config, ConfigError
+from sandbox.demo import own_environ
 
 NEEDED = {
     "ZOOM_SECRET_TOKEN": "zoom-secret-token-of-the-tests",
@@ -304,31 +306,94 @@ def test_without_a_file_the_environment_is_all(
     assert len(wrong.value.problems) == len(NEEDED)
 
 
+@pytest.mark.parametrize("nothing", ["", "   ", "\t\n"])
+def test_an_empty_variable_of_the_environment_does_not_hide_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nothing: str
+) -> None:
+    dotenv = tmp_path / ".env"
+    others = {"RECALL_REGION": "eu-central-1", "PORT": "8100", "DATABASE_URL": "postgres://u@h/d"}
+    dotenv.write_text("".join(f"{name}={value}\n" for name, value in {**NEEDED, **others}.items()))
+    for name in (*NEEDED, *others):
+        monkeypatch.setenv(name, nothing)
+    config = Config.load(dotenv)
+    assert config.recall_base_url == "https://eu-central-1.recall.ai"
+    assert config.port == 8100
+    assert config.database_url.host == "h"
+    assert config.zoom_client_secret == NEEDED["ZOOM_CLIENT_SECRET"]
+
+
+def test_a_platform_is_not_known_by_an_empty_variable() -> None:
+    assert read(DYNO=" ", RENDER="").paas is None
+
+
+def test_a_dotenv_file_gives_its_values_as_they_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("w", "of the environment")
+    for name in (*NEEDED, "ADMIN_PASSWORD", "DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    others = {
+        "ZOOM_CLIENT_SECRET": "'se${cr}et'",
+        "ADMIN_PASSWORD": '"pa$$ss${w:-x}word1234"',
+        "DATABASE_URL": "postgresql://u:p${w}d@127.0.0.1/d",
+    }
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("".join(f"{name}={value}\n" for name, value in {**NEEDED, **others}.items()))
+    config = Config.load(dotenv)
+    assert config.zoom_client_secret == "se${cr}et"
+    assert config.admin_password == "pa$$ss${w:-x}word1234"
+    assert config.database_url.password == "p${w}d"
+
+
+def _no_file(path: Path) -> None:
+    path.symlink_to(path.parent / "gone")
+
+
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("make", "words"),
     [
-        ("ZOOM_SECRET_TOKEN=abc\n".encode("utf-16"), "is not UTF-8 text"),
-        (b"A=1\nRECORDING_CONFIG='{}\n", "cannot be read at line 2"),
+        (lambda path: path.write_bytes("A=1\n".encode("utf-16")), "is not UTF-8 text"),
+        (lambda path: path.write_text("A=1\nRECORDING_CONFIG='{}\n"), "cannot be read at line 2"),
+        (Path.mkdir, "cannot be read: Is a directory"),
+        (_no_file, "leads to a file that is not there"),
     ],
+    ids=["UTF-16", "a quote", "a folder", "a link to nothing"],
 )
 def test_a_dotenv_file_that_cannot_be_read_is_named(
-    tmp_path: Path, content: bytes, words: str
+    tmp_path: Path, make: Callable[[Path], object], words: str
 ) -> None:
-    (tmp_path / ".env").write_bytes(content)
-    with pytest.raises(ConfigError, match=words):
+    make(tmp_path / ".env")
+    with pytest.raises(ConfigError, match=words) as wrong:
         Config.load(tmp_path / ".env")
+    assert str(tmp_path / ".env") in str(wrong.value)
 
 
 def test_a_dotenv_file_that_must_not_be_read_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> str:
+    def refuse(*_: object) -> bytes:
         raise PermissionError(errno.EACCES, "Permission denied")
 
     (tmp_path / ".env").touch()
-    monkeypatch.setattr(Path, "read_text", refuse)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(ConfigError, match="cannot be read: Permission denied"):
         Config.load(tmp_path / ".env")
+
+
+def test_a_dotenv_file_can_be_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("PORT=8100\n")
+    for name, value in {**NEEDED, "PYTHON_DOTENV_DISABLED": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("PORT", raising=False)
+    assert Config.load(tmp_path / ".env").port == 8000
+
+
+def test_the_demo_reads_no_dotenv_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("RECALL_REGION=eu-central-1\n")
+    monkeypatch.delenv("RECALL_REGION", raising=False)
+    for name, value in own_environ().items():
+        monkeypatch.setenv(name, value)
+    assert Config.load(tmp_path / ".env").recall_base_url == RECALL_REGIONS["us-east-1"]
 
 
 def test_a_process_keeps_to_what_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:

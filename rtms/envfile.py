@@ -1,0 +1,71 @@
+"""What stands in a `.env` file, taken as it is written. Pure."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+
+from dotenv.parser import Binding, parse_stream
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_SINGLE_QUOTED = re.compile(r"=[^\S\r\n]*'((?:\\.|[^'\\])*)'", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class EnvFile:
+    """The variables of a `.env` file."""
+
+    variables: dict[str, str]
+    problems: tuple[str, ...]  # what cannot be read, without the values
+
+
+def parse(content: bytes) -> EnvFile:
+    """Read the content of a `.env` file. Nothing is put in the place of `$NAME` or `${NAME}`, and
+    what stands in single quotes is taken letter by letter.
+
+    Args:
+        content: the file's bytes.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return EnvFile({}, ("is not UTF-8 text: save it as such",))
+    if "\0" in text:
+        return EnvFile({}, ("is not UTF-8 text (it looks like UTF-16): save it as UTF-8",))
+    variables: dict[str, str] = {}
+    problems = []
+    for binding in parse_stream(io.StringIO(text, newline=None)):
+        problem = _problem(binding)
+        if problem:
+            problems.append(f"cannot be read at line {_line(binding)}: {problem}")
+        elif binding.key and binding.value is not None:
+            variables[binding.key] = _as_written(binding)
+    return EnvFile(variables, tuple(problems))
+
+
+def _problem(binding: Binding) -> str | None:
+    if binding.error:
+        return "a quote is not closed, or something other than a comment follows it"
+    if binding.key is None:
+        return None  # blank, or a comment
+    if not _NAME.fullmatch(binding.key):
+        return "it does not begin with the name of a variable and ="
+    value = binding.value or ""
+    if "\n" not in value and value.strip() and value != value.strip():
+        return f"the value of {binding.key} begins or ends with a space inside its quotes"
+    return None
+
+
+def _as_written(binding: Binding) -> str:
+    """A backslash in single quotes is only that, except before another single quote."""
+    quoted = _SINGLE_QUOTED.search(binding.original.string)
+    if quoted and binding.original.string.index("=") == quoted.start():
+        return quoted[1].replace("\\'", "'")
+    return binding.value or ""
+
+
+def _line(binding: Binding) -> int:
+    """The line itself, and not the blank ones before it that belong to the same binding."""
+    string = binding.original.string
+    return binding.original.line + string[: len(string) - len(string.lstrip())].count("\n")
