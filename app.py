@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import importlib
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 from flask import Flask, Response, current_app, jsonify, request
 from werkzeug.exceptions import HTTPException
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import Config, ConfigError
-from rtms import cli, dashboard, health, logs, metrics, migrate, webhooks
+from rtms import cli, logs, migrate
 from rtms.database import Database, DatabaseUnavailable, naming_the_file, sqlite_path
-from rtms.services import Services
+from rtms.services import Services, make_later, services
 
 if TYPE_CHECKING:
     app: Flask
@@ -32,33 +32,65 @@ def create_app(config: Config | None = None) -> Flask:
         ConfigError: the environment makes no configuration.
         DatabaseUnavailable: the embedded database cannot be opened.
     """
-    config = config or Config.current()
-    logs.configure(config)
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # a path that is not ours is not ours in other words, too
-    app.config["MAX_CONTENT_LENGTH"] = config.max_body_bytes
+    _wire(app, config)
+    _add_routes(app)
+    cli.init_app(app)
+    return app
+
+
+def _app_for_commands() -> Flask:
+    """The application as its commands need it: without routes, and configured by the first command
+    that asks for its services. To list commands and to show their help needs neither."""
+    app = Flask(__name__, static_folder=None)
+    cli.init_app(app)
+    make_later(app, partial(_wire_for_commands, app))
+    return app
+
+
+def _wire_for_commands(app: Flask) -> None:
+    try:
+        _wire(app)
+    except (ConfigError, DatabaseUnavailable) as error:
+        raise cli.NotConfigured(str(error)) from None
+
+
+def _wire(app: Flask, config: Config | None = None) -> None:
+    """Give an app its services, and the user's own code its signals."""
+    config = config or Config.current()
+    logs.configure(config)
     its = Services.from_config(config)
     its.init_app(app)
     _prepare_database(its.database, config)
-    app.register_blueprint(webhooks.blueprint)
-    app.register_blueprint(health.blueprint)
-    app.register_blueprint(metrics.blueprint)
-    app.register_blueprint(dashboard.blueprint)
-    if config.trusted_proxies:  # whom a request is from is what the last of them says
-        proxied = ProxyFix(
-            app.wsgi_app,
-            x_for=config.trusted_proxies,
-            x_proto=1,  # most write it anew, and do not add to it
-        )
-        app.wsgi_app = proxied  # type: ignore[method-assign]
-    app.register_error_handler(HTTPException, _error_as_json)
-    cli.init_app(app)
     for name in config.extensions:  # the user's own code, which connects to rtms.signals
         try:
             importlib.import_module(name)
         except ImportError as error:
             raise ConfigError([f"EXTENSIONS: {name} cannot be imported: {error}."]) from error
-    return app
+
+
+def _add_routes(app: Flask) -> None:
+    # Here, not above: no command needs them.
+    from werkzeug.middleware.proxy_fix import ProxyFix
+
+    from rtms import dashboard, health, metrics, webhooks
+
+    its = services(app)
+    its.make_all()
+    app.config["MAX_CONTENT_LENGTH"] = its.config.max_body_bytes
+    app.register_blueprint(webhooks.blueprint)
+    app.register_blueprint(health.blueprint)
+    app.register_blueprint(metrics.blueprint)
+    app.register_blueprint(dashboard.blueprint)
+    if its.config.trusted_proxies:  # whom a request is from is what the last of them says
+        proxied = ProxyFix(
+            app.wsgi_app,
+            x_for=its.config.trusted_proxies,
+            x_proto=1,  # most write it anew, and do not add to it
+        )
+        app.wsgi_app = proxied  # type: ignore[method-assign]
+    app.register_error_handler(HTTPException, _error_as_json)
 
 
 def _prepare_database(database: Database, config: Config) -> None:
@@ -95,7 +127,7 @@ def __getattr__(name: str) -> Flask:
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        made = create_app()
+        made = _app_for_commands() if cli.is_looked_up() else create_app()
     except (ConfigError, DatabaseUnavailable) as error:
         print(error, file=sys.stderr)
         # What gunicorn's master takes for "do not start this worker again".

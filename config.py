@@ -13,8 +13,6 @@ from urllib.parse import SplitResult, urlsplit
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
-from standardwebhooks import Webhook
-from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from rtms import envfile
 
@@ -333,6 +331,10 @@ def _archive_url(text: str) -> str | None:
 
 
 def _webhook_secret(text: str) -> str | None:
+    # Here, not above: who sets none need not have it loaded.
+    from standardwebhooks import Webhook
+    from standardwebhooks.webhooks import EmptyWebhookSecretError
+
     try:
         Webhook(_text(text))
     except (ValueError, EmptyWebhookSecretError):

@@ -2,65 +2,91 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app
 
 from config import Config
-from rtms.archive import ArchiveLane
-from rtms.connect import ConnectLane
-from rtms.counters import Counts
 from rtms.database import Database
-from rtms.dispatcher import Dispatcher, Lane
-from rtms.heartbeat import Heartbeat
-from rtms.intake import Intake
-from rtms.notify import NotifyLane
-from rtms.outbox import listeners
-from rtms.recall import Recall
-from rtms.refresh import RefreshLane
-from rtms.retention import RetentionLane
-from rtms.tally import Tally
+
+# The rest is imported by who uses it: most commands need the database alone.
+if TYPE_CHECKING:
+    from rtms.counters import Counts
+    from rtms.dispatcher import Dispatcher, Lane
+    from rtms.heartbeat import Heartbeat
+    from rtms.intake import Intake
+    from rtms.recall import Recall
+    from rtms.tally import Tally
+
+_LATER = "rtms-later"  # among an app's extensions: what makes its services
 
 
 @dataclass
 class Services:
-    """The parts of the server, wired together."""
+    """The parts of the server, wired together. Each is made when it is first asked for."""
 
     config: Config
     database: Database
-    recall: Recall
-    intake: Intake
-    counts: Counts = field(default_factory=Counts)
-    tally: Tally = field(default_factory=Tally)
     app: Flask | None = None  # the sender of the signals
     dispatcher: Dispatcher | None = None  # started after a fork, where this process has one
-    heartbeat: Heartbeat = field(init=False)  # started after a fork, too
 
-    def __post_init__(self) -> None:
-        self.heartbeat = Heartbeat(
+    @classmethod
+    def from_config(cls, config: Config) -> Services:
+        """Make the parts. Nothing is connected or started yet."""
+        return cls(config, Database(config.database_url))
+
+    @cached_property
+    def counts(self) -> Counts:
+        """What only this process can count."""
+        from rtms.counters import Counts
+
+        return Counts()
+
+    @cached_property
+    def tally(self) -> Tally:
+        """What is remembered of counting a long table."""
+        from rtms.tally import Tally
+
+        return Tally()
+
+    @cached_property
+    def recall(self) -> Recall:
+        """The client for Recall."""
+        from rtms.recall import Recall
+
+        return Recall(
+            self.config.recall_api_key,
+            self.config.recall_base_url,
+            timeout=self.config.recall_timeout_seconds,
+            connections=self.config.connect_threads,
+            heard=self.counts.recall_answer,
+        )
+
+    @cached_property
+    def intake(self) -> Intake:
+        """Where deliveries are taken in."""
+        from rtms.intake import Intake
+
+        return Intake(self.database, self.config)
+
+    @cached_property
+    def heartbeat(self) -> Heartbeat:
+        """This process's row of `processes`; started after a fork, too."""
+        from rtms.heartbeat import Heartbeat
+
+        return Heartbeat(
             self.database,
             self.counts,
             lambda: self.dispatcher is not None and self.dispatcher.is_running,
         )
 
-    @classmethod
-    def from_config(cls, config: Config) -> Services:
-        """Make the parts. Nothing is connected or started yet."""
-        database, counts = Database(config.database_url), Counts()
-        return cls(
-            config=config,
-            database=database,
-            recall=Recall(
-                config.recall_api_key,
-                config.recall_base_url,
-                timeout=config.recall_timeout_seconds,
-                connections=config.connect_threads,
-                heard=counts.recall_answer,
-            ),
-            intake=Intake(database, config),
-            counts=counts,
-        )
+    def make_all(self) -> None:
+        """Make every part now: threads must not do it at the same moment."""
+        for part in ("counts", "tally", "recall", "intake", "heartbeat"):
+            getattr(self, part)
 
     def init_app(self, app: Flask) -> None:
         """Let an app's routes and commands find these."""
@@ -70,6 +96,15 @@ class Services:
     def start_dispatcher(self) -> Dispatcher:
         """Begin to connect streams, to follow them and to tell of them, in threads of this
         process."""
+        from rtms.archive import ArchiveLane
+        from rtms.connect import ConnectLane
+        from rtms.dispatcher import Dispatcher
+        from rtms.notify import NotifyLane
+        from rtms.outbox import listeners
+        from rtms.refresh import RefreshLane
+        from rtms.retention import RetentionLane
+
+        self.make_all()
         parts = (self.database, self.recall, self.config)
         lanes: list[Lane[Any]] = [ConnectLane(*parts, self.counts), RefreshLane(*parts)]
         if self.app and listeners(self.config):
@@ -85,5 +120,17 @@ class Services:
 
 def services(app: Flask | None = None) -> Services:
     """The services of an app, by default of the one that handles this request or command."""
-    found: Services = (app or current_app).extensions["rtms"]
+    of = app or current_app
+    if "rtms" not in of.extensions:
+        of.extensions[_LATER]()
+    found: Services = of.extensions["rtms"]
     return found
+
+
+def make_later(app: Flask, make: Callable[[], object]) -> None:
+    """Have an app's services made by the first command that asks for them.
+
+    Args:
+        make: gives them to the app (`Services.init_app`).
+    """
+    app.extensions[_LATER] = make

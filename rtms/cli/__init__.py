@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import sqlalchemy as sa
+import click
 from flask import Flask
+from flask.cli import ScriptInfo
 
-import models
 from rtms.cli.doctor import doctor
 from rtms.cli.events import events
-from rtms.cli.recordings import meetings  # with the commands for their recordings
+from rtms.cli.meetings import meetings
+from rtms.cli.options import NotConfigured
 from rtms.cli.system import db, worker
+
+__all__ = ["NotConfigured", "init_app", "is_looked_up"]
 
 
 def init_app(app: Flask) -> None:
@@ -27,6 +30,10 @@ def init_app(app: Flask) -> None:
 
     @app.shell_context_processor
     def at_hand() -> dict[str, Any]:
+        import sqlalchemy as sa
+
+        import models
+
         its = app.extensions["rtms"]
         return {
             "session": its.database.session(),
@@ -34,3 +41,14 @@ def init_app(app: Flask) -> None:
             "recall": its.recall,
             **{table.class_.__name__: table.class_ for table in models.Base.registry.mappers},
         }
+
+
+def is_looked_up() -> bool:
+    """Whether Flask wants to know an app's commands: to list them, or to find one by its name. What
+    serves the web, or Flask's own commands `run`, `shell` and `routes`, wants all of the app."""
+    context = click.get_current_context(silent=True)
+    return (
+        context is not None
+        and context.parent is None
+        and context.find_object(ScriptInfo) is not None
+    )

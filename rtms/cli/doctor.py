@@ -8,11 +8,6 @@ from flask.cli import with_appcontext
 from rtms import tables
 from rtms.cli.options import as_json
 from rtms.cli.output import Command
-from rtms.doctor import checks
-from rtms.doctor.finding import Grade, secrets_of, without_secrets
-from rtms.doctor.report import Screen
-from rtms.doctor.report import as_json as in_json
-from rtms.doctor.run import run
 from rtms.services import services
 
 
@@ -22,6 +17,13 @@ from rtms.services import services
 def doctor(as_json: bool) -> None:
     """Try everything the server depends on, and say what to do about what is wrong. Exit 1 where
     something failed. It changes nothing."""
+    # Here, not above: the checks need nearly everything, and other commands nearly nothing.
+    from rtms.doctor import checks
+    from rtms.doctor.finding import Grade, secrets_of, without_secrets
+    from rtms.doctor.report import Screen
+    from rtms.doctor.report import as_json as in_json
+    from rtms.doctor.run import run
+
     its = services()
     secrets = secrets_of(its.config)
     screen = None if as_json else Screen()

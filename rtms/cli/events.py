@@ -9,7 +9,7 @@ import click
 import sqlalchemy as sa
 
 from models import EVENTS
-from rtms import clock, retention, tables
+from rtms import clock, tables
 from rtms.cli.options import Commands, Id, RowId, as_json, fail, fetch, page, received
 from rtms.cli.pruning import counted, in_words, older_than, progress
 from rtms.services import services
@@ -94,6 +94,8 @@ def events_replay(id: int, as_json: bool) -> None:
 @older_than("30d")
 def events_prune(older_than: timedelta, yes: bool, as_json: bool) -> None:
     """Delete old events from the raw record. Meetings stay."""
+    from rtms import retention
+
     before = clock.now() - older_than
     old = sa.select(sa.func.count().label("n")).where(EVENTS.c.received_at < before)
     count = fetch(old)[0]["n"]

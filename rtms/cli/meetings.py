@@ -8,13 +8,17 @@ import click
 import sqlalchemy as sa
 
 from models import CONNECTS, EVENTS, RECORDINGS, State
-from rtms import clock, mend, retention, tables
+from rtms import clock, tables
 from rtms.cli.options import Commands, RowId, as_json, fail, fetch, page, received
 from rtms.cli.pruning import counted, in_words, older_than, progress
 from rtms.events import stop_in_words
 from rtms.services import services
 
-meetings = Commands("meetings", help="The meetings, and how their connections stand.")
+meetings = Commands(
+    "meetings",
+    help="The meetings, and how their connections stand.",
+    more="rtms.cli.recordings",
+)
 
 
 @meetings.command("list")
@@ -90,6 +94,8 @@ def meetings_show(id: int, as_json: bool) -> None:
 def meetings_retry(ids: tuple[int, ...], as_json: bool) -> None:
     """Put failed meetings back, to be connected now. This overrides the window: whether Zoom still
     waits for the stream, nobody can know."""
+    from rtms import mend
+
     its = services()
     window = timedelta(seconds=its.config.connect_window_seconds)
     results = [mend.retry(its.database, id, window=window) for id in ids]
@@ -108,6 +114,8 @@ def meetings_prune(older_than: timedelta, yes: bool, as_json: bool) -> None:
     """Delete meetings that are over and old, with their recordings' rows, tries and events. Open
     meetings stay, and so does everything at Recall and in the archive.
     """
+    from rtms import retention
+
     its, before = services(), clock.now() - older_than
     archives = its.config.archive_url is not None
     old = retention.count_old(its.database, before, archives=archives)

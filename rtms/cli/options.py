@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import click
 import sqlalchemy as sa
@@ -97,8 +99,40 @@ class DatabaseAway(click.ClickException):
     exit_code = 4
 
 
+class NotConfigured(click.ClickException):
+    """There is no configuration, or the embedded database cannot be opened."""
+
+    exit_code = 3
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the message alone: it has several lines."""
+        click.echo(self.message, file=file or sys.stderr)
+
+
 class Commands(Command, AppGroup):
-    """A group whose commands say plainly when the database is away."""
+    """A group whose commands say plainly when the database is away.
+
+    Args:
+        more: a module with more commands of the group, which is imported when one of them, or the
+            list of all, is asked for.
+    """
+
+    def __init__(self, *args: Any, more: str | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._more = more
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        self._import_more()
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in self.commands:
+            self._import_more()
+        return super().get_command(ctx, name)
+
+    def _import_more(self) -> None:
+        if self._more:
+            importlib.import_module(self._more)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
 
 from rtms.cli.options import F, Span, as_json
-from rtms.deletion import Old
-from rtms.retention import LEAST_AGE
+
+if TYPE_CHECKING:
+    from rtms.deletion import Old
 
 _TELL_EVERY = 2.0  # seconds
 
@@ -69,6 +71,8 @@ def progress(what: str, count: int) -> Callable[[Old], None]:
 def _at_least_a_day(
     _context: click.Context, _parameter: click.Parameter, age: timedelta
 ) -> timedelta:
+    from rtms.retention import LEAST_AGE
+
     if age < LEAST_AGE:
         raise click.UsageError(
             "At least a day is kept: Zoom delivers again up to 85 minutes later, and the record is "

@@ -1,0 +1,146 @@
+"""What the `flask` command needs, and when."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ENVIRON
+
+SCRIPT = [str(Path(sys.executable).with_name("flask"))]  # as `make` installs it
+MODULE = [sys.executable, "-m", "flask"]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """Another project's folder, with settings that could be taken for ours."""
+    folder = tmp_path / "shop" / "below"
+    folder.mkdir(parents=True)
+    with sqlite3.connect(folder / "shop.sqlite3") as connection:
+        connection.execute("CREATE TABLE orders (id)")
+    return folder
+
+
+def settings(folder: Path, **more: str) -> str:
+    """A `.env` with the four that are needed, and a database in a folder."""
+    variables = {**ENVIRON, "DATABASE_URL": f"sqlite:///{folder}/rtms.sqlite3", **more}
+    return "".join(f"{name}={value}\n" for name, value in variables.items())
+
+
+def run(
+    command: list[str], *args: str, cwd: Path, **environ: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*command, *args],
+        cwd=cwd,
+        env={"PATH": os.environ["PATH"], "HOME": str(cwd), **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def tables(database: Path) -> set[str]:
+    with sqlite3.connect(database) as connection:
+        return {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+
+
+HELP = """
+import json, sys
+import click
+from click.testing import CliRunner
+from flask.cli import cli
+
+def paths(command, *path):
+    yield path
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from paths(command.get_command(context, name), *path, name)
+
+said = {}
+app = ["--app", sys.argv[1]]
+import app as program
+for path in ((), *paths(program._app_for_commands().cli)):
+    result = CliRunner().invoke(cli, [*app, *path, "--help"], catch_exceptions=True)
+    said[" ".join(path)] = [result.exit_code, result.output]
+print(json.dumps(said))
+"""
+
+
+@pytest.mark.parametrize("what", ["no configuration", "a wrong one", "no database"])
+def test_help_needs_neither_configuration_nor_database(project: Path, what: str) -> None:
+    environ = {"PYTHONPATH": str(project)}
+    if what == "a wrong one":
+        (project / ".env").write_bytes("RECALL_REGION=nonsense\n".encode("utf-16"))
+        environ |= {"PORT": "nonsense", "FLASK_SKIP_DOTENV": "1"}
+    if what == "no database":
+        (project / ".env").write_text(settings(project, DATABASE_URL="sqlite:////proc/no/x"))
+    told = run([sys.executable, "-c", HELP], str(project / "app.py"), cwd=project, **environ)
+    assert told.returncode == 0, told.stderr
+    said = json.loads(told.stdout)
+    assert {
+        "meetings list",
+        "meetings download",
+        "events replay",
+        "db upgrade",
+        "doctor",
+        "worker",
+    } <= set(said)
+    for path, (code, text) in said.items():
+        assert (code, "Usage:" in text) == (0, True), f"{path}: {text}"
+    assert "meetings" in said[""][1]
+    assert not (project / "instance").exists()
+
+
+# What a command that lists rows needs nothing of, and what costs the start-up most.
+HEAVY = {
+    "requests", "urllib3", "alembic", "prometheus_client", "psycopg", "fsspec", "standardwebhooks",
+    "rtms.archive", "rtms.connect", "rtms.dashboard", "rtms.doctor", "rtms.downloads",
+    "rtms.intake", "rtms.metrics", "rtms.recall", "rtms.webhooks",
+}  # fmt: skip
+IMPORTED = """
+import sys
+from flask.cli import main
+sys.argv[0] = "flask"
+try:
+    main()
+finally:
+    print(*sys.modules, sep="\\n", file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    "args", [("--help",), ("meetings", "list"), ("meetings", "list", "--json"), ("events", "list")]
+)
+def test_a_command_imports_what_it_needs(project: Path, args: tuple[str, ...]) -> None:
+    (project / ".env").write_text(settings(project))
+    command = [sys.executable, "-c", IMPORTED, "--app", "app"]
+    made = run(command, *args, cwd=project)  # makes the database, for which it needs more
+    told = run(command, *args, cwd=project)
+    assert (made.returncode, told.returncode) == (0, 0), told.stderr
+    imported = set(told.stderr.split())
+    assert "rtms.cli.meetings" in imported
+    assert imported & HEAVY == set()
+
+
+def test_the_commands_of_flask_itself_have_the_whole_app(project: Path) -> None:
+    (project / ".env").write_text(settings(project))
+    told = run(MODULE, "--app", "app", "routes", cwd=project)
+    assert told.returncode == 0, told.stderr
+    assert "/zoom-webhook" in told.stdout
+
+
+@pytest.mark.parametrize("args", [("meetings", "list"), ("doctor",), ("worker",), ("routes",)])
+def test_a_wrong_configuration_is_said_in_words(project: Path, args: tuple[str, ...]) -> None:
+    (project / ".env").write_text(settings(project, PORT="nonsense"))
+    told = run(MODULE, "--app", "app", *args, cwd=project)
+    assert (told.returncode, told.stdout) == (3, "")
+    assert told.stderr.startswith("The configuration is not complete or not right:\n  - PORT must")
