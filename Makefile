@@ -59,12 +59,14 @@ clean:
 	@echo "Making .venv ..."
 	@$(PYTHON) -m venv .venv
 
-.venv/runtime: requirements.txt | .venv/bin/python
+.venv/runtime: requirements.txt deploy/flask_command.py | .venv/bin/python
 	@echo "Installing what the server needs; this takes a few seconds ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@$(BIN)/python deploy/flask_command.py
 	@touch $@
 
-.venv/dev: requirements-dev.txt | .venv/bin/python
+.venv/dev: requirements-dev.txt deploy/flask_command.py | .venv/bin/python
 	@echo "Installing what the server, its tests and checks need; this takes a minute ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@$(BIN)/python deploy/flask_command.py
 	@touch $@ .venv/runtime

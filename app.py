@@ -58,7 +58,9 @@ def _wire_for_commands(app: Flask) -> None:
 
 def _wire(app: Flask, config: Config | None = None) -> None:
     """Give an app its services, and the user's own code its signals."""
-    config = config or Config.current()
+    if config is None:
+        cli.forget_what_flask_loaded()
+        config = Config.current()
     logs.configure(config)
     its = Services.from_config(config)
     its.init_app(app)

@@ -309,7 +309,8 @@ def _notify_url(text: str) -> str | None:
 def _archive_url(text: str) -> str | None:
     scheme, found, place = _text(text).partition("://")
     if not found:
-        return text  # a folder
+        # Unlike Path.expanduser, it leaves a user's name that is unknown as it is.
+        return str(ROOT / os.path.expanduser(text))  # noqa: PTH111
     # Here, not above: who keeps nothing need not have it loaded.
     from fsspec import get_filesystem_class
 
@@ -418,5 +419,5 @@ def _database_url(text: str) -> URL:
                 "must name an SQLite file (sqlite:////absolute/path.sqlite3): "
                 "processes share it, and what is acknowledged must be on disk"
             )
-        return url
+        return url.set(database=str(ROOT / url.database))  # wherever a command is called
     raise ValueError("must begin with sqlite:///, postgres:// or postgresql://")

@@ -13,12 +13,13 @@ from flask import Flask
 from flask.cli import ScriptInfo
 
 from rtms.cli.doctor import doctor
+from rtms.cli.dotenv import forget_what_flask_loaded
 from rtms.cli.events import events
 from rtms.cli.meetings import meetings
 from rtms.cli.options import NotConfigured
 from rtms.cli.system import db, worker
 
-__all__ = ["NotConfigured", "init_app", "is_looked_up"]
+__all__ = ["NotConfigured", "forget_what_flask_loaded", "init_app", "is_looked_up"]
 
 
 def init_app(app: Flask) -> None:

@@ -1,4 +1,4 @@
-"""What the `flask` command needs, and when."""
+"""The `flask` command reads what the server reads, wherever it is called."""
 
 from __future__ import annotations
 
@@ -50,6 +50,87 @@ def run(
 def tables(database: Path) -> set[str]:
     with sqlite3.connect(database) as connection:
         return {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+
+
+@pytest.mark.parametrize("command", [SCRIPT, MODULE], ids=["script", "module"])
+@pytest.mark.parametrize("file", [".env", ".flaskenv", "../.env", "../.flaskenv"])
+def test_a_command_takes_nothing_of_another_projects_folder(
+    project: Path, shop: Path, command: list[str], file: str
+) -> None:
+    (project / ".env").write_text(settings(project))
+    (shop / file).write_text(
+        f"DATABASE_URL=sqlite:///{shop}/shop.sqlite3\nLOG_LEVEL=nonsense\nFLASK_APP=shop.py\n"
+    )
+    told = run(command, "--app", str(project / "app.py"), "meetings", "list", "--json", cwd=shop)
+    assert told.returncode == 0, told.stderr
+    assert json.loads(told.stdout) == []
+    assert tables(shop / "shop.sqlite3") == {"orders"}
+    assert "meeting_direct_connects" in tables(project / "rtms.sqlite3")
+
+
+def test_the_environment_counts_though_another_project_says_otherwise(
+    project: Path, shop: Path
+) -> None:
+    (project / ".env").write_text(settings(project, DATABASE_URL="sqlite:////nowhere/x.sqlite3"))
+    (shop / ".env").write_text(f"DATABASE_URL=sqlite:///{shop}/shop.sqlite3\n")
+    url = f"sqlite:///{project}/rtms.sqlite3"
+    told = run(
+        MODULE, "--app", str(project / "app.py"), "db", "current", cwd=shop, DATABASE_URL=url
+    )
+    assert told.returncode == 0, told.stderr
+    assert tables(shop / "shop.sqlite3") == {"orders"}
+
+
+@pytest.mark.parametrize("command", [SCRIPT, MODULE], ids=["script", "module"])
+def test_a_command_takes_values_as_they_are_written(project: Path, command: list[str]) -> None:
+    name = "'ta${b}le$'"
+    (project / ".env").write_text(
+        settings(project, DATABASE_URL=f"sqlite:///{project}/ta${{b}}le$")
+    )
+    told = run(command, "--app", "app", "db", "current", cwd=project)
+    assert told.returncode == 0, told.stderr
+    assert (project / name.strip("'")).exists()
+
+
+def test_a_file_that_is_named_is_taken(project: Path, shop: Path) -> None:
+    (shop / "other.env").write_text(settings(shop))
+    told = run(
+        SCRIPT,
+        "--env-file",
+        "other.env",
+        "--app",
+        str(project / "app.py"),
+        "db",
+        "current",
+        cwd=shop,
+    )
+    assert told.returncode == 0, told.stderr
+    assert (shop / "rtms.sqlite3").exists()
+
+
+def test_a_relative_path_is_one_of_the_projects_folder(project: Path, shop: Path) -> None:
+    (project / ".env").write_text(settings(project, DATABASE_URL="sqlite:///kept/rtms.sqlite3"))
+    told = run(MODULE, "--app", str(project / "app.py"), "db", "current", cwd=shop)
+    assert told.returncode == 0, told.stderr
+    assert (project / "kept" / "rtms.sqlite3").exists()
+    assert not (shop / "kept").exists()
+
+
+@pytest.mark.parametrize("where", ["the project", "another folder"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "latin-1"])
+def test_a_file_that_is_not_utf_8_is_no_traceback(
+    project: Path, shop: Path, where: str, encoding: str
+) -> None:
+    (project / ".env").write_text(settings(project))
+    at = project if where == "the project" else shop
+    (at / ".env").write_bytes("ZOOM_SECRET_TOKEN=gr\xfc\xdfe\n".encode(encoding))
+    told = run(SCRIPT, "--app", str(project / "app.py"), "meetings", "list", cwd=at)
+    assert "Traceback" not in told.stderr
+    if where == "the project":
+        assert told.returncode == 3
+        assert f"{project}/.env is not UTF-8 text" in told.stderr
+    else:
+        assert told.returncode == 0, told.stderr
 
 
 HELP = """
