@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import URL
 
-from rtms import envfile
+from rtms import database_url, envfile
 
 ROOT = Path(__file__).resolve().parent
 _YES = ("1", "true", "t", "yes", "y")
@@ -405,19 +404,4 @@ def _default_database() -> URL:
 
 
 def _database_url(text: str) -> URL:
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
-        url = None
-    if url is not None and "@" in (url.host or ""):
-        raise ValueError("has an @ in its password: write it as %40")
-    if url is not None and url.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
-        return url.set(drivername="postgresql+psycopg")  # a PaaS says postgres://
-    if url is not None and url.drivername == "sqlite":
-        if not url.database or ":memory:" in url.database or "mode" in url.query:
-            raise ValueError(
-                "must name an SQLite file (sqlite:////absolute/path.sqlite3): "
-                "processes share it, and what is acknowledged must be on disk"
-            )
-        return url.set(database=str(ROOT / url.database))  # wherever a command is called
-    raise ValueError("must begin with sqlite:///, postgres:// or postgresql://")
+    return database_url.parse(text, ROOT)

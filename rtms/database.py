@@ -267,7 +267,7 @@ def _postgresql_engine(url: URL, *, wait_for_locks: bool) -> Engine:
     engine = sa.create_engine(
         url,
         hide_parameters=True,
-        connect_args=_CONNECT | url.query,
+        connect_args={name: url.query.get(name, its) for name, its in _CONNECT.items()},
         pool_use_lifo=True,  # the backend that is warm
         **_POOL,
     )

@@ -232,6 +232,9 @@ def test_a_postgresql_that_is_not_migrated_is_named_and_nothing_is_acknowledged(
 
 BAD_ENVIRONS = {
     "nothing set": dict.fromkeys(ENVIRON, ""),
+    "an option that PostgreSQL does not know": {
+        "DATABASE_URL": "postgres://user:hunter2@127.0.0.1:1/rtms?pgbouncer=true"
+    },
     "several wrong": {
         "RECALL_REGION": "mars",
         "CONNECT_THREADS": "many",

@@ -11,6 +11,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import sqlalchemy as sa
@@ -25,7 +26,7 @@ from flask.testing import FlaskCliRunner
 from app import create_app
 from config import ROOT, Config
 from models import CONNECTS, RECORDINGS, SCHEMA_REVISION, Base
-from rtms import migrate
+from rtms import database_url, migrate
 from rtms.database import Database, DatabaseUnavailable, sqlite_path
 from rtms.services import Services
 from sandbox import Stream, events
@@ -44,6 +45,18 @@ def test_the_migrations_make_the_tables_that_the_models_describe(database: Datab
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
     assert database.revision() == SCHEMA_REVISION
     database.dispose()
+
+
+@pytest.mark.parametrize("first", ["127.0.0.1:1", "%2Fnowhere"])
+def test_of_several_hosts_the_one_that_answers_is_used(config: Config, first: str) -> None:
+    if config.database_url.drivername == "sqlite":
+        pytest.skip("SQLite has no hosts")
+    name, folder = config.database_url.database, quote(str(config.database_url.query["host"]), "")
+    url = database_url.parse(f"postgresql://postgres:@{first},{folder}/{name}", ROOT)
+    several = Database(url)
+    migrate.upgrade(several)
+    assert several.revision() == SCHEMA_REVISION
+    several.dispose()
 
 
 def test_the_models_name_the_newest_migration() -> None:

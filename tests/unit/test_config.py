@@ -152,8 +152,9 @@ REFUSED = [
     )),
     *(("DATABASE_URL", text, "must begin with sqlite:///, postgres://") for text in (
         "mysql://localhost/x", "rtms.sqlite3", "postgresql+psycopg2://localhost/x", "://",
-        "postgres://localhost:port/x",
     )),
+    ("DATABASE_URL", "postgres://localhost:port/x", "has a port that is no number"),
+    ("DATABASE_URL", "postgres://localhost/x?pgbouncer=true", "the option pgbouncer"),
     ("RECORD_STREAMS", "some", "all, first, host"),
     ("DISPATCHER", "maybe", "on, off"),
     ("LOG_FORMAT", "xml", "console, json"),

@@ -1,0 +1,171 @@
+"""What DATABASE_URL may say: an SQLite file or a PostgreSQL server, with options that the drivers
+themselves know. One that a driver does not know would look like a database that is away.
+
+No message here holds a value of the URL, which may be a part of its password.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+_POSTGRESQL = ("postgres", "postgresql", "postgresql+psycopg")
+_AUTHORITY = re.compile(r"(?P<user>[^:/]*(?::[^@]*)?@)?(?P<hosts>[^/?]*)(?P<rest>.*)", re.DOTALL)
+_PORT = re.compile(r"(?P<host>.*?)(?::(?P<port>[^:\]]*))?")
+_NOWHERE = "/nonexistent/rtms"  # a folder for sockets: nothing is connected when options are tried
+_PLACES = ("host", "hostaddr", "port")
+_SQLITE_OPTIONS = (  # of sqlite3.connect, without those that make it another database
+    "timeout", "detect_types", "isolation_level", "check_same_thread", "cached_statements",
+)  # fmt: skip
+# libpq reads these as numbers when it connects over a network.
+_NUMBERS = (
+    "connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count",
+    "tcp_user_timeout",
+)  # fmt: skip
+_SSLMODES = (
+    "disable, allow, prefer, require (which checks no certificate), verify-ca or verify-full"
+)
+
+
+def parse(text: str, folder: Path) -> URL:
+    """Read a DATABASE_URL.
+
+    Args:
+        text: as it is written.
+        folder: where a relative path of an SQLite file begins.
+
+    Raises:
+        ValueError: what is wrong with it, in words that go on after its name.
+    """
+    if not text.isprintable():
+        raise ValueError("holds a character that cannot be printed; paste it again")
+    scheme, found, rest = text.partition("://")
+    if found and scheme == "sqlite":
+        return _sqlite(text, folder)
+    if found and scheme in _POSTGRESQL:
+        return _postgresql(rest)
+    raise ValueError("must begin with sqlite:///, postgres:// or postgresql://")
+
+
+def _sqlite(text: str, folder: Path) -> URL:
+    url = make_url(text)
+    path = url.database or ""
+    if not path or url.host or path.startswith("file:") or ":memory:" in path:
+        raise ValueError(
+            "must name an SQLite file (sqlite:////absolute/path.sqlite3): "
+            "processes share it, and what is acknowledged must be on disk"
+        )
+    for name, value in url.query.items():
+        if name not in _SQLITE_OPTIONS or not _sqlite_takes(url.set(query={name: value})):
+            raise ValueError(f"has {_option(name)} that SQLite's driver does not take: take it out")
+    return url.set(database=str(folder / path))
+
+
+def _sqlite_takes(url: URL) -> bool:
+    try:
+        _, options = url.get_dialect()().create_connect_args(url)
+        sqlite3.connect(":memory:", **options).close()
+    except (ArgumentError, TypeError, ValueError, sqlite3.Error):
+        return False
+    return True
+
+
+def _postgresql(rest: str) -> URL:
+    parts = _AUTHORITY.fullmatch(rest)
+    assert parts  # it takes every text
+    user, hosts, rest = parts["user"] or "", parts["hosts"], parts["rest"]
+    if "@" in hosts:
+        raise ValueError("has an @ in its password: write it as %40")
+    places = _hosts(hosts)
+    url = make_url(f"postgresql+psycopg://{user}{rest}")
+    if len(places) > 1:
+        url = url.update_query_dict(_as_options(places))
+    else:
+        ((host, port),) = places
+        url = url.set(host=host or None, port=int(port) if port else None)
+    if url.query.get("ssl") == "true":  # libpq: JDBC's way to say it
+        url = url.difference_update_query(["ssl"]).update_query_dict({"sslmode": "require"})
+    problem = _problem(url)
+    if problem and "@" in rest.partition("?")[2]:  # what is no option may be a part of a password
+        raise ValueError("has an @ in its password, or after its ?: write it as %40")
+    if problem:
+        raise ValueError(problem)
+    return url
+
+
+def _hosts(text: str) -> list[tuple[str, str]]:
+    """The hosts with their ports, of which libpq tries one after another."""
+    found = []
+    for each in text.split(","):
+        parts = _PORT.fullmatch(each)
+        host, port = (parts["host"], parts["port"] or "") if parts else (each, "")
+        if port and not (port.isdecimal() and 0 < int(port) < 65536):
+            raise ValueError("has a port that is no number from 1 to 65535")
+        found.append((unquote(host.removeprefix("[").removesuffix("]")), port))
+    return found
+
+
+def _as_options(hosts: list[tuple[str, str]]) -> dict[str, str]:
+    """Several hosts in the form that SQLAlchemy takes."""
+    options = {"host": ",".join(host for host, _ in hosts)}
+    if any(port for _, port in hosts):
+        options["port"] = ",".join(port or "5432" for _, port in hosts)
+    return options
+
+
+def _problem(url: URL) -> str | None:
+    """What is wrong with the options, by what libpq itself says."""
+    # Here, not above: with SQLite it need not be loaded.
+    from psycopg import pq
+
+    known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
+    for name, value in url.query.items():
+        if name not in known:
+            return f"has {_option(name)} that PostgreSQL does not know: take it out"
+        if isinstance(value, tuple) and name != "host":
+            return f"has {_option(name)} more than once"
+        if name in _NUMBERS and not re.fullmatch(r"-?\d{1,9}", str(value)):
+            return f"has {_option(name)}, which must be a whole number"
+    try:
+        _, options = url.get_dialect()().create_connect_args(url)
+    except (ArgumentError, ValueError):
+        return "names its hosts and ports in a way that cannot be understood"
+    refusal = _refusal(dict(options))
+    if refusal is None:
+        return None
+    at_fault = [name for name in url.query if name not in _PLACES and _refusal_of(name, url)]
+    if not at_fault or _refusal({}):
+        return f"has options that PostgreSQL refuses: {refusal}"
+    it_takes = f": it takes {_SSLMODES}" if at_fault[0] == "sslmode" else ""
+    return f"has {_option(at_fault[0])} with a value that PostgreSQL does not take{it_takes}"
+
+
+def _refusal_of(name: str, url: URL) -> str | None:
+    return _refusal({name: url.query[name]})
+
+
+def _refusal(options: dict[str, Any]) -> str | None:
+    """What libpq says about options before it connects; None where it would connect."""
+    from psycopg import ProgrammingError, pq
+    from psycopg.conninfo import make_conninfo
+
+    hosts = str(options.get("host", "")).count(",") + 1
+    elsewhere = {"host": ",".join([_NOWHERE] * hosts), "hostaddr": "", "password": ""}
+    try:
+        conninfo = make_conninfo("", **options | elsewhere)
+    except ProgrammingError:  # its words may quote a value
+        return "they make no connection string"
+    connection = pq.PGconn.connect_start(conninfo.encode())
+    said = connection.error_message.decode(errors="replace")
+    connection.finish()
+    return None if _NOWHERE in said else " ".join(said.split()).rstrip(".")
+
+
+def _option(name: str) -> str:
+    return f"the option {name}" if re.fullmatch(r"\w{1,40}", name) else "an option"
