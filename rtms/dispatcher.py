@@ -152,9 +152,13 @@ class _Runner(Generic[J]):
     def _lease_for_ever(self) -> None:
         pause, said_at = 0.0, None
         while not self._draining:
+            woken, free = self._wait(pause)
+            if self._draining or not free:
+                pause = POLL_SECONDS  # a thread that gets free wakes us
+                continue
             try:
-                pause = self._lease_when_due(pause)
-                if said_at is not None:
+                pause = self._lease_if_due(free, woken=woken)
+                if said_at is not None and not self._draining:
                     log.info("the database answers again", lane=self._lane.name)
                     said_at = None
             except DatabaseUnavailable as error:
@@ -172,15 +176,16 @@ class _Runner(Generic[J]):
         with self._changed:
             self._changed.notify_all()
 
-    def _lease_when_due(self, pause: float) -> float:
-        """Wait, then lease what is due and hand it to threads.
+    def _lease_if_due(self, free: int, *, woken: bool) -> float:
+        """Lease what is due and hand it to threads.
+
+        Args:
+            free: how many threads have nothing to do.
+            woken: whether somebody said that a row became due.
 
         Returns:
             The seconds to wait next time, if nobody wakes us.
         """
-        woken, free = self._wait(pause)
-        if self._draining or not free:
-            return POLL_SECONDS  # a thread that gets free wakes us
         due_in = 0.0 if woken else self._seconds_to_due()
         if due_in > 0:
             return due_in

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from threading import Event
 
 import pytest
+from structlog.testing import capture_logs
 
 from rtms import clock, dispatcher, retry
+from rtms.database import DatabaseUnavailable
 from rtms.dispatcher import Dispatcher
 from tests.servers import wait_for
 
@@ -110,3 +112,73 @@ def test_what_becomes_due_while_all_threads_are_busy_is_leased_when_one_is_free(
     lane.may_work.set()
     wait_for(lambda: len(lane.done) == 3, "all rows", DEADLINE)
     assert lane.leases == [1, 1, 1]
+
+
+class Away(Lane):
+    """Rows of a database that goes away once the first was leased, and may come back."""
+
+    def __init__(self) -> None:
+        super().__init__(rows=2, threads=2)
+        self.may_work.clear()
+        self.answers = Event()
+        self.refused = 0
+        self.counted = 0
+        self.free = True
+
+    @property
+    def threads(self) -> int:
+        """As many as there are at work, where none is to be free; the dispatcher looks at it before
+        it asks the database."""
+        self.counted += 1
+        return 2 if self.free else 1
+
+    @threads.setter
+    def threads(self, count: int) -> None:
+        pass
+
+    def lease(self, limit: int) -> Sequence[int]:
+        if self.leases and not self.answers.is_set():
+            self.refused += 1
+            raise DatabaseUnavailable("connection failed")
+        return super().lease(min(limit, 1))
+
+
+AWAY = "the database is away; looking again every second"
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]]:
+    """What was logged, with an outage that is looked at a hundred times a second."""
+    monkeypatch.setattr(dispatcher, "_AFTER_AN_ERROR", 0.01)
+    monkeypatch.setattr(dispatcher, "POLL_SECONDS", 0.01)
+    with capture_logs() as lines:
+        yield lambda: [line["event"] for line in lines]
+
+
+def test_a_database_that_nobody_asks_does_not_answer_again(
+    running: list[Dispatcher], told: Callable[[], list[str]]
+) -> None:
+    lane = Away()
+    running.append(Dispatcher(lane))
+    running[0].start()
+    wait_for(lambda: told() == [AWAY], "the outage to be told", DEADLINE)
+    lane.free = False
+    seen = lane.counted
+    wait_for(lambda: lane.counted > seen + 5, "looks without a free thread", DEADLINE)
+    assert told() == [AWAY]
+    lane.answers.set()
+    lane.free = True
+    lane.may_work.set()
+    wait_for(lambda: told() == [AWAY, "the database answers again"], "its end", DEADLINE)
+
+
+def test_a_process_that_ends_while_the_database_is_away_says_nothing_else(
+    told: Callable[[], list[str]],
+) -> None:
+    lane = Away()
+    leaving = Dispatcher(lane)
+    leaving.start()
+    wait_for(lambda: told() == [AWAY], "the outage to be told", DEADLINE)
+    lane.may_work.set()
+    assert leaving.drain(DEADLINE)
+    assert told() == [AWAY]
