@@ -289,7 +289,7 @@ def _text(text: str) -> str:
 def _tokens(text: str) -> tuple[str, ...]:
     tokens = tuple(token for token in (part.strip() for part in _text(text).split(",")) if token)
     if not tokens:
-        raise ValueError("holds no token, only commas")
+        raise ValueError("holds only commas")
     return tokens
 
 
@@ -351,7 +351,7 @@ def _webhook_secrets(text: str) -> tuple[str, ...]:
 
 def _api_key(text: str) -> str:
     if not re.fullmatch(r"[\x21-\x7e]+", text):
-        raise ValueError("holds a character that no HTTP header can carry; paste the key again")
+        raise ValueError("holds a character that no HTTP header can carry; paste it again")
     return text
 
 
@@ -367,15 +367,15 @@ def _http_url(text: str, example: str) -> SplitResult:
     return parts
 
 
-def _base_url(text: str) -> str:
-    parts = _http_url(text, "https://us-east-1.recall.ai")
+def _base_url(text: str, example: str = "https://us-east-1.recall.ai") -> str:
+    parts = _http_url(text, example)
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must hold no user, password, query or fragment")
     return text.rstrip("/")
 
 
 def _public_url(text: str) -> str | None:
-    return _base_url(text).removesuffix("/zoom-webhook")
+    return _base_url(text, "https://rtms.example.com").removesuffix("/zoom-webhook")
 
 
 def _json_object(text: str) -> dict[str, Any]:
