@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 from sqlalchemy.engine import URL
 
 from rtms import database_url, envfile
+from rtms.spelling import Misspelt, misspelt
 
 ROOT = Path(__file__).resolve().parent
 _YES = ("1", "true", "t", "yes", "y")
@@ -106,6 +107,7 @@ class Config:
     port: int
     web_concurrency: int  # web processes
     paas: str | None  # the platform this runs on, where its disk does not last
+    misspelt: tuple[Misspelt, ...] = ()  # what may have been meant for this server, and is not read
 
     _kept: ClassVar[Config | None] = None
 
@@ -123,7 +125,12 @@ class Config:
             ConfigError: something is missing or malformed.
         """
         given = {name: text for name, text in os.environ.items() if text.strip()}
-        return cls.from_environ({**_read_dotenv(dotenv), **given})
+        file = {name: text for name, text in _read_dotenv(dotenv).items() if text.strip()}
+        doubtful = misspelt(variables(), dotenv=file, environ=given)
+        try:
+            return replace(cls.from_environ({**file, **given}), misspelt=doubtful)
+        except ConfigError as error:
+            raise ConfigError([*error.problems, *(f"{each}." for each in doubtful)]) from None
 
     @classmethod
     def current(cls) -> Config:
@@ -146,6 +153,13 @@ class Config:
             ConfigError: something is missing or malformed; it names all of it.
         """
         read = _Reader(environ)
+        config = cls._read(read)
+        if read.problems:
+            raise ConfigError(read.problems)
+        return config
+
+    @classmethod
+    def _read(cls, read: _Reader) -> Config:
         paas = next((name for mark, name in _PAAS_MARKERS.items() if read.given(mark)), None)
         region = read.choice("RECALL_REGION", "us-east-1", tuple(RECALL_REGIONS))
         config = cls(
@@ -192,9 +206,14 @@ class Config:
         )
         if config.notify_url and not config.notify_secret:
             read.problems.append("NOTIFY_SECRET is not set: what NOTIFY_URL gets must be signed.")
-        if read.problems:
-            raise ConfigError(read.problems)
         return config
+
+
+def variables() -> frozenset[str]:
+    """The names of all variables that make a configuration."""
+    read = _Reader({})
+    Config._read(read)
+    return frozenset(read.names)
 
 
 def _read_dotenv(path: Path) -> dict[str, str]:
@@ -222,10 +241,11 @@ class _Reader:
 
     def __init__(self, environ: Mapping[str, str | None]) -> None:
         self._environ = environ
+        self.names: set[str] = set()  # of what was read
         self.problems: list[str] = []
 
     def required(self, name: str, parse: Callable[[str], T]) -> T | None:
-        text = self.given(name)
+        text = self._own(name)
         if not text:
             self.problems.append(f"{name} is not set.")
             return None
@@ -235,7 +255,7 @@ class _Reader:
         return self._parse(name, text, parse)
 
     def optional(self, name: str, default: T, parse: Callable[[str], T]) -> T:
-        text = self.given(name)
+        text = self._own(name)
         value = self._parse(name, text, parse) if text else None
         return default if value is None else value
 
@@ -246,7 +266,7 @@ class _Reader:
         choices: tuple[str, ...],
         fold: Callable[[str], str] = str.lower,
     ) -> str:
-        value = fold(self.given(name)) or default
+        value = fold(self._own(name)) or default
         if value in choices:
             return value
         self.problems.append(f"{name} must be one of {', '.join(choices)}.")
@@ -255,7 +275,7 @@ class _Reader:
     def number(
         self, name: str, default: float, low: float, high: float, *, whole: bool = False
     ) -> float:
-        text = self.given(name)
+        text = self._own(name)
         if not text:
             return default
         kind = "a whole number" if whole else "a number"
@@ -271,6 +291,10 @@ class _Reader:
     def given(self, name: str) -> str:
         """The text of a variable, without the space around it; empty where it is not set."""
         return (self._environ.get(name) or "").strip()
+
+    def _own(self, name: str) -> str:
+        self.names.add(name)
+        return self.given(name)
 
     def _parse(self, name: str, text: str, parse: Callable[[str], T]) -> T | None:
         try:

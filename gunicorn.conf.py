@@ -37,9 +37,16 @@ _DRAIN_SECONDS = graceful_timeout - 5
 
 def on_starting(server: Any) -> None:
     """Before there is any process."""
-    _current().keep()  # gunicorn has set its own variables (--env) by now
+    config = _current()  # gunicorn has set its own variables (--env) by now
+    config.keep()
+    _warn(server, config)
     server.handover = Handover()
     os.register_at_fork(after_in_parent=_hear)
+
+
+def _warn(server: Any, config: Config) -> None:
+    for each in config.misspelt:
+        server.log.warning("%s.", each)
 
 
 def _hear() -> None:
@@ -65,6 +72,7 @@ def when_ready(server: Any) -> None:
                 server.log.error("SIGHUP changes nothing, the server goes on as it was. %s", error)
             else:
                 config.keep()
+                _warn(server, config)
                 its[number](number, frame)
             at_it = False
 

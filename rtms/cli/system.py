@@ -60,6 +60,8 @@ def worker() -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # by nohup
             signal.signal(number, lambda *_: told.put(None))
+    for doubtful in its.config.misspelt:
+        log.warning(str(doubtful))
     unfit = its.database.unfit()
     if unfit:
         log.error(unfit)

@@ -21,6 +21,8 @@ _PLACEHOLDER = re.compile(
 def look(config: Config) -> Iterator[Finding]:
     """What is on and off, and what about the values is wrong or weak."""
     yield ok(_ABOUT, in_words(config))
+    for each in config.misspelt:
+        yield warning(_ABOUT, f"{each}.", "Correct its name, or take it out.")
     yield from _placeholders(config)
     yield from _mixed_up(config)
     yield from _recall_address(config)

@@ -22,6 +22,20 @@ def test_a_reload_takes_what_env_says_now(server: Server, zoom: ZoomSandbox, pro
     assert zoom.deliver(events.started(Stream())).ok
 
 
+def test_a_misspelt_variable_is_named_at_the_start_and_at_a_reload(
+    server: Server, project: Path
+) -> None:
+    server.root = project
+    (project / ".env").write_text("RECORD_STREAM=first\n")
+    master = server.start()
+    assert server.log().count("RECORD_STREAM in .env is no variable of this server") == 1
+    (project / ".env").write_text("RECALL_REGOIN=first\n")
+    master.send_signal(signal.SIGHUP)
+    wait_for(lambda: "RECALL_REGION may be meant" in server.log(), "the other warning")
+    server.start_worker()
+    assert server.log().count("RECALL_REGION may be meant") == 2
+
+
 def test_a_reload_of_what_cannot_be_loaded_changes_nothing(
     server: Server, zoom: ZoomSandbox, project: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config import RECALL_REGIONS, Config, ConfigError
+from config import RECALL_REGIONS, Config, ConfigError, variables
 from sandbox.demo import own_environ
 
 NEEDED = {
@@ -179,6 +180,28 @@ def test_what_is_malformed_is_refused_in_words(name: str, text: str, words: str)
     assert problem.startswith(name)
     assert words in problem
     assert problem.endswith(".")
+
+
+# What is nowhere right, and settings that are only right with another.
+VARIABLES = variables()
+NONSENSE = ("http:/\\", "none://", "{", "=", "no, no", "\x7f")
+ALSO = {"NOTIFY_URL": {"NOTIFY_SECRET": "whsec_aGVsbG8gd29ybGQ="}}
+
+
+@pytest.mark.parametrize("name", sorted(VARIABLES))
+def test_an_example_in_a_message_is_one_for_its_own_variable(name: str) -> None:
+    also = ALSO.get(name, {})
+    for text in NONSENSE:
+        try:
+            read(**{name: text}, **also)
+        except ConfigError as wrong:
+            (problem,) = wrong.problems
+            assert problem.startswith(f"{name} ")
+            for other in VARIABLES - {name}:
+                assert not re.search(rf"\b{other}\b", problem)
+            assert ("recall" in problem) <= (name == "RECALL_BASE_URL")
+            for example in re.findall(r"such as (https?://\S+?)\.?(?:,|$)", problem):
+                read(**{name: example}, **also)
 
 
 @pytest.mark.parametrize("name", NEEDED)
@@ -387,6 +410,35 @@ def test_a_dotenv_file_can_be_left_out(tmp_path: Path, monkeypatch: pytest.Monke
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("PORT", raising=False)
     assert Config.load(tmp_path / ".env").port == 8000
+
+
+def test_a_misspelt_name_is_known_beside_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("RECORD_STREAM=first\nRECALL_KEY=\n")
+    for name, value in {**NEEDED, "WEB_CONCURENCY": "4"}.items():
+        monkeypatch.setenv(name, value)
+    config = Config.load(tmp_path / ".env")
+    assert [str(each) for each in config.misspelt] == [
+        "RECORD_STREAM in .env is no variable of this server; RECORD_STREAMS may be meant",
+        "WEB_CONCURENCY in the environment is no variable of this server; WEB_CONCURRENCY may be "
+        "meant",
+    ]
+
+
+def test_a_misspelt_name_is_told_with_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("ZOOM_CLIENTID=the-value\n")
+    for name, value in NEEDED.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("ZOOM_CLIENT_ID")
+    with pytest.raises(ConfigError) as wrong:
+        Config.load(tmp_path / ".env")
+    assert wrong.value.problems == [
+        "ZOOM_CLIENT_ID is not set.",
+        "ZOOM_CLIENTID in .env is no variable of this server; ZOOM_CLIENT_ID may be meant.",
+    ]
 
 
 def test_the_demo_reads_no_dotenv_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

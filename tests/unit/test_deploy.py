@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from app import create_app
-from config import ROOT, Config
+from config import ROOT, Config, variables
 from rtms.doctor.capacity import CONNECTIONS_A_PROCESS
 from rtms.services import services
 from tests.conftest import ENVIRON
@@ -32,11 +32,6 @@ _PLATFORM_VARIABLES = {"SITE_ADDRESS", "POSTGRES_USER", "POSTGRES_PASSWORD", "PO
 _PYTHON_VARIABLES = {"PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "PATH"}
 _MACHINE_CONNECTIONS = 100 - 3  # PostgreSQL's max_connections, less its reserve
 SECRETS = {"ZOOM_SECRET_TOKEN", "ZOOM_CLIENT_ID", "ZOOM_CLIENT_SECRET", "RECALL_API_KEY"}
-
-
-def config_variables() -> set[str]:
-    reads = r'read\.(?:required|optional|choice|number)\(\s*"([A-Z_]+)"'
-    return set(re.findall(reads, (ROOT / "config.py").read_text()))
 
 
 def graceful_seconds() -> int:
@@ -97,7 +92,7 @@ def test_every_variable_is_one_that_the_program_reads() -> None:
             for name in re.findall(r"([A-Z_]+)=", text)
         },
     }
-    allowed = config_variables() | _PLATFORM_VARIABLES | _PYTHON_VARIABLES
+    allowed = variables() | _PLATFORM_VARIABLES | _PYTHON_VARIABLES
     for file, names in named.items():
         extra = {name for name in names if not name.startswith("PIP_")} - allowed
         assert extra == set(), file
@@ -304,7 +299,7 @@ def test_the_proxies_lead_to_the_server_and_say_whom_they_speak_for() -> None:
 
 def test_the_guide_names_only_what_exists() -> None:
     guide = (ROOT / "docs" / "DEPLOY.md").read_text()
-    known = config_variables() | _PLATFORM_VARIABLES | {"DYNO", "SIGTERM", "SIGKILL", "HEALTHCHECK"}
+    known = variables() | _PLATFORM_VARIABLES | {"DYNO", "SIGTERM", "SIGKILL", "HEALTHCHECK"}
     named = set(re.findall(r"`([A-Z][A-Z_]{3,})(?:=[^`]*)?`", guide))
     assert named - known == set()
     for file in ("render.yaml", "app.json", "fly.toml", "Dockerfile", "compose.yaml"):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from config import Config
 from rtms.doctor import settings
 from rtms.doctor.finding import Finding, Grade, secrets_of
+from rtms.spelling import Misspelt
 from tests.conftest import ENVIRON
 
 SOUND = {**ENVIRON, "RECALL_BASE_URL": "", "DATABASE_URL": "sqlite:////tmp/none.sqlite3"}
@@ -61,6 +64,15 @@ def test_what_cannot_be_meant_is_found(variables: dict[str, str], grade: Grade, 
     assert found.about == "configuration"
     for value in variables.values():  # the addresses may be told, the rest may not
         assert value.startswith("http") or value not in str([first, *others])
+
+
+def test_a_misspelt_variable_is_named() -> None:
+    misspelt = (Misspelt("RECORD_STREAM", ".env", "RECORD_STREAMS"),)
+    config = replace(Config.from_environ(SOUND), misspelt=misspelt)
+    (found,) = [each for each in settings.look(config) if "RECORD_STREAM " in each.found]
+    assert found.grade == Grade.WARNING
+    assert "RECORD_STREAMS may be meant" in found.found
+    assert found.next_step
 
 
 def test_every_secret_of_the_configuration_is_known_to_be_one() -> None:
