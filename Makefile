@@ -7,66 +7,58 @@
 # make chaos   kill, stop and starve it for longer than make test does (an hour)
 # make fuzz    100,000 inputs to its routes (two minutes)
 # make screenshots   pictures of the dashboard's pages, in docs/screenshots (needs Chromium)
-# Each builds what it needs in .venv, from the pinned requirements.
+# Each builds what it needs in .venv, from the pinned requirements (install.py).
 
 PYTHON ?= python3
 TEST_PROCESSES ?= 2
 BIN := .venv/bin
+# Any Python will do to look at a .venv that is there.
+INSTALL = @$(if $(shell command -v $(firstword $(PYTHON)) 2>&1),$(PYTHON),$(BIN)/python) install.py
 
-.PHONY: demo run test check bench chaos fuzz screenshots format requirements clean
+.PHONY: demo run test check bench chaos fuzz screenshots format requirements clean runtime dev
 
-demo: .venv/runtime
+demo: runtime
 	@$(BIN)/python -m sandbox.demo $(if $(KEEP),--keep)
 
-run: .venv/runtime
+run: runtime
 	@test -f .env || echo "There is no .env: the configuration comes from the environment only."
 	@$(BIN)/gunicorn app:app
 
-test: .venv/dev
+test: dev
 	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
-check: .venv/dev
+check: dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: .venv/dev
+bench: dev
 	@$(BIN)/python -m bench
 
-chaos: .venv/dev
+chaos: dev
 	@CHAOS_ROUNDS=100 $(BIN)/python -m pytest tests/chaos
 
-fuzz: .venv/dev
+fuzz: dev
 	@$(BIN)/python -m tests.fuzz --inputs 100000
 
-screenshots: .venv/dev
+screenshots: dev
 	@SCREENSHOTS=docs/screenshots $(BIN)/python -m pytest tests/browser -k width
 
-format: .venv/dev
+format: dev
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
 # Pin anew: the newest versions that fit, for every Python from 3.11 on.
-requirements: .venv/dev
+requirements: dev
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" --output-file requirements.txt requirements.in
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" --output-file requirements-dev.txt requirements-dev.in
 
 clean:
 	rm -rf .venv
 
-.venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed; {sys.executable} is {sys.version.split()[0]}. Try: make PYTHON=python3.11 ...")'
-	@echo "Making .venv ..."
-	@$(PYTHON) -m venv .venv
+# See install.py: `.venv` is made whole or not at all.
+runtime:
+	$(INSTALL) requirements.txt
 
-.venv/runtime: requirements.txt deploy/flask_command.py | .venv/bin/python
-	@echo "Installing what the server needs; this takes a few seconds ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
-	@$(BIN)/python deploy/flask_command.py
-	@touch $@
-
-.venv/dev: requirements-dev.txt deploy/flask_command.py | .venv/bin/python
-	@echo "Installing what the server, its tests and checks need; this takes a minute ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
-	@$(BIN)/python deploy/flask_command.py
-	@touch $@ .venv/runtime
+dev:
+	$(INSTALL) requirements-dev.txt
