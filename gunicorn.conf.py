@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from config import Config, ConfigError
+from rtms import proxies
 from rtms.handover import Handover
 from rtms.patience import ENDINGS
 
@@ -15,7 +16,9 @@ from rtms.patience import ENDINGS
 def _current() -> Config:
     """Read at the start; at a reload, what the handler of SIGHUP found to be right."""
     try:
-        return Config.current()
+        config = Config.current()
+        proxies.check(config)
+        return config
     except ConfigError as error:
         # Said once by the master, before there are workers to say it over and over.
         sys.exit(str(error))
@@ -67,6 +70,7 @@ def when_ready(server: Any) -> None:
             asked, at_it = False, True
             try:
                 config = Config.load()
+                proxies.check(config)
                 _try_database(config)
             except Exception as error:  # one that leaves the handler would end the server
                 server.log.error("SIGHUP changes nothing, the server goes on as it was. %s", error)

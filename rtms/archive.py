@@ -19,7 +19,7 @@ from rtms.database import AnyRow, Database, DatabaseUnavailable
 from rtms.downloads import DownloadError
 from rtms.hold import Hold, Lost
 from rtms.leases import Archiving
-from rtms.links import LinkBroken, LinkRefused, Links
+from rtms.links import LinkBroken, LinkRefused, Links, LinkUnusable
 from rtms.logs import about, meeting_of
 from rtms.manifest import Named, manifest, write_whole
 from rtms.media import Medium, RecordingState, read_connection
@@ -38,16 +38,20 @@ _WITH_FILES = ("video_mixed", "audio_mixed", "transcript", "participant_events")
 log = structlog.get_logger()
 
 
-def next_try(*, attempts: int, expires_at: datetime | None, now: datetime) -> datetime | None:
+def next_try(
+    *, attempts: int, expires_at: datetime | None, now: datetime, passes: bool = True
+) -> datetime | None:
     """When to store again what could not be stored; None when it was tried long enough.
 
     Args:
         attempts: the tries so far.
         expires_at: when Recall deletes the media, if that is known.
+        passes: whether the trouble may pass by itself. What somebody has to mend is tried seldom.
     """
     if attempts >= _MOST_TRIES:
         return None
-    wait = timedelta(seconds=min(_FIRST_WAIT * 2 ** (attempts - 1), _LONGEST_WAIT))
+    seconds = min(_FIRST_WAIT * 2 ** (attempts - 1), _LONGEST_WAIT) if passes else _LONGEST_WAIT
+    wait = timedelta(seconds=seconds)
     if expires_at is None:
         return now + wait
     left = expires_at - now
@@ -57,9 +61,10 @@ def next_try(*, attempts: int, expires_at: datetime | None, now: datetime) -> da
 class NotArchived(Exception):
     """A recording is not stored. The message says why."""
 
-    def __init__(self, message: str, *, for_good: bool = False) -> None:
+    def __init__(self, message: str, *, for_good: bool = False, passes: bool = True) -> None:
         super().__init__(message)
         self.for_good = for_good  # another try would bring nothing
+        self.passes = passes  # False: not before somebody mends what the message names
 
 
 class ArchiveLane:
@@ -124,7 +129,9 @@ class ArchiveLane:
                 raise
             except NotArchived as error:
                 trouble = error
-            except (NotStored, DownloadError) as error:
+            except DownloadError as error:
+                trouble = NotArchived(str(error), passes=error.passes)
+            except NotStored as error:
                 trouble = NotArchived(str(error))
             except Exception as error:
                 # Its words are not ours to trust: they may hold a link.
@@ -199,7 +206,7 @@ class ArchiveLane:
                     else (re.fullmatch(r"(\d{1,18})", length) if answer.status == 200 else None)
                 )
                 return int(found[1]) if found else None
-        except (LinkRefused, LinkBroken):
+        except (LinkRefused, LinkBroken, LinkUnusable):
             return None
 
     def ask_again(self, job: Archiving, meeting: AnyRow, held: Hold) -> RecordingState:
@@ -228,7 +235,7 @@ class ArchiveLane:
                     "Recall no longer has it (404): it was deleted there before it was stored.",
                     for_good=True,
                 ) from None
-            raise NotArchived(str(error)) from None
+            raise NotArchived(str(error), passes=error.passes) from None
         for recording in found.recordings:
             if recording.recall_recording_id == job.recall_recording_id:
                 break
@@ -245,7 +252,9 @@ class ArchiveLane:
         now, attempts = clock.now(), job.archive_attempts + 1
         due_at = None
         if trouble and not trouble.for_good:
-            due_at = next_try(attempts=attempts, expires_at=job.expires_at, now=now)
+            due_at = next_try(
+                attempts=attempts, expires_at=job.expires_at, now=now, passes=trouble.passes
+            )
         change: dict[str, Any] = {
             "archive_attempts": attempts,
             "archive_error": str(trouble) if trouble else None,

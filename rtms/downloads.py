@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtms import disk
-from rtms.links import Answer, LinkBroken, LinkRefused, Links
+from rtms.links import Answer, LinkBroken, LinkRefused, Links, LinkUnusable
 from rtms.partials import Busy, Partial
 
 _FIRST_WAIT = 0.5  # seconds; doubled with every try in a row that brought nothing
@@ -41,9 +41,17 @@ Progress = Callable[[int, int | None], None]
 class DownloadError(Exception):
     """A medium is not on disk. The message says what happened, to which file, and what to do."""
 
+    passes = True  # False: it stays so until somebody mends what the message names
+
 
 class LinkNotFollowed(DownloadError):
     """The link leads where it must not."""
+
+
+class CannotBeFetched(DownloadError):
+    """No request for it can be sent from this machine as it is set up."""
+
+    passes = False
 
 
 class LinkDenied(DownloadError):
@@ -110,7 +118,7 @@ def fetch(
         pause: waits so many seconds between two tries.
 
     Raises:
-        LinkNotFollowed, LinkDenied, BrokenOff, DiskTrouble, UnderWay: all are a `DownloadError`.
+        a kind of DownloadError.
     """
     with _on_disk(target):
         partial = _open(target)
@@ -156,15 +164,19 @@ class _Download:
         start, headers = partial.resumable_from, {}
         if start > 0 and partial.etag is not None:
             headers = {"Range": f"bytes={start}-", "If-Range": partial.etag}
-        refused = ""
+        refused = unusable = ""
         try:
             with self._links.open(url, headers) as answer:
                 return self._place(answer, start) or self._receive(answer)
         except LinkRefused as error:
             refused = str(error)
+        except LinkUnusable as error:
+            unusable = str(error)
         except LinkBroken as error:
             return _Setback(why=str(error))
         # Outside of the handlers, so that no error caught there travels along.
+        if unusable:
+            raise CannotBeFetched(f"{target.name} was not downloaded: {unusable}.")
         raise LinkNotFollowed(
             f"{target.name} was not downloaded. {refused}. (A stand-in's http is followed where "
             "RECALL_BASE_URL names it.)"

@@ -16,7 +16,7 @@ from typing import Self
 import requests
 from requests.auth import AuthBase
 
-from rtms.http import NETWORK_ERRORS, Session, in_words, join, origin
+from rtms.http import NETWORK_ERRORS, CannotBeSent, Session, in_words, join, origin
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_HOPS = 5
@@ -29,6 +29,10 @@ class LinkRefused(Exception):
 
 class LinkBroken(Exception):
     """No answer, or only some of it. The message says why."""
+
+
+class LinkUnusable(Exception):
+    """No request can be sent to it from here until somebody mends what the message names."""
 
 
 class Answer:
@@ -101,6 +105,7 @@ class Links:
 
         Raises:
             LinkRefused: it leads where it must not.
+            LinkUnusable: no request can be sent to it.
             LinkBroken: nobody answered.
         """
         what = "The link"
@@ -116,7 +121,7 @@ class Links:
         raise LinkRefused(f"The link redirects more than {_MAX_HOPS} times")
 
     def _get(self, link: str, headers: Mapping[str, str]) -> requests.Response:
-        why = ""
+        why, lasts = "", False
         try:
             return self._session.get(
                 link,
@@ -127,8 +132,9 @@ class Links:
                 stream=True,
             )
         except NETWORK_ERRORS as error:
-            why = in_words(error)
-        raise LinkBroken(why)  # outside of the handler: the error caught there holds the link
+            why, lasts = in_words(error), isinstance(error, CannotBeSent)
+        # Outside of the handler: the error caught there holds the link.
+        raise LinkUnusable(why) if lasts else LinkBroken(why)
 
     def _complaint(self, link: str) -> str | None:
         """Why a link must not be followed, or None if it may be."""

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import requests
 import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.engine import Connection
@@ -17,7 +16,7 @@ from config import Config
 from models import CONNECTS, NOTIFICATIONS, RECORDINGS, Listener, MeetingDirectConnect, Recording
 from rtms import clock, leases, signals
 from rtms.database import Database
-from rtms.http import USER_AGENT
+from rtms.http import NETWORK_ERRORS, CannotBeSent, Session, in_words
 from rtms.leases import Telling
 from rtms.logs import about, meeting_of
 from rtms.tables import as_json
@@ -31,18 +30,26 @@ _LONGEST_WAIT = 3600.0  # seconds
 _GIVE_UP_AFTER = timedelta(hours=24)
 
 
-def next_telling(*, attempts: int, created_at: datetime, now: datetime) -> datetime | None:
+def next_telling(
+    *, attempts: int, created_at: datetime, now: datetime, passes: bool = True
+) -> datetime | None:
     """When to tell again what could not be told; None when it was tried long enough.
 
     Args:
         attempts: the tries so far.
+        passes: whether the trouble may pass by itself. What somebody has to mend is tried seldom.
     """
-    wait = timedelta(seconds=min(_FIRST_WAIT * 2 ** min(attempts - 1, 20), _LONGEST_WAIT))
+    seconds = min(_FIRST_WAIT * 2 ** min(attempts - 1, 20), _LONGEST_WAIT)
+    wait = timedelta(seconds=seconds if passes else _LONGEST_WAIT)
     return now + wait if now + wait <= created_at + _GIVE_UP_AFTER else None
 
 
 class NotTold(Exception):
     """The listener did not take it. The message says why."""
+
+    def __init__(self, message: str, *, passes: bool = True) -> None:
+        super().__init__(message)
+        self.passes = passes  # False: not before somebody mends what the message names
 
 
 class NotifyLane:
@@ -75,21 +82,21 @@ class NotifyLane:
         )
 
     def work(self, job: Telling) -> None:
-        error: str | None = None
+        error, passes = None, True
         try:
             if job.listener == Listener.SIGNALS:
                 self._signal(job)
             else:
                 self._post(job)
         except NotTold as trouble:
-            error = str(trouble)
+            error, passes = str(trouble), trouble.passes
         except Exception as trouble:
             # The user's code, not ours: whatever it raises stops nothing here.
             with self._database.read() as connection:
                 where = about(meeting_of(connection, job.meeting_direct_connect_id))
             where.exception("a subscriber raised", signal=job.event)
             error = f"A subscriber of {job.event} raised {type(trouble).__name__}."
-        self._settle(job, error)
+        self._settle(job, error, passes=passes)
 
     def hand_back(self, jobs: Sequence[Telling]) -> None:
         self._database.write(lambda connection: leases.hand_back(connection, jobs, now=clock.now()))
@@ -110,23 +117,27 @@ class NotifyLane:
         message_id, moment = f"msg_{job.id}", clock.now()
         headers = {
             "Content-Type": "application/json",
-            "User-Agent": USER_AGENT,
             "webhook-id": message_id,
             "webhook-timestamp": str(int(moment.timestamp())),
             "webhook-signature": self._webhook.sign(message_id, moment, body),
         }
         try:
-            with requests.post(
-                self._url,
-                data=body.encode(),
-                headers=headers,
-                timeout=_TIMEOUT,
-                allow_redirects=False,
-                stream=True,  # its body does not matter, however long
-            ) as answer:
+            with (
+                Session() as session,
+                session.post(
+                    self._url,
+                    data=body.encode(),
+                    headers=headers,
+                    timeout=_TIMEOUT,
+                    allow_redirects=False,
+                    stream=True,  # its body does not matter, however long
+                ) as answer,
+            ):
                 status = answer.status_code
-        except requests.RequestException as error:
-            raise NotTold(f"NOTIFY_URL did not answer ({type(error).__name__}).") from None
+        except CannotBeSent as error:
+            raise NotTold(f"NOTIFY_URL was not called: {error}.", passes=False) from None
+        except NETWORK_ERRORS as error:
+            raise NotTold(f"NOTIFY_URL did not answer: {in_words(error)}.") from None
         if not 200 <= status < 300:
             raise NotTold(f"NOTIFY_URL answered {status}, not 2xx.")
 
@@ -150,11 +161,13 @@ class NotifyLane:
             default=as_json,
         )
 
-    def _settle(self, job: Telling, error: str | None) -> None:
+    def _settle(self, job: Telling, error: str | None, *, passes: bool) -> None:
         now, attempts = clock.now(), job.attempts + 1
         due_at = None
         if error:
-            due_at = next_telling(attempts=attempts, created_at=job.created_at, now=now)
+            due_at = next_telling(
+                attempts=attempts, created_at=job.created_at, now=now, passes=passes
+            )
         change: dict[str, Any] = {
             "attempts": attempts,
             "last_error": error,

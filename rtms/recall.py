@@ -15,7 +15,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
-from rtms.http import NETWORK_ERRORS, Session, in_words, join, origin
+from rtms.http import NETWORK_ERRORS, CannotBeSent, Session, in_words, join, origin
 from rtms.letters import cut
 from rtms.text import shown
 
@@ -157,6 +157,8 @@ class Recall:
             answer = self._call("POST", CREATE_PATH, body, {"Idempotency-Key": idempotency_key})
         except _ForeignRedirect as error:
             return Refused(error=str(error))
+        except CannotBeSent as error:  # nor could any other try be
+            return Refused(error=f"Recall was not asked: {error}.")
         except _ERRORS as error:
             return OutcomeUnknown(
                 retry_after=None, error=f"No answer from Recall: {_in_words(error)}."
@@ -174,6 +176,8 @@ class Recall:
         path = f"{CREATE_PATH}/{quote(recall_id, safe='')}"
         try:
             answer = self._call("GET", path, None, {})
+        except CannotBeSent as error:
+            raise RecallError(f"Recall was not asked: {error}.", passes=False) from None
         except (*_ERRORS, _ForeignRedirect) as error:
             raise RecallError(f"No answer from Recall: {_in_words(error)}.") from None
         body = answer.json()
@@ -257,11 +261,17 @@ class RecallError(Exception):
     """Recall did not do what a person asked for."""
 
     def __init__(
-        self, message: str, status: int | None = None, retry_after: float | None = None
+        self,
+        message: str,
+        status: int | None = None,
+        retry_after: float | None = None,
+        *,
+        passes: bool = True,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.retry_after = retry_after  # seconds, where nobody is to ask before
+        self.passes = passes  # False: it stays so until somebody mends what the message names
 
 
 class _Answer:

@@ -9,8 +9,9 @@ from queue import Empty, SimpleQueue
 import click
 import structlog
 
+from config import Config, ConfigError
 from models import SCHEMA_REVISION
-from rtms import migrate, tables
+from rtms import migrate, proxies, tables
 from rtms.cli.options import Commands, as_json
 from rtms.services import services
 
@@ -56,6 +57,7 @@ def db_current(as_json: bool) -> None:
 def worker() -> None:
     """Connect streams without serving the web, until SIGTERM, SIGINT or SIGHUP."""
     its = services()
+    _refuse_useless_proxies(its.config)
     told: SimpleQueue[None] = SimpleQueue()  # unlike an Event, a handler may use it at any time
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # by nohup
@@ -72,6 +74,14 @@ def worker() -> None:
     log.info("worker stops; connects in flight finish")
     dispatcher.drain(_DRAIN_SECONDS)
     its.heartbeat.stop()
+
+
+def _refuse_useless_proxies(config: Config) -> None:
+    try:
+        proxies.check(config)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        raise click.exceptions.Exit(3) from None
 
 
 def _wait_for(told: SimpleQueue[None]) -> None:

@@ -188,7 +188,8 @@ def _asking(its: Services, recording: Mapping[str, Any], kind: str) -> Iterator[
         except NothingThere as error:
             raise NotToBeHad(404, _why(recordings, recording, kind, error)) from None
         except (RecallError, DownloadError) as error:
-            raise NotToBeHad(502, f"{error} Try again in a minute.") from None
+            again = " Try again in a minute." if error.passes else ""
+            raise NotToBeHad(502, f"{error}{again}") from None
 
 
 def _why(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rtms import proxies
 from rtms.doctor import capacity, endpoint, settings, storage, work, workspace
 from rtms.doctor.run import Check
 from rtms.services import Services
@@ -10,7 +11,7 @@ from rtms.services import Services
 def checks(its: Services) -> list[Check]:
     """Everything that is looked at, in the order in which a person would."""
     return [
-        Check("configuration", 2, lambda: settings.look(its.config)),
+        Check("configuration", 2, lambda: settings.look(its.config, proxies.problems(its.config))),
         Check("database", 6, lambda: storage.look(its)),
         Check("connections", 6, lambda: capacity.look(its)),
         Check("Recall", 10, lambda: workspace.look(its.config)),

@@ -15,7 +15,7 @@ from rtms.doctor import oracle, tunnels
 from rtms.doctor.asking import Answer, Endpoint, encode, signed
 from rtms.doctor.finding import Finding, failure, ok, warning
 from rtms.doctor.settings import is_loopback
-from rtms.http import NETWORK_ERRORS, in_words
+from rtms.http import NETWORK_ERRORS, CannotBeSent, in_words
 
 _ADDRESS, _CHALLENGE, _FORGERY, _READY = "public address", "challenge", "forgery", "readyz"
 _ZOOM_WAITS = 3.0  # seconds (Zoom: webhook delays)
@@ -36,6 +36,12 @@ def look(config: Config) -> Iterator[Finding]:
     with Endpoint(url) as endpoint:
         try:
             yield from _try(endpoint, config)
+        except CannotBeSent as error:
+            yield failure(
+                _ADDRESS,
+                f"{url} cannot be tried from here: {error}.",
+                "Mend that where this command is run. Zoom itself needs none of it.",
+            )
         except NETWORK_ERRORS as error:
             yield failure(
                 _ADDRESS,

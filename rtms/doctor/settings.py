@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from config import RECALL_REGIONS, Config
@@ -18,8 +18,13 @@ _PLACEHOLDER = re.compile(
 )
 
 
-def look(config: Config) -> Iterator[Finding]:
-    """What is on and off, and what about the values is wrong or weak."""
+def look(config: Config, proxy_problems: Mapping[str, str]) -> Iterator[Finding]:
+    """What is on and off, and what about the values is wrong or weak.
+
+    Args:
+        config: the configuration.
+        proxy_problems: what cannot be reached because of its proxy (`rtms.proxies.problems`).
+    """
     yield ok(_ABOUT, in_words(config))
     for each in config.misspelt:
         yield warning(_ABOUT, f"{each}.", "Correct its name, or take it out.")
@@ -32,6 +37,12 @@ def look(config: Config) -> Iterator[Finding]:
             _ABOUT,
             "NOTIFY_URL is not https: what is told to your own code can be read on the way.",
             "Give NOTIFY_URL an https address.",
+        )
+    if "NOTIFY_URL" in proxy_problems:
+        yield failure(
+            _ABOUT,
+            f"NOTIFY_URL cannot be called: {proxy_problems['NOTIFY_URL']}.",
+            "Mend that where the server is started, and restart it.",
         )
 
 

@@ -11,7 +11,7 @@ import requests
 
 from config import RECALL_REGIONS, Config
 from rtms.doctor.finding import Finding, failure, ok, warning
-from rtms.http import NETWORK_ERRORS, Session, in_words, join, origin
+from rtms.http import NETWORK_ERRORS, CannotBeSent, Session, in_words, join, origin
 from rtms.recall import CREATE_PATH
 
 _ABOUT = "Recall"
@@ -36,6 +36,14 @@ def look(config: Config) -> Iterator[Finding]:
                 if origin(target) is not None and origin(target) == origin(address):
                     began = time.time()
                     answer = _ask(session, config, target)
+        except CannotBeSent as error:
+            yield failure(
+                _ABOUT,
+                f"{address} cannot be asked: {error}.",
+                "Mend that where the server is started, and restart it. Until then no meeting is "
+                "connected.",
+            )
+            return
         except NETWORK_ERRORS as error:
             yield failure(
                 _ABOUT,

@@ -245,6 +245,32 @@ BAD_ENVIRONS = {
 }
 
 
+@pytest.mark.parametrize("command", [("gunicorn", "-b", ":0", "app:app"), ("flask", "worker")])
+def test_a_proxy_that_can_never_work_is_refused_at_the_start(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            **ENVIRON,
+            "RECALL_BASE_URL": "https://us-east-1.recall.ai",
+            "DATABASE_URL": f"sqlite:///{tmp_path}/rtms.sqlite3",
+            "ALL_PROXY": "socks5://user:hunter2@127.0.0.1:1080",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode in (1, 3)
+    assert "Recall cannot be reached: ALL_PROXY names a SOCKS proxy" in ended.stderr
+    assert "hunter2" not in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.parametrize("wrong", BAD_ENVIRONS.values(), ids=BAD_ENVIRONS.keys())
 @pytest.mark.parametrize("how", ["gunicorn", "gunicorn without our settings", "flask", "worker"])
 def test_a_bad_configuration_ends_every_process_and_names_all_that_is_wrong(

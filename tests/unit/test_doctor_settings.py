@@ -16,7 +16,7 @@ SOUND = {**ENVIRON, "RECALL_BASE_URL": "", "DATABASE_URL": "sqlite:////tmp/none.
 
 
 def look(**variables: str) -> list[Finding]:
-    return list(settings.look(Config.from_environ({**SOUND, **variables})))
+    return list(settings.look(Config.from_environ({**SOUND, **variables}), {}))
 
 
 def test_a_sound_configuration_is_told_and_nothing_else() -> None:
