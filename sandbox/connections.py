@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 Ending = Literal["done", "failed", "deleted"]
 KEPT_SECONDS = 7 * 86400.0  # Recall keeps media for seven days unless told otherwise
+TITLE = "Weekly sync"  # of a meeting that was given no other
 LinkFor = Callable[[str, str], str]  # (medium id, file name) -> pre-signed URL
 
 
@@ -35,6 +36,7 @@ class Connection:
     server_urls: str
     metadata: dict[str, str | None] | None
     recording_config: dict[str, Any]
+    title: str = TITLE  # of the meeting
     signature_ok: bool | None = None  # None: the stand-in knows no client secret to check with
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     recording_id: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -134,7 +136,7 @@ class Connection:
             ),
             "meeting_metadata": medium(
                 "meeting_metadata",
-                {"title": "Sandbox meeting", "zoom": {"meeting_uuid": self.meeting_uuid}},
+                {"title": self.title, "zoom": {"meeting_uuid": self.meeting_uuid}},
             ),
         }
 
@@ -153,7 +155,12 @@ class Connections:
         self._by_id: dict[str, Connection] = {}
         self._live: dict[str, Connection] = {}  # rtms_stream_id -> its connection
         self._of_medium: dict[str, Connection] = {}
+        self._titles: dict[str, str] = {}  # meeting_uuid -> what the meeting is called
         self._credentials = (client_id, client_secret)
+
+    def name_meeting(self, meeting_uuid: str, title: str) -> None:
+        """Call a meeting so, in what is connected of it from now on."""
+        self._titles[meeting_uuid] = title
 
     def make(self, body: dict[str, Any], seconds: float) -> tuple[Connection, Connection | None]:
         """Connect a stream; also return the connection that this ended, if one was live.
@@ -168,6 +175,7 @@ class Connections:
             server_urls=rtms["server_urls"],
             metadata=body.get("metadata"),
             recording_config=body.get("recording_config") or {},
+            title=self._titles.get(rtms["meeting_uuid"], TITLE),
             signature_ok=self._signature_ok(rtms),
             processing_seconds=seconds,
         )

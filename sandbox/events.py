@@ -59,6 +59,8 @@ class Stream:
     is_original_host: bool | None = None  # None: the delivery does not say
     session_key: str = "ABC36jaBI145"  # of a Video SDK session
     account_id: str = "sandboxAccountAAAAAAAA"  # of the nested shape
+    topic: str = "Weekly sync"  # what the meeting is called
+    host_id: str = "sandboxHostAAAAAAAAAAA"
 
     def beside(self, **changes: Any) -> "Stream":
         """Return another user's stream of the same meeting (Zoom: auto-start)."""
@@ -84,6 +86,30 @@ def _body(event: str, fields: Body, stream: Stream, event_ts: int | None, nested
         "event_ts": now_ms() if event_ts is None else event_ts,
         "payload": payload,
     }
+
+
+def meeting_started(stream: Stream, *, event_ts: int | None = None) -> Body:
+    """Build ``meeting.started``, an ordinary event of Zoom's that says what a meeting is called."""
+    return _meeting("started", stream, event_ts)
+
+
+def meeting_ended(stream: Stream, *, event_ts: int | None = None) -> Body:
+    """Build ``meeting.ended``."""
+    return _meeting("ended", stream, event_ts)
+
+
+def _meeting(what: str, stream: Stream, event_ts: int | None) -> Body:
+    fields = {
+        "uuid": stream.meeting_uuid,
+        "id": str(stream.meeting_id),
+        "host_id": stream.host_id,
+        "topic": stream.topic,
+        "start_time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "timezone": "UTC",
+        "duration": 60,  # minutes, as planned
+        "type": 2,  # a scheduled meeting
+    }
+    return _body(f"meeting.{what}", fields, stream, event_ts, nested=True)
 
 
 def started(stream: Stream, *, event_ts: int | None = None, nested: bool = False) -> Body:

@@ -159,6 +159,10 @@ class RecallSandbox:
             self.notifier.recording_of(connection)
         return connection is not None
 
+    def name_meeting(self, meeting_uuid: str, title: str) -> None:
+        """Let the recordings of a meeting that is not connected yet have this title."""
+        self._connections.name_meeting(meeting_uuid, title)
+
     def expire_links(self) -> None:
         """Expire every pre-signed link made so far."""
         self.links.expire()

@@ -1,6 +1,8 @@
 """Recordings appear after the stream's end, behind links that expire; webhooks say so."""
 
 import hashlib
+import json
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ import requests
 from standardwebhooks import Webhook
 
 from sandbox import RecallSandbox
-from sandbox.media import synthetic
+from sandbox.media import FOLDER, synthetic
 
 PATH = "/api/v1/meeting_direct_connect"
 AUTH = {"Authorization": "Token sandbox-key"}
@@ -68,6 +70,39 @@ def test_a_recording_is_processed_and_then_done(session: requests.Session) -> No
         assert transcript.json()[1]["participant"]["name"] is None
         events = shortcuts["participant_events"]["data"]
         assert all(session.get(url, timeout=30).json() for url in events.values())
+
+
+def test_the_recordings_are_of_a_meeting_with_a_name(session: requests.Session) -> None:
+    def title(recall: RecallSandbox) -> str:
+        retrieve(recall, session)
+        recall.end_stream("s")
+        (recording,) = retrieve(recall, session)["recordings"]
+        told: str = recording["media_shortcuts"]["meeting_metadata"]["data"]["title"]
+        return told
+
+    with RecallSandbox(processing_seconds=0) as recall:
+        assert title(recall) == "Weekly sync"
+    with RecallSandbox(processing_seconds=0) as recall:
+        recall.name_meeting("x", "設計レビュー")
+        assert title(recall) == "設計レビュー"
+
+
+def test_the_media_belong_together_and_are_small() -> None:
+    def read(name: str) -> Any:
+        return json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
+
+    said = [(each["participant"]["id"], each["words"][0]) for each in read("transcript")]
+    assert len(said) > 2
+    assert len({who for who, _ in said}) == len(read("participants")) == 3
+    starts = [words["start_timestamp"]["relative"] for _, words in said]
+    timeline = read("speaker_timeline")
+    assert starts == [each["start_timestamp"]["relative"] for each in timeline]
+    video = (FOLDER / "meeting.mp4").read_bytes()
+    assert len(video) < 200_000
+    # The movie's length (ISO 14496-12, `mvhd`): time scale and duration.
+    header = video.index(b"mvhd") + 4
+    scale, length = struct.unpack(">II", video[header + 12 : header + 20])
+    assert length / scale >= timeline[-1]["end_timestamp"]["relative"]
 
 
 def test_ranges_and_head(session: requests.Session) -> None:

@@ -162,3 +162,14 @@ def test_events_have_the_documented_fields() -> None:
     limited = events.concurrency_limited(stream)["payload"]
     assert limited["id_field"] == {"meeting_uuid": stream.meeting_uuid}
     assert events.concurrency_near_limit()["payload"]["percentage"] == 80
+
+
+def test_a_meetings_start_says_what_it_is_called() -> None:
+    stream = Stream(meeting_id=81234567890, topic="Budget 2027", host_id="host-1")
+    body = events.meeting_started(stream)
+    assert body["event"] == "meeting.started"
+    assert body["payload"]["account_id"] == stream.account_id
+    meeting = body["payload"]["object"]
+    assert (meeting["uuid"], meeting["id"]) == (stream.meeting_uuid, "81234567890")
+    assert (meeting["topic"], meeting["host_id"]) == ("Budget 2027", "host-1")
+    assert events.meeting_ended(stream)["event"] == "meeting.ended"

@@ -18,7 +18,7 @@ from rtms.captions import cues
 from rtms.speech import turns
 from rtms.transcripts import FORMATS, NotATranscript, read_parts, render
 
-PUBLISHED = Path(__file__).parents[2] / "sandbox" / "media" / "transcript.json"
+PUBLISHED = Path(__file__).parents[1] / "fixtures" / "recall" / "transcript.json"
 
 
 def word(text: object, start: object = None, end: object = None) -> dict[str, Any]:
