@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from models import Product, Reason, State
+from rtms.events import NOT_AUTHENTICATED
 
-_MAX_WIDTHS = {"Meeting": 14, "State": 15}  # characters; 36 are left for Recall's id, as a rule
-_SHORT = 8  # characters of a stream's id that tell it from others on one page
+# Here and below: rich is loaded by who prints for people, and not by who prints JSON.
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from rtms.layout import Column, Line, Span
 
 _STYLES = {
     State.PENDING: "yellow",
@@ -44,6 +45,21 @@ MEANINGS: dict[str, str] = {
     Reason.NOT_WANTED: "RECORD_STREAMS excludes this stream. Change it if it should be recorded.",
 }
 
+# Loud wherever it is shown: until it is mended, no meeting is recorded.
+REFUSED_BY_ZOOM = (
+    "Zoom refused the join signature (stop reason 18, authentication failure), and will refuse "
+    "every other until ZOOM_CLIENT_ID and ZOOM_CLIENT_SECRET are right. As a rule they are the "
+    "development app's beside the production app's, or the other way round. Copy both from one "
+    "place, and restart the server."
+)
+
+
+def meaning(row: Mapping[str, Any]) -> str:
+    """Return what a connection's state means, and what to do about it."""
+    if row["stop_reason"] == NOT_AUTHENTICATED:
+        return REFUSED_BY_ZOOM
+    return MEANINGS[row["reason"] or row["state"]]
+
 
 def print_json(value: object) -> None:
     """Print a value as JSON; times as ISO 8601 in UTC."""
@@ -52,54 +68,119 @@ def print_json(value: object) -> None:
 
 def print_meetings(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print connections as a table, in the order given."""
-    table = _table("ID", "Received (UTC)", "Meeting", "State", "At Recall")
-    for row in rows:
-        table.add_row(
-            str(row["id"]),
-            _moment(row["received_at"]),
-            _called(row),
-            Text(row["state"] + (f": {row['reason']}" if row["reason"] else ""), _style(row)),
-            " ".join(filter(None, (row["recall_id"], row["status"], row["sub_code"]))),
-        )
-    _console().print(table)
+    from rtms.layout import Column
+
+    _print_table(
+        [
+            Column("ID", is_fixed=True),
+            Column("Received (UTC)", is_fixed=True),
+            Column("State", is_fixed=True),
+            Column("Meeting"),
+            Column("Topic", is_text=True),
+            Column("Host"),
+            Column("At Recall"),
+        ],
+        [
+            [
+                (str(row["id"]), ""),
+                (_moment(row["received_at"]), ""),
+                (_state(row), _style(row)),
+                (_called(row), ""),
+                (row["topic"] or "", ""),
+                (row["host_id"] or "", ""),
+                (" ".join(filter(None, (row["recall_id"], row["status"], row["sub_code"]))), ""),
+            ]
+            for row in rows
+        ],
+    )
+    refused = [str(row["id"]) for row in rows if row["stop_reason"] == NOT_AUTHENTICATED]
+    if refused:
+        which = f"meeting {refused[0]}" if len(refused) == 1 else f"meetings {', '.join(refused)}"
+        print_loudly(f"Not recorded: {which}. {REFUSED_BY_ZOOM}")
 
 
-def print_events(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print webhook events as a table, in the order given."""
-    table = _table("ID", "Received (UTC)", "Event", "Stream", "Outcome")
-    for row in rows:
-        table.add_row(
-            str(row["id"]),
-            _moment(row["received_at"]),
-            row["event"],
-            (row["rtms_stream_id"] or "")[:_SHORT],
-            row["outcome"],
-        )
-    _console().print(table)
+def print_events(rows: Sequence[Mapping[str, Any]], *, with_stream: bool = True) -> None:
+    """Print webhook events as a table, in the order given.
+
+    Args:
+        rows: of `webhook_events`.
+        with_stream: whether they may be of several streams.
+    """
+    from rtms.layout import Column
+
+    columns = [
+        Column("ID", is_fixed=True),
+        Column("Received (UTC)", is_fixed=True),
+        Column("Event", is_fixed=True),
+        Column("Outcome", is_text=True),
+        Column("Stream"),
+    ]
+    cells = [
+        [
+            (str(row["id"]), ""),
+            (_moment(row["received_at"]), ""),
+            (row["event"], ""),
+            (row["outcome"], ""),
+            ((row["rtms_stream_id"] or "") if with_stream else "", ""),
+        ]
+        for row in rows
+    ]
+    _print_table(columns, cells)
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:
     """Print one row's fields, a line each; those without a value are left out."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in fields.items():
-        if value is not None:
-            shown = f"{value:%Y-%m-%d %H:%M:%S.%f}"[:-3] if isinstance(value, datetime) else value
-            table.add_row(name, Text(str(shown)))
-    _console().print(table)
+    from rtms.layout import labelled
+
+    _print(
+        lambda width: labelled(
+            [(name, _value(value)) for name, value in fields.items() if value is not None], width
+        )
+    )
 
 
-def _table(*headings: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0)
-    for heading in headings:
-        table.add_column(heading, overflow="fold", max_width=_MAX_WIDTHS.get(heading))
-    return table
+def print_loudly(text: str) -> None:
+    """Print a paragraph that nobody should miss."""
+    from rtms.layout import wrapped
+
+    click.echo()
+    _print(lambda width: [[(line, "bold red")] for line in wrapped(text, width or len(text))])
 
 
-def _console() -> Console:
-    # What Zoom and Recall say is text, never markup.
+def console() -> Console:
+    """Return a way to the screen on which what Zoom and Recall say is text, never markup."""
+    from rich.console import Console
+
     return Console(markup=False, highlight=False, emoji=False)
+
+
+def screen_width(screen: Console) -> int | None:
+    """Return how many cells a line has; None where there is no end to it: in a file or a pipe,
+    unless COLUMNS says otherwise."""
+    return screen.width if screen.is_terminal or os.environ.get("COLUMNS") else None
+
+
+def show(screen: Console, lines: Iterable[Line]) -> None:
+    """Print lines as they are: a terminal may wrap one that is wider, and nothing else does."""
+    from rich.text import Text
+
+    for line in lines:
+        screen.print(Text.assemble(*line), soft_wrap=True)
+
+
+def _print(make: Callable[[int | None], Iterable[Line]]) -> None:
+    screen = console()
+    show(screen, make(screen_width(screen)))
+
+
+def _print_table(columns: Sequence[Column], rows: Sequence[Sequence[Span]]) -> None:
+    from rtms.layout import table
+
+    _print(lambda width: table(columns, rows, width))
+
+
+def _value(value: object) -> str:
+    return f"{value:%Y-%m-%d %H:%M:%S.%f}"[:-3] if isinstance(value, datetime) else str(value)
 
 
 def _called(row: Mapping[str, Any]) -> str:
@@ -107,12 +188,20 @@ def _called(row: Mapping[str, Any]) -> str:
     return called if row["product"] == Product.MEETING else f"{row['product']} {called}"
 
 
-def _moment(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}"
+def _state(row: Mapping[str, Any]) -> str:
+    if row["stop_reason"] == NOT_AUTHENTICATED:
+        return f"{row['state']}: stop reason {NOT_AUTHENTICATED}"
+    return f"{row['state']}: {row['reason']}" if row["reason"] else str(row["state"])
 
 
 def _style(row: Mapping[str, Any]) -> str:
+    if row["stop_reason"] == NOT_AUTHENTICATED:
+        return _STYLES[State.FAILED]
     return _STYLES.get(row["state"], "")
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}"
 
 
 def as_json(value: object) -> str:

@@ -14,6 +14,9 @@ from rtms.cli.pruning import counted, in_words, older_than, progress
 from rtms.events import stop_in_words
 from rtms.services import services
 
+# All but the copy of the topic that is searched.
+COLUMNS = tuple(column for column in CONNECTS.c if column.name != "topic_search")
+
 meetings = Commands(
     "meetings",
     help="The meetings, and how their connections stand.",
@@ -38,7 +41,7 @@ def meetings_list(
     as_json: bool,
 ) -> None:
     """List meetings, newest first."""
-    wanted = sa.select(CONNECTS).order_by(CONNECTS.c.id.desc()).limit(limit)
+    wanted = sa.select(*COLUMNS).order_by(CONNECTS.c.id.desc()).limit(limit)
     if states:
         wanted = wanted.where(CONNECTS.c.state.in_(states))
     rows = fetch(received(wanted, CONNECTS, since, until))
@@ -59,7 +62,7 @@ def meetings_list(
 @as_json
 def meetings_show(id: int, as_json: bool) -> None:
     """Show one meeting: its row, what it means, and what Zoom said about it."""
-    rows = fetch(sa.select(CONNECTS).where(CONNECTS.c.id == id))
+    rows = fetch(sa.select(*COLUMNS).where(CONNECTS.c.id == id))
     if not rows:
         raise fail(f"There is no meeting {id}. `flask meetings list` shows those there are.")
     row = rows[0]
@@ -76,16 +79,17 @@ def meetings_show(id: int, as_json: bool) -> None:
     if as_json:
         tables.print_json({**row, "events": events, "recordings": recordings})
         return
+    meaning = tables.meaning(row)
     if row["stopped_at"]:
         row["stop_reason"] = f"{row['stop_reason']}: {stop_in_words(row['stop_reason'])}"
-    tables.print_fields({**row, "meaning": tables.MEANINGS[row["reason"] or row["state"]]})
+    tables.print_fields({"id": id, "topic": row["topic"], **row, "meaning": meaning})
     for recording in recordings:
         click.echo()
         media = ", ".join(f"{kind} {status}" for kind, status in recording["media"].items())
         tables.print_fields({**recording, "media": media})
     if events:
         click.echo("\nWhat was said about this stream:")
-        tables.print_events(events)
+        tables.print_events(events, with_stream=False)
 
 
 @meetings.command("retry")

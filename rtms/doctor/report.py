@@ -6,12 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
+from rtms import tables
 from rtms.doctor.finding import Finding, Grade
-from rtms.text import shown
+from rtms.layout import hanging, printable
 
 _STYLES = {Grade.OK: "green", Grade.WARNING: "yellow", Grade.FAILURE: "bold red"}
 _ABOUT_WIDTH = 14  # characters
@@ -21,20 +18,19 @@ class Screen:
     """Prints findings as they come. Colours only where a terminal shows them (and no NO_COLOR)."""
 
     def __init__(self) -> None:
-        # What others say is text, never markup.
-        self._console = Console(markup=False, highlight=False, emoji=False)
+        self._screen = tables.console()
+        self._width = tables.screen_width(self._screen)
 
     def show(self, finding: Finding) -> None:
         """Print one finding."""
-        row = Table.grid(padding=(0, 1))
-        row.add_column(width=len(Grade.WARNING), no_wrap=True)
-        row.add_column(width=_ABOUT_WIDTH, no_wrap=True)
-        row.add_column(overflow="fold")
-        text = Text(_line(finding.found))
+        grade = f"{finding.grade:<{len(Grade.WARNING)}} "
+        head = [(grade, _STYLES[finding.grade]), (f"{finding.about:<{_ABOUT_WIDTH}} ", "")]
+        indent = sum(len(text) for text, _ in head)
+        tables.show(self._screen, hanging(head, indent, printable(finding.found), "", self._width))
         if finding.next_step:
-            text.append(f"\n→ {_line(finding.next_step)}", style="bold")
-        row.add_row(Text(finding.grade, _STYLES[finding.grade]), Text(finding.about), text)
-        self._console.print(row)
+            arrow = [(" " * indent + "→ ", "bold")]
+            step = printable(finding.next_step)
+            tables.show(self._screen, hanging(arrow, indent + 2, step, "bold", self._width))
 
     def sum_up(self, findings: Sequence[Finding]) -> None:
         """Print how many there were of each kind."""
@@ -45,7 +41,7 @@ class Screen:
             f"{count[Grade.OK]} fine",
         ]
         worst = Grade.FAILURE if count[Grade.FAILURE] else Grade.OK
-        self._console.print(Text(f"\n{', '.join(words)}.", _STYLES[worst]))
+        tables.show(self._screen, [[], [(f"{', '.join(words)}.", _STYLES[worst])]])
 
 
 def as_json(findings: Sequence[Finding]) -> dict[str, Any]:
@@ -62,7 +58,3 @@ def as_json(findings: Sequence[Finding]) -> dict[str, Any]:
             for finding in findings
         ],
     }
-
-
-def _line(text: str) -> str:
-    return shown(text, len(text)) or ""

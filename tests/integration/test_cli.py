@@ -75,7 +75,7 @@ def meetings(its: Services) -> list[Stream]:
 def test_meetings_list_shows_the_newest_first(
     meetings: list[Stream], runner: FlaskCliRunner
 ) -> None:
-    lines = run(runner, "meetings", "list").splitlines()
+    lines = run(runner, "meetings", "list", env={"COLUMNS": "80"}).splitlines()
     assert [line.split()[0] for line in lines if line[:1].isdigit()] == ["3", "2", "1"]
     assert all(len(line) <= 80 for line in lines)
     assert str(meetings[0].meeting_id) in lines[-1]
@@ -245,7 +245,8 @@ def test_events_list_filters(meetings: list[Stream], runner: FlaskCliRunner) -> 
     assert ids("--event", "meeting.rtms_stopped") == [4]
     assert ids("--stream", meetings[2].rtms_stream_id[:8]) == [4, 3]
     assert ids("--outcome", "ignored") == [2]
-    assert all(len(line) <= 80 for line in run(runner, "events", "list").splitlines())
+    lines = run(runner, "events", "list", env={"COLUMNS": "80"}).splitlines()
+    assert all(len(line) <= 80 for line in lines)
 
 
 def test_events_show_prints_the_body_as_it_came(

@@ -1,0 +1,201 @@
+"""Tables, and labelled values, as lines of a screen of any width. Pure.
+
+An identifier is never broken: people copy it, and search for it. What does not fit beside the rest
+of its row stands on a line of its own below. Only text is wrapped, between words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from rich.cells import cell_len
+
+from rtms.text import shown
+
+# A part of a line, and its style in rich's words; a line consists of several.
+Span: TypeAlias = tuple[str, str]
+Line: TypeAlias = list[Span]
+
+_GAP = 2  # cells between two columns
+_INDENT = 3  # cells before what stands below its row
+_LEAST_TEXT = 16  # cells that make a column of text
+DIM, BOLD, PLAIN = "dim", "bold", ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table."""
+
+    heading: str
+    is_fixed: bool = False  # always beside the others: short, and wanted in every row
+    is_text: bool = False  # words, which may be wrapped; anything else is an identifier
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A column beside others."""
+
+    at: int  # its place among the columns
+    width: int  # cells
+
+
+def table(
+    columns: Sequence[Column], rows: Sequence[Sequence[Span]], width: int | None
+) -> Iterator[Line]:
+    """Yield the lines of a table. A column in which no row has anything is left out.
+
+    Args:
+        columns: from left to right.
+        rows: a cell for each column.
+        width: of the screen, in cells; None: a file or a pipe, where each row is one line.
+    """
+    cells = [[(printable(text), style) for text, style in row] for row in rows]
+    filled = [at for at in range(len(columns)) if any(row[at][0] for row in cells)]
+    beside, below = _placed(columns, cells, filled, width)
+    headings = [columns[each.at].heading for each in beside]
+    head = "".join(_padded(text, each.width) for text, each in zip(headings, beside, strict=True))
+    yield [(head.rstrip(), BOLD)]
+    if width is not None:
+        yield [("─" * min(sum(each.width + _GAP for each in beside) - _GAP, width), DIM)]
+    for row in cells:
+        yield from _row(columns, row, beside, below, width)
+
+
+def labelled(fields: Sequence[tuple[str, str]], width: int | None) -> Iterator[Line]:
+    """Yield labels and their values, each on a line, or on several with an indent.
+
+    Args:
+        fields: labels and values.
+        width: of the screen, in cells; None: a file or a pipe, where each value is one line.
+    """
+    longest = max((cell_len(label) for label, _ in fields), default=0)
+    for label, value in fields:
+        head = [(_padded(label, longest), BOLD)]
+        yield from hanging(head, longest + _GAP, printable(value), PLAIN, width)
+
+
+def hanging(
+    head: Line, indent: int, text: str, style: str, width: int | None, *, is_text: bool = False
+) -> Iterator[Line]:
+    """Yield a text behind a head. Its further lines are as far from the margin as its first.
+
+    Args:
+        head: what stands before the first line; it takes `indent` cells.
+        text: in one line.
+        is_text: whether a word that fits on no line may be broken.
+    """
+    if width is None:
+        yield [*head, (text, style)] if text else head
+        return
+    longest = max((cell_len(word) for word in text.split()), default=0)
+    if not is_text and longest > width - indent:  # it may fit on a line of its own
+        yield _trimmed(head)
+        indent = _INDENT if longest <= width - _INDENT else 0
+        head = [(" " * indent, PLAIN)]
+    for number, line in enumerate(wrapped(text, width - indent, is_text=is_text) or [""]):
+        yield [*(head if number == 0 else [(" " * indent, PLAIN)]), (line, style)]
+
+
+def wrapped(text: str, width: int, *, is_text: bool = True) -> list[str]:
+    """Return a text in lines, broken between words.
+
+    Args:
+        width: of a line, in cells.
+        is_text: whether a word that is longer than a line may be broken: not an identifier.
+    """
+    lines: list[str] = []
+    for word in text.split():
+        pieces = _pieces(word, width) if is_text else [word]
+        if lines and cell_len(lines[-1]) + 1 + cell_len(pieces[0]) <= width:
+            lines[-1] += f" {pieces.pop(0)}"
+        lines += pieces
+    return lines
+
+
+def printable(text: str) -> str:
+    """Return a text on one line, without what could steer a terminal."""
+    return shown(text, longest=len(text)) or ""
+
+
+def _placed(
+    columns: Sequence[Column],
+    cells: Sequence[Sequence[Span]],
+    filled: Sequence[int],
+    width: int | None,
+) -> tuple[list[_Placed], list[int]]:
+    """Which columns stand beside each other, and which below."""
+    beside: list[_Placed] = []
+    below: list[int] = []
+    left = width if width is not None else 1 << 30
+    for at in filled:
+        widest = max(cell_len(text) for text in (columns[at].heading, *(r[at][0] for r in cells)))
+        is_first = all(columns[each.at].is_fixed for each in beside)
+        if columns[at].is_fixed or widest <= left:
+            room = widest
+        elif (columns[at].is_text and left >= _LEAST_TEXT) or (
+            is_first and left >= cell_len(columns[at].heading)
+        ):
+            room = left  # a cell that does not fit goes below by itself
+        else:
+            below.append(at)
+            continue
+        beside.append(_Placed(at, room))
+        left -= room + _GAP
+    return beside, below
+
+
+def _row(
+    columns: Sequence[Column],
+    row: Sequence[Span],
+    beside: Sequence[_Placed],
+    below: Sequence[int],
+    width: int | None,
+) -> Iterator[Line]:
+    stacks: list[list[Span]] = []  # for each column beside others, its lines
+    under = list(below)
+    for each in beside:
+        text, style = row[each.at]
+        if columns[each.at].is_text:
+            stacks.append([(line, style) for line in wrapped(text, each.width)])
+        elif cell_len(text) <= each.width:
+            stacks.append([(text, style)])
+        else:
+            stacks.append([])
+            under.append(each.at)
+    for number in range(max(len(stack) for stack in stacks)):
+        line: Line = []
+        for stack, each in zip(stacks, beside, strict=True):
+            text, style = stack[number] if number < len(stack) else ("", PLAIN)
+            line.append((_padded(text, each.width), style))
+        yield _trimmed(line)
+    label = max((cell_len(columns[at].heading) for at in under), default=0)
+    for at in sorted(under):
+        text, style = row[at]
+        if text:
+            head = [(" " * _INDENT + _padded(columns[at].heading, label), DIM)]
+            indent = _INDENT + label + _GAP
+            yield from hanging(head, indent, text, style, width, is_text=columns[at].is_text)
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width + _GAP - cell_len(text))
+
+
+def _trimmed(line: Line) -> Line:
+    """A line without the blanks at its end."""
+    kept = list(line)
+    while kept and not kept[-1][0].strip():
+        kept.pop()
+    return [*kept[:-1], (kept[-1][0].rstrip(), kept[-1][1])] if kept else kept
+
+
+def _pieces(word: str, width: int) -> list[str]:
+    """A word in pieces that fit; what has no width stays with what stands before it."""
+    pieces = [""]
+    for each in word:
+        if cell_len(each) and pieces[-1] and cell_len(pieces[-1] + each) > width:
+            pieces.append("")
+        pieces[-1] += each
+    return pieces

@@ -1,0 +1,123 @@
+"""What people see of the tables: whole identifiers at any width, names, and what is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask.testing import FlaskCliRunner
+from rich.cells import cell_len
+
+from models import CONNECTS, EVENTS
+from rtms.services import Services
+from sandbox import Stream, events
+
+WIDTHS = [None, "80", "120"]
+RECALL_ID = "5f6a0b9e-7d52-4f0c-9e55-0b4a8ac2c111"
+HOST = "Ab12cdEFSomeHostIdxxxx"
+NOT_AUTHENTICATED = 18
+
+
+def printed(runner: FlaskCliRunner, *args: str, width: str | None) -> str:
+    """What a command prints on a screen that is so wide, or into a pipe."""
+    result = runner.invoke(args=args, env={"COLUMNS": width})
+    assert result.exit_code == 0, result.output
+    if width:
+        assert all(cell_len(line) <= int(width) for line in result.stdout.splitlines())
+    return result.stdout
+
+
+def change(its: Services, id: int, **values: Any) -> None:
+    its.database.write(lambda c: c.execute(sa.update(CONNECTS).where(CONNECTS.c.id == id), values))
+
+
+@pytest.fixture
+def streams(its: Services) -> list[Stream]:
+    """A meeting with a number, one with its UUID alone, and a webinar and a session without."""
+    made = [
+        Stream(),
+        Stream(meeting_id=None),
+        Stream(product="webinar", meeting_id=None),
+        Stream(product="session"),
+    ]
+    for stream in made:
+        its.intake.take(events.started(stream))
+    return made
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_meetings_list_breaks_no_id(
+    streams: list[Stream], its: Services, runner: FlaskCliRunner, width: str | None
+) -> None:
+    done = {"state": "done", "status": "done", "due_at": None, "recall_id": RECALL_ID}
+    for id in (1, 2, 3):
+        change(its, id, **done, topic="Weekly sync", host_id=HOST)
+    change(its, 3, topic="四半期ビジネスレビューと来年度の計画についての打ち合わせ" * 3)
+    told = printed(runner, "meetings", "list", width=width)
+    for wanted in (str(streams[0].meeting_id), *(each.meeting_uuid for each in streams[1:])):
+        assert wanted in told
+    assert told.count(RECALL_ID) == told.count(HOST) == 3
+    assert "Weekly sync" in told
+    if width is None:  # one line a meeting, and all of it in it
+        (line,) = (line for line in told.splitlines() if str(streams[0].meeting_id) in line)
+        assert RECALL_ID in line and HOST in line and "Weekly sync" in line
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_events_list_breaks_no_id(
+    streams: list[Stream], its: Services, runner: FlaskCliRunner, width: str | None
+) -> None:
+    its.database.write(
+        lambda c: c.execute(
+            sa.update(EVENTS).where(EVENTS.c.id == 2),
+            {
+                "event": "contact_center.voice_rtms_interrupted",
+                "outcome": f"unknown: {'word ' * 9}",
+            },
+        )
+    )
+    told = printed(runner, "events", "list", width=width)
+    assert all(stream.rtms_stream_id in told for stream in streams)
+    assert "contact_center.voice_rtms_interrupted" in told
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_meetings_page_breaks_no_id(
+    its: Services, runner: FlaskCliRunner, width: str | None
+) -> None:
+    long = f"wss://{'a' * 40}.zoom.example"
+    its.intake.take(events.started(Stream(server_urls=long)))
+    change(its, 1, topic="Weekly sync", topic_search="weekly sync", host_id=HOST)
+    told = printed(runner, "meetings", "show", "1", width=width)
+    assert long in told and HOST in told
+    assert told.splitlines()[1].split(maxsplit=1) == ["topic", "Weekly sync"]
+    assert told.count("weekly sync") == 0
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_refused_join_signature_is_loud(
+    streams: list[Stream], its: Services, runner: FlaskCliRunner, width: str | None
+) -> None:
+    quiet = " ".join(printed(runner, "meetings", "list", width=width).split())
+    assert "stop reason 18" not in quiet
+    its.intake.take(events.stopped(streams[1], NOT_AUTHENTICATED))
+    change(its, 2, state="done", reason=None, stop_reason=NOT_AUTHENTICATED, due_at=None)
+    told = " ".join(printed(runner, "meetings", "list", width=width).split())
+    assert "done: stop reason 18" in told
+    assert "Not recorded: meeting 2." in told
+    assert "ZOOM_CLIENT_ID and ZOOM_CLIENT_SECRET" in told
+    alone = " ".join(printed(runner, "meetings", "show", "2", width=width).split())
+    assert "Zoom refused the join signature" in alone.partition("meaning")[2]
+    result = runner.invoke(args=["meetings", "list"], env={"FORCE_COLOR": "1", "COLUMNS": "80"})
+    assert "\x1b[1;31mdone: stop reason 18" in result.stdout
+
+
+def test_what_others_call_a_meeting_does_not_steer_the_terminal(
+    streams: list[Stream], its: Services, runner: FlaskCliRunner
+) -> None:
+    change(its, 1, topic="a\x1b[2Jb [red]c[/red] \u202ed", last_error="e\x1b]0;f")
+    told = printed(runner, "meetings", "list", width="80")
+    told += printed(runner, "meetings", "show", "1", width="80")
+    assert "\x1b" not in told and "\u202e" not in told
+    assert "[red]c[/red]" in told
