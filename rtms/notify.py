@@ -14,7 +14,7 @@ from standardwebhooks import Webhook
 
 from config import Config
 from models import CONNECTS, NOTIFICATIONS, RECORDINGS, Listener, MeetingDirectConnect, Recording
-from rtms import clock, leases, signals
+from rtms import clock, leases, signals, told
 from rtms.database import Database
 from rtms.http import NETWORK_ERRORS, CannotBeSent, Session, in_words
 from rtms.leases import Telling
@@ -112,9 +112,8 @@ class NotifyLane:
     def _post(self, job: Telling) -> None:
         if not self._url or not self._webhook:
             raise NotTold("NOTIFY_URL is not set any more.")
-        body = self._body(job)
-        # The same id in every repetition: the receiver tells a second one from a first by it.
-        message_id, moment = f"msg_{job.id}", clock.now()
+        message_id, body = self._message(job)
+        moment = clock.now()
         headers = {
             "Content-Type": "application/json",
             "webhook-id": message_id,
@@ -141,7 +140,8 @@ class NotifyLane:
         if not 200 <= status < 300:
             raise NotTold(f"NOTIFY_URL answered {status}, not 2xx.")
 
-    def _body(self, job: Telling) -> str:
+    def _message(self, job: Telling) -> tuple[str, str]:
+        """Return the message's id, the same in every repetition, and its body."""
         with self._database.read() as connection:
             meeting = connection.execute(
                 sa.select(CONNECTS).where(CONNECTS.c.id == job.meeting_direct_connect_id)
@@ -149,17 +149,17 @@ class NotifyLane:
             recording = connection.execute(
                 sa.select(RECORDINGS).where(RECORDINGS.c.id == job.recording_id)
             ).one_or_none()
-        return json.dumps(
-            {
-                "type": job.event,
-                "timestamp": job.created_at,
-                "data": {
-                    "meeting": {name: meeting._mapping[name] for name in _TOLD},
-                    "recording": dict(recording._mapping) if recording else None,
-                },
-            },
-            default=as_json,
+        message_id = told.message_id(
+            notification_id=job.id,
+            event=job.event,
+            created_at=job.created_at,
+            rtms_stream_id=meeting.rtms_stream_id,
+            received_at=meeting.received_at,
+            recall_recording_id=recording.recall_recording_id if recording else None,
         )
+        about_it = dict(recording._mapping) if recording else None
+        body = told.body(job.event, job.created_at, dict(meeting._mapping), about_it)
+        return message_id, json.dumps(body, default=as_json)
 
     def _settle(self, job: Telling, error: str | None, *, passes: bool) -> None:
         now, attempts = clock.now(), job.attempts + 1
@@ -193,24 +193,3 @@ class NotifyLane:
             where.error("not told, and given up after a day", error=error)
         else:
             where.debug("told")
-
-
-# What of a meeting is told; the queue's own columns are nobody else's business.
-_TOLD = (
-    "id",
-    "rtms_stream_id",
-    "meeting_uuid",
-    "meeting_id",
-    "product",
-    "operator_id",
-    "state",
-    "reason",
-    "recall_id",
-    "status",
-    "sub_code",
-    "last_error",
-    "received_at",
-    "connected_at",
-    "stopped_at",
-    "stop_reason",
-)

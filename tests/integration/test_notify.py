@@ -14,11 +14,13 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from standardwebhooks import Webhook
+from structlog.testing import capture_logs
 
 from app import create_app
 from config import Config, ConfigError
 from models import CONNECTS, NOTIFICATIONS
 from rtms import clock, signals
+from rtms import told as told_fields
 from rtms.notify import next_telling
 from rtms.services import Services, services
 from sandbox import Fault, RecallSandbox, Stream, events
@@ -227,7 +229,13 @@ def test_notify_url_gets_the_events_signed(
     assert bodies[0]["data"]["recording"] is None
     assert bodies[1]["data"]["recording"]["status"] == "done"
     assert bodies[1]["data"]["recording"]["media"]["video_mixed"] == "done"
-    assert "idempotency_key" not in bodies[0]["data"]["meeting"]
+    assert set(bodies[0]) == {"type", "version", "timestamp", "data"}
+    for body in bodies:
+        assert set(body["data"]["meeting"]) == set(told_fields.MEETING_FIELDS)
+    assert set(bodies[1]["data"]["recording"]) == set(told_fields.RECORDING_FIELDS)
+    ids = [headers["webhook-id"] for headers, _ in hook.got]
+    assert len(set(ids)) == 2
+    assert not any(one in ("msg_1", "msg_2") for one in ids)
     assert "http" not in json.dumps(bodies[1]["data"])
 
 
@@ -250,6 +258,34 @@ def test_a_hook_that_fails_gets_the_same_message_again(
     wait_for(lambda: told(its)[0].told_at)
     ids = {headers["webhook-id"] for headers, _ in hook.got}
     assert (len(hook.got), len(ids)) == (3, 1)
+
+
+@pytest.mark.environ(
+    NOTIFY_URL="http://user:s3cr3t-pass@127.0.0.1:1/hook?token=s3cr3t-token", NOTIFY_SECRET=SECRET
+)
+def test_what_is_stored_of_a_hook_that_is_away_holds_no_secret(
+    recall: RecallSandbox, zoom: Zoom, its: Services
+) -> None:
+    with capture_logs() as lines:
+        its.start_dispatcher()
+        zoom.deliver(events.started(Stream()))
+        one = wait_for(lambda: (all_ := told(its)) and all_[0].last_error and all_[0])
+        wait_for(lambda: any(line["event"] == "not told yet" for line in lines))
+    assert one.last_error == "NOTIFY_URL did not answer (ConnectionError)."
+    assert "s3cr3t" not in str(one) + str(lines)
+
+
+@pytest.mark.environ(NOTIFY_URL=f"https://{'s3cr3t-' * 12}.example/", NOTIFY_SECRET=SECRET)
+def test_a_hook_whose_name_no_network_takes_is_no_subscriber_that_raised(
+    recall: RecallSandbox, zoom: Zoom, its: Services
+) -> None:
+    with capture_logs() as lines:
+        its.start_dispatcher()
+        zoom.deliver(events.started(Stream()))
+        one = wait_for(lambda: (all_ := told(its)) and all_[0].last_error and all_[0])
+        wait_for(lambda: any(line["event"] == "not told yet" for line in lines))
+    assert one.last_error.startswith("NOTIFY_URL did not answer (")
+    assert "s3cr3t" not in str(one) + str(lines)
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_what_cannot_be_meant_is_found(variables: dict[str, str], grade: Grade, 
 def test_a_misspelt_variable_is_named() -> None:
     misspelt = (Misspelt("RECORD_STREAM", ".env", "RECORD_STREAMS"),)
     config = replace(Config.from_environ(SOUND), misspelt=misspelt)
-    (found,) = [each for each in settings.look(config) if "RECORD_STREAM " in each.found]
+    (found,) = [each for each in settings.look(config, {}) if "RECORD_STREAM " in each.found]
     assert found.grade == Grade.WARNING
     assert "RECORD_STREAMS may be meant" in found.found
     assert found.next_step

@@ -1,0 +1,111 @@
+"""What NOTIFY_URL is told: a shape that is documented in README.md, and that a new column of ours
+does not change. Pure."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+# Raised when a field is taken away or means something else; a new field does not raise it.
+VERSION = 1
+
+MEETING_FIELDS = (
+    "id",
+    "rtms_stream_id",
+    "meeting_uuid",
+    "meeting_id",
+    "product",
+    "account_id",
+    "operator_id",
+    "host_id",
+    "topic",
+    "state",
+    "reason",
+    "recall_id",
+    "status",
+    "sub_code",
+    "last_error",
+    "received_at",
+    "connected_at",
+    "stopped_at",
+    "stop_reason",
+)
+RECORDING_FIELDS = (
+    "id",
+    "recall_recording_id",
+    "status",
+    "sub_code",
+    "started_at",
+    "completed_at",
+    "expires_at",
+    "media",
+)
+
+_NAMESPACE = uuid.UUID("7a1f0b52-3c0e-5d0b-9a53-2f6f0d6f4a11")  # any one, and never another
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def body(
+    event: str,
+    created_at: datetime,
+    meeting: Mapping[str, Any],
+    recording: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Return the body of a notification, ready for JSON but for its moments.
+
+    Args:
+        event: one of `models.Happening`.
+        created_at: when it became true.
+        meeting: a row of `meeting_direct_connects`.
+        recording: the row of `recordings` that it is about, if it is about one.
+    """
+    return {
+        "type": event,
+        "version": VERSION,
+        "timestamp": created_at,
+        "data": {
+            "meeting": {name: meeting[name] for name in MEETING_FIELDS},
+            "recording": recording and {name: recording[name] for name in RECORDING_FIELDS},
+        },
+    }
+
+
+def message_id(
+    *,
+    notification_id: int,
+    event: str,
+    created_at: datetime,
+    rtms_stream_id: str,
+    received_at: datetime,
+    recall_recording_id: str | None,
+) -> str:
+    """Return a `webhook-id`: the same in every repetition, and one that no other notification has,
+    of this database or of another one (Standard Webhooks: unique identifier).
+
+    Two databases number their rows alike and may hear of the same stream. They do not hear of it
+    in the same microsecond, nor write it down in the same one, and Recall makes each its own
+    recording.
+
+    Args:
+        notification_id: the row of `notifications`.
+        event: one of `models.Happening`.
+        created_at: when the notification was written down; aware.
+        rtms_stream_id: Zoom's id of the stream.
+        received_at: when the stream's start was delivered; aware.
+        recall_recording_id: of the recording that it is about, if it is about one.
+    """
+    named = (
+        rtms_stream_id,
+        event,
+        _microseconds(created_at),
+        _microseconds(received_at),
+        recall_recording_id or "",
+        notification_id,
+    )
+    return f"msg_{uuid.uuid5(_NAMESPACE, repr(named)).hex}"
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
