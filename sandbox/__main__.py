@@ -53,8 +53,8 @@ def recall(**options: Any) -> None:
 
     Prints one line of JSON, {"url": ...}, when it is ready. It is steered over HTTP: GET
     /_sandbox/ledger, /_sandbox/connections, /_sandbox/summary, /_sandbox/faults; POST
-    /_sandbox/faults, /_sandbox/settings, /_sandbox/streams/<rtms_stream_id>/end; DELETE
-    /_sandbox/faults.
+    /_sandbox/faults, /_sandbox/settings, /_sandbox/streams/<rtms_stream_id>/end,
+    /_sandbox/streams/<rtms_stream_id>/media/<kind>; DELETE /_sandbox/faults.
     """
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

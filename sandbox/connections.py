@@ -13,6 +13,7 @@ from typing import Any, Literal
 Ending = Literal["done", "failed", "deleted"]
 KEPT_SECONDS = 7 * 86400.0  # Recall keeps media for seven days unless told otherwise
 TITLE = "Weekly sync"  # of a meeting that was given no other
+MEDIA = ("video_mixed", "audio_mixed_mp3", "audio_mixed_raw", "transcript", "participant_events")
 LinkFor = Callable[[str, str], str]  # (medium id, file name) -> pre-signed URL
 
 
@@ -46,11 +47,22 @@ class Connection:
     processing_seconds: float = 0.0  # from the end until the recording is ready
     ending: Ending = "done"  # what the recording becomes
     sub_code: str | None = None  # of a recording that failed
+    audio_shortcut: bool = (
+        True  # whether audio is among the shortcuts, or only in a list of its own
+    )
+    # What became of media otherwise than of the recording: kind -> its status (None: there is no
+    # such medium) and since when, unix seconds.
+    media: dict[str, tuple[str | None, float]] = field(default_factory=dict)
 
     @property
     def kicked_out(self) -> bool:
         """Whether a second connection to the same stream threw this one out."""
         return self.ended_by == "kicked_out"
+
+    @property
+    def keeps_nothing(self) -> bool:
+        """Whether zero data retention was asked for: nothing can be downloaded, ever."""
+        return "retention" in self.recording_config and self.recording_config["retention"] is None
 
     def recording_code(self, now: float) -> str | None:
         """Return the recording's status code, or None while there is no recording."""
@@ -93,52 +105,80 @@ class Connection:
             "created_at": iso(self.created_at),
             "started_at": iso(self.created_at),
             "completed_at": iso(completed),
-            "expires_at": None if completed is None else iso(completed + KEPT_SECONDS),
-            "media_shortcuts": None if code != "done" else self._shortcuts(completed, link),
+            "expires_at": None
+            if completed is None or self.keeps_nothing
+            else iso(completed + KEPT_SECONDS),
+            "media_shortcuts": None
+            if code != "done" or self.keeps_nothing
+            else self._shortcuts(completed, link),
             "metadata": self.recording_config.get("metadata") or {},
             "bot": None,
             "desktop_sdk_upload": None,
         }
 
     def _shortcuts(self, at: float | None, link: LinkFor) -> dict[str, Any]:
-        def medium(kind: str, data: dict[str, Any], **more: Any) -> dict[str, Any]:
-            return {
-                "id": self.medium_id(kind),
-                "created_at": iso(at),
-                "status": _status("done", at),
-                "metadata": self.recording_config.get("metadata") or {},
-                "data": data,
-            } | more
-
         def file(kind: str, name: str) -> str:
             return link(self.medium_id(kind), name)
 
         events = "participant_events"
+        audio = self.audio(link) if self.audio_shortcut else []
         return {
-            "video_mixed": medium(
-                "video_mixed", {"download_url": file("video_mixed", "meeting.mp4")}, format="mp4"
+            "video_mixed": self._medium(
+                "video_mixed", at, {"download_url": file("video_mixed", "meeting.mp4")}, "mp4"
             ),
-            "audio_mixed": None,
-            "transcript": medium(
+            "audio_mixed": audio[0] if audio else None,
+            "transcript": self._medium(
                 "transcript",
+                at,
                 {
                     "download_url": file("transcript", "transcript.json"),
                     "provider_data_download_url": None,
                 },
             ),
-            events: medium(
+            events: self._medium(
                 events,
+                at,
                 {
                     "participant_events_download_url": file(events, "participant_events.json"),
                     "participants_download_url": file(events, "participants.json"),
                     "speaker_timeline_download_url": file(events, "speaker_timeline.json"),
                 },
             ),
-            "meeting_metadata": medium(
+            "meeting_metadata": self._medium(
                 "meeting_metadata",
+                at,
                 {"title": self.title, "zoom": {"meeting_uuid": self.meeting_uuid}},
             ),
         }
+
+    def audio(self, link: LinkFor) -> list[dict[str, Any]]:
+        """Return the mixed audio that was asked for, as the list of audio_mixed shows it."""
+        if self.ended_at is None or self.recording_code(time.time()) != "done":
+            return []
+        asked = self.recording_config
+        at = self.ended_at + self.processing_seconds
+        made = [
+            self._medium(
+                kind, at, {"download_url": link(self.medium_id(kind), f"audio.{form}")}, form
+            )
+            for form in ("mp3", "raw")
+            if asked.get(kind := f"audio_mixed_{form}") is not None and not self.keeps_nothing
+        ]
+        return [each for each in made if each is not None]
+
+    def _medium(
+        self, kind: str, at: float | None, data: dict[str, Any], form: str | None = None
+    ) -> dict[str, Any] | None:
+        code, changed_at = self.media.get(kind, ("done", at))
+        if code is None:
+            return None
+        return {
+            "id": self.medium_id(kind),
+            "created_at": iso(changed_at),
+            "status": _status(code, changed_at),
+            "metadata": self.recording_config.get("metadata") or {},
+            "data": data if code == "done" else dict.fromkeys(data),
+        } | ({"format": form} if form else {})
 
     def medium_id(self, kind: str) -> str:
         """Return the lasting id of one medium of the recording."""
@@ -162,7 +202,9 @@ class Connections:
         """Call a meeting so, in what is connected of it from now on."""
         self._titles[meeting_uuid] = title
 
-    def make(self, body: dict[str, Any], seconds: float) -> tuple[Connection, Connection | None]:
+    def make(
+        self, body: dict[str, Any], seconds: float, *, audio_shortcut: bool = True
+    ) -> tuple[Connection, Connection | None]:
         """Connect a stream; also return the connection that this ended, if one was live.
 
         The same server_urls kick the older connection out. Other ones mean that the stream's
@@ -178,6 +220,7 @@ class Connections:
             title=self._titles.get(rtms["meeting_uuid"], TITLE),
             signature_ok=self._signature_ok(rtms),
             processing_seconds=seconds,
+            audio_shortcut=audio_shortcut,
         )
         with self._lock:
             older = self._live.get(connection.stream_id)
@@ -188,7 +231,7 @@ class Connections:
             self._live[connection.stream_id] = connection
             self._made.append(connection)
             self._by_id[connection.id] = connection
-            for kind in ("video_mixed", "transcript", "participant_events"):
+            for kind in MEDIA:
                 self._of_medium[connection.medium_id(kind)] = connection
             return replace(connection), replace(older) if older else None
 
@@ -205,6 +248,23 @@ class Connections:
             connection.ended_by = connection.ended_by or "stream_ended"
             connection.ending, connection.sub_code = ending, sub_code
             return replace(connection)
+
+    def change_medium(self, stream_id: str, kind: str, code: str | None) -> Connection | None:
+        """Say what became of one medium of a stream's last recording; None: there is none."""
+        with self._lock:
+            made = (each for each in reversed(self._made) if each.stream_id == stream_id)
+            connection = next(made, None)
+            if connection is None:
+                return None
+            connection.media = connection.media | {kind: (code, time.time())}
+            return replace(connection)
+
+    def of_recording(self, recording_id: str) -> Connection | None:
+        """Return the connection that a recording belongs to, as it is now."""
+        with self._lock:
+            made = (each for each in self._made if each.recording_id == recording_id)
+            found = next(made, None)
+            return replace(found) if found else None
 
     def get(self, connection_id: str) -> Connection | None:
         """Return one connection as it is now."""

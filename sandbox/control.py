@@ -4,8 +4,10 @@ They ask for no key, for they are only ever served on loopback.
 
     GET     ledger, connections, summary, faults, notices
     POST    faults                  one Fault as JSON, or a list of them
-            settings                latency, limit, retrieve_limit, processing_seconds, link_seconds
+            settings                latency, limit, retrieve_limit, processing_seconds,
+                                    link_seconds, audio_shortcut, audio_a_page
             streams/<id>/end        optionally {"ending": "failed", "sub_code": "..."}
+            streams/<id>/media/<kind>  {"status": "done"}, or null: there is no such medium
             links/expire            expires every link made so far
     DELETE  faults, ledger
 
@@ -17,7 +19,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from sandbox.connections import Connections
+from sandbox.connections import MEDIA, Connections
 from sandbox.faults import Fault, FaultBook
 from sandbox.ledger import Ledger
 from sandbox.wire import Answer, Request
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from sandbox.recall import RecallSandbox
 
 ENDINGS = ("done", "failed", "deleted")
+CODES = ("processing", "done", "failed", "deleted", None)
 
 
 class Control:
@@ -87,6 +90,8 @@ class Control:
         parts = what.split("/")
         if len(parts) == 3 and parts[0] == "streams" and parts[2] == "end":
             return self._end(unquote(parts[1]), value)
+        if len(parts) == 4 and parts[0] == "streams" and parts[2] == "media":
+            return self._medium(unquote(parts[1]), unquote(parts[3]), value)
         return _unknown(what)
 
     def _end(self, stream_id: str, value: Any) -> Answer:
@@ -95,11 +100,25 @@ class Control:
             raise ValueError(f"ending {ending!r} is none of {', '.join(ENDINGS)}")
         if self._recall.end_stream(stream_id, ending, value.get("sub_code")):
             return Answer(204)
-        return Answer.of_json(404, {"error": f"nobody ever connected stream {stream_id}"})
+        return _never_connected(stream_id)
+
+    def _medium(self, stream_id: str, kind: str, value: Any) -> Answer:
+        code = value["status"]
+        if code not in CODES:
+            raise ValueError(f"status {code!r} is none of {', '.join(map(str, CODES))}")
+        if kind not in MEDIA:
+            raise ValueError(f"kind {kind!r} is none of {', '.join(MEDIA)}")
+        if self._recall.change_medium(stream_id, kind, code):
+            return Answer(204)
+        return _never_connected(stream_id)
 
 
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
+
+
+def _never_connected(stream_id: str) -> Answer:
+    return Answer.of_json(404, {"error": f"nobody ever connected stream {stream_id}"})
 
 
 def _unknown(what: str) -> Answer:

@@ -39,6 +39,7 @@ class Creates:
     ended: Callable[[Connection], None]  # told of a connection that another one ended
     latency: float  # seconds that the work takes; a refusal is quicker
     processing_seconds: float
+    audio_shortcut: bool = True
 
     def answer(self, request: Request, entry: Entry, user: str) -> Result:
         """Answer one create, by Recall's rules or by a fault's."""
@@ -110,7 +111,9 @@ class Creates:
             )
             return Result(answer, "rate_limited")
         self.pause(self.latency)
-        connection, older = self.connections.make(body, self.processing_seconds)
+        connection, older = self.connections.make(
+            body, self.processing_seconds, audio_shortcut=self.audio_shortcut
+        )
         kicked_out = older.id if older and older.kicked_out else None
         self.ledger.note(
             entry, connection_id=connection.id, connected_at=time.time(), kicked_out=kicked_out

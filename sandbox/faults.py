@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 Work = Literal["none", "before", "after"]
-Where = Literal["create", "retrieve", "list", "media"]
+Where = Literal["create", "retrieve", "list", "audio", "media"]
 
 #: kind -> when Recall does the work of a create that meets it, unless the fault says otherwise:
 #: "none" never, "before" the answer is sent (and so lost or spoiled), "after" it was sent.

@@ -13,7 +13,12 @@ from random import Random
 from urllib.parse import parse_qs
 
 FOLDER = Path(__file__).parent / "media"
-TYPES = {".mp4": "video/mp4", ".json": "application/json"}
+TYPES = {
+    ".mp4": "video/mp4",
+    ".mp3": "audio/mpeg",
+    ".raw": "application/octet-stream",
+    ".json": "application/json",
+}
 CHUNK = 1 << 20  # bytes
 
 

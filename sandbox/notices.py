@@ -90,7 +90,13 @@ class Notifier:
         self.send(*_notice("recording", "processing", connection))
         wait = connection.processing_seconds
         self.send(*_notice("recording", connection.ending, connection), wait)
-        self.send(*_notice("transcript", connection.ending, connection), wait)
+        code, _ = connection.media.get("transcript", (connection.ending, 0.0))
+        if code is not None:
+            self.send(*_notice("transcript", code, connection), wait)
+
+    def medium_of(self, connection: Connection, kind: str, code: str) -> None:
+        """Say what becomes of one medium of a connection's recording."""
+        self.send(*_notice(kind, code, connection))
 
     def send(self, event: str, data: dict[str, Any], wait: float = 0.0) -> None:
         """Send any event after ``wait`` seconds."""

@@ -32,6 +32,7 @@ from sandbox.wire import Answer, Request, Server
 
 Limit = tuple[int, float]  # (count, seconds)
 PATH = re.compile(r"/api/v1/meeting_direct_connect(?:/([^/]+))?/?")
+AUDIO_PATH = re.compile(r"/api/v1/audio_mixed/?")
 MEDIA_PATH = re.compile(r"/media/([0-9a-f-]+)/([\w.-]+)")
 PAGE_SIZE = 100
 
@@ -72,6 +73,7 @@ class RecallSandbox:
         self.api_key = api_key
         self.retrieve_limit = SlidingLimit(retrieve_limit)
         self.video_bytes = video_bytes
+        self.audio_a_page = PAGE_SIZE
         self.links = Links(link_seconds)
         self.notifier = Notifier(webhook_url, webhook_secret, webhook_scale)
         self._ledger = Ledger()
@@ -163,15 +165,39 @@ class RecallSandbox:
         """Let the recordings of a meeting that is not connected yet have this title."""
         self._connections.name_meeting(meeting_uuid, title)
 
+    def change_medium(self, stream_id: str, kind: str, status: str | None) -> bool:
+        """Say what became of one medium of a stream's recording, whatever became of the rest.
+
+        ``kind`` is ``transcript`` or another of ``sandbox.connections.MEDIA``; ``status`` is
+        processing, done, failed or deleted, or None where there is no such medium. A transcript
+        that was not there and is done now is one that was made after the meeting.
+        """
+        connection = self._connections.change_medium(stream_id, kind, status)
+        if connection is None:
+            return False
+        if status is not None and connection.ended_at is not None:
+            event = "audio_mixed" if kind.startswith("audio_mixed") else kind
+            self.notifier.medium_of(connection, event, status)
+        return True
+
     def expire_links(self) -> None:
         """Expire every pre-signed link made so far."""
         self.links.expire()
 
     def set(self, **settings: Any) -> None:
-        """Change latency, limit, retrieve_limit, processing_seconds or link_seconds on the fly."""
+        """Change a setting on the fly.
+
+        That is latency, limit, retrieve_limit, processing_seconds, link_seconds, audio_shortcut
+        (false: connections made from now on do not list audio_mixed among their shortcuts) or
+        audio_a_page (how many audio_mixed are on a page of their list).
+        """
         for name, value in settings.items():
             if name in ("latency", "processing_seconds"):
                 setattr(self.creates, name, float(value))
+            elif name == "audio_shortcut":
+                self.creates.audio_shortcut = bool(value)
+            elif name == "audio_a_page":
+                self.audio_a_page = int(value)
             elif name == "link_seconds":
                 self.links.seconds = float(value)
             elif name in ("limit", "retrieve_limit"):
@@ -207,6 +233,8 @@ class RecallSandbox:
         given = request.headers.get("Authorization", "")
         if not hmac.compare_digest(given.encode(), f"Token {self.api_key}".encode()):
             return Result(Answer.of_json(401, trouble.DETAILS[401]), "unauthorized")
+        if AUDIO_PATH.fullmatch(request.path) and request.method in ("GET", "HEAD"):
+            return self._through_fault(request, entry, "audio")
         match = PATH.fullmatch(request.path)
         if match is None:
             return Result(Answer.of_json(404, {"detail": "Not found."}), "not_found")
@@ -227,6 +255,9 @@ class RecallSandbox:
             connection = self._connections.of_medium(names[0])
         elif kind == "retrieve":
             connection = self._connections.get(names[0])
+        elif kind == "audio":
+            asked = parse_qs(request.query).get("recording_id", [""])
+            connection = self._connections.of_recording(asked[0])
         stream = connection.stream_id if connection else None
         fault = self._faults.take(request.method, kind, stream)
         self._ledger.note(
@@ -245,7 +276,10 @@ class RecallSandbox:
             result = Result(answer, outcome)
         else:
             self._pause(self.creates.latency)
-            result = self._page(request) if kind == "list" else self._retrieve(connection)
+            if kind == "list":
+                result = self._page(request)
+            else:
+                result = self._retrieve(connection, request if kind == "audio" else None)
         if fault is None:
             return result
         changed = fault.kind not in ("latency", "headers")
@@ -255,14 +289,31 @@ class RecallSandbox:
     def _link(self, medium_id: str, name: str) -> str:
         return self.url + self.links.make(medium_id, name)
 
-    def _retrieve(self, connection: Connection | None) -> Result:
+    def _retrieve(self, connection: Connection | None, audio: Request | None = None) -> Result:
+        """Return a connection, or a page of the audio of its recording."""
         if wait := self.retrieve_limit.refuse():
             detail = f"Request was throttled. Expected available in {wait} seconds."
             answer = Answer.of_json(429, {"detail": detail}, Retry_After=str(wait))
             return Result(answer, "rate_limited")
+        if audio is not None:
+            return self._audio(connection, audio)
         if connection is None:
             return Result(Answer.of_json(404, {"detail": "Not found."}), "not_found")
         value = connection.as_recall(time.time(), self._link)
+        return Result(Answer.of_json(200, value), "served")
+
+    def _audio(self, connection: Connection | None, request: Request) -> Result:
+        """Return a page of the mixed audio of a recording. A cursor is the place it begins at."""
+        made = connection.audio(self._link) if connection else []
+        asked = parse_qs(request.query)
+        at, size = int(asked.get("cursor", ["0"])[0]), self.audio_a_page
+        rest = f"recording_id={asked.get('recording_id', [''])[0]}"
+        more = f"{self.url}{request.path}?cursor={at + size}&{rest}"
+        value = {
+            "next": more if len(made) > at + size else None,
+            "previous": None,
+            "results": made[at : at + size],
+        }
         return Result(Answer.of_json(200, value), "served")
 
     def _page(self, request: Request) -> Result:

@@ -28,13 +28,17 @@ def session() -> Iterator[requests.Session]:
         yield session
 
 
-def retrieve(recall: RecallSandbox, session: requests.Session) -> dict[str, Any]:
+def retrieve(
+    recall: RecallSandbox,
+    session: requests.Session,
+    recording_config: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Connect stream "s" unless that was done, and return the connection as Recall shows it."""
     if not recall.connections:
         rtms = dict.fromkeys(("meeting_uuid", "server_urls", "signature"), "x")
         body = {
             "zoom_rtms": rtms | {"rtms_stream_id": "s"},
-            "recording_config": {"metadata": {"row": "7"}},
+            "recording_config": {**(recording_config or {}), "metadata": {"row": "7"}},
         }
         session.post(recall.url + PATH, json=body, headers=AUTH, timeout=30)
     url = f"{recall.url}{PATH}/{recall.connections[0].id}"
@@ -103,6 +107,61 @@ def test_the_media_belong_together_and_are_small() -> None:
     header = video.index(b"mvhd") + 4
     scale, length = struct.unpack(">II", video[header + 12 : header + 20])
     assert length / scale >= timeline[-1]["end_timestamp"]["relative"]
+
+
+def test_a_transcript_is_made_after_the_meeting(session: requests.Session) -> None:
+    with RecallSandbox(processing_seconds=0) as recall:
+        retrieve(recall, session)
+        control = f"{recall.url}/_sandbox/streams/s/media/transcript"
+
+        def transcript(status: str | None) -> Any:
+            assert session.post(control, json={"status": status}, timeout=30).status_code == 204
+            return retrieve(recall, session)["recordings"][0]["media_shortcuts"]["transcript"]
+
+        recall.end_stream("s")
+        assert transcript(None) is None
+        made = transcript("processing")
+        assert (made["status"]["code"], made["data"]["download_url"]) == ("processing", None)
+        made = transcript("done")
+        assert session.get(made["data"]["download_url"], timeout=30).json()[1]["words"]
+        wrong = f"{recall.url}/_sandbox/streams/s/media/hologram"
+        assert session.post(wrong, json={"status": "done"}, timeout=30).status_code == 400
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_mixed_audio_is_made_where_it_is_asked_for(session: requests.Session, listed: bool) -> None:
+    config: dict[str, Any] = {"audio_mixed_mp3": {}, "audio_mixed_raw": {}}
+    with RecallSandbox(processing_seconds=0) as recall:
+        recall.set(audio_shortcut=listed, audio_a_page=1)
+        retrieve(recall, session, recording_config=config)
+        recall.end_stream("s")
+        (recording,) = retrieve(recall, session, recording_config=config)["recordings"]
+        shortcut = recording["media_shortcuts"]["audio_mixed"]
+        assert (shortcut and shortcut["format"]) == ("mp3" if listed else None)
+        url = f"{recall.url}/api/v1/audio_mixed?recording_id={recording['id']}"
+        assert session.get(url, timeout=30).status_code == 401
+        first = session.get(url, headers=AUTH, timeout=30).json()
+        second = session.get(first["next"], headers=AUTH, timeout=30).json()
+        assert second["next"] is None
+        for page, kind, size in ((first, "mp3", 6192), (second, "raw", 8000)):
+            (medium,) = page["results"]
+            assert (medium["format"], medium["status"]["code"]) == (kind, "done")
+            link = medium["data"]["download_url"]
+            assert len(session.get(link, timeout=30).content) == size
+        none = session.get(f"{recall.url}/api/v1/audio_mixed?recording_id=x", headers=AUTH)
+        assert none.json()["results"] == []
+
+
+def test_with_zero_retention_nothing_is_kept(session: requests.Session) -> None:
+    config: dict[str, Any] = {"video_mixed_mp4": {}, "audio_mixed_mp3": {}, "retention": None}
+    with RecallSandbox(processing_seconds=0) as recall:
+        retrieve(recall, session, recording_config=config)
+        recall.end_stream("s")
+        (recording,) = retrieve(recall, session, recording_config=config)["recordings"]
+        assert recording["status"]["code"] == "done"
+        assert (recording["media_shortcuts"], recording["expires_at"]) == (None, None)
+        url = f"{recall.url}/api/v1/audio_mixed?recording_id={recording['id']}"
+        assert session.get(url, headers=AUTH, timeout=30).json()["results"] == []
 
 
 def test_ranges_and_head(session: requests.Session) -> None:
