@@ -15,14 +15,16 @@ from sqlalchemy.engine import Connection
 from config import Config
 from models import CONNECTS, RECORDINGS
 from rtms import clock, downloads, gates, hold, leases
+from rtms.asked_for import audio_count, is_audio
 from rtms.database import AnyRow, Database, DatabaseUnavailable
 from rtms.downloads import DownloadError
 from rtms.hold import Hold, Lost
 from rtms.leases import Archiving
 from rtms.links import LinkBroken, LinkRefused, Links, LinkUnusable
 from rtms.logs import about, meeting_of
+from rtms.lookup import look_up
 from rtms.manifest import Named, manifest, write_whole
-from rtms.media import Medium, RecordingState, read_connection
+from rtms.media import Medium, RecordingState
 from rtms.recall import Recall, RecallError
 from rtms.store import NotStored, Store
 
@@ -33,7 +35,7 @@ _FIRST_WAIT = 60.0  # seconds; doubled with every try
 _LONGEST_WAIT = 6 * 3600.0  # seconds
 _MOST_TRIES = 36  # with those waits, a week
 _TOO_LATE = timedelta(minutes=5)  # before the media expire: another try would not finish
-_WITH_FILES = ("video_mixed", "audio_mixed", "transcript", "participant_events")
+_WITH_FILES = ("video_mixed", "transcript", "participant_events")  # and audio
 
 log = structlog.get_logger()
 
@@ -79,6 +81,7 @@ class ArchiveLane:
         self._recall = recall
         self._store = Store(config.archive_url)
         self._timeout = config.recall_timeout_seconds
+        self._recording_config = config.recording_config
         self._seconds_each = 60 / max(config.recall_retrieves_per_minute - _THREADS, 1)
         self._holds: dict[Archiving, Hold] = {}
         self._look_at = 0.0
@@ -156,7 +159,7 @@ class ArchiveLane:
             meeting = connection.execute(
                 sa.select(CONNECTS).where(CONNECTS.c.id == job.meeting_direct_connect_id)
             ).one()
-        recording = self._ask(job, meeting)
+        recording = self._ask(job, meeting, held)
         named = Named(meeting, recording)
         files: list[dict[str, Any]] = []
         for medium in recording.media:
@@ -211,21 +214,22 @@ class ArchiveLane:
 
     def ask_again(self, job: Archiving, meeting: AnyRow, held: Hold) -> RecordingState:
         """Ask Recall for a recording once more, when it is this process's turn."""
+        self._wait_for_turn(held)
+        return self._ask(job, meeting, held)
 
-        def reserve(connection: Connection) -> float:
-            now = clock.now()
-            self._database.serialize_on(connection, gates.RETRIEVE_GATE)
-            turn = max(gates.closed_until(connection, gates.RETRIEVE_GATE) or now, now)
-            until = turn + timedelta(seconds=self._seconds_each)
-            gates.close(connection, gates.RETRIEVE_GATE, until=until)
-            return (turn - now).total_seconds()
+    def _wait_for_turn(self, held: Hold) -> None:
+        held.wait(
+            gates.take_turn(self._database, gates.RETRIEVE_GATE, seconds_each=self._seconds_each)
+        )
 
-        held.wait(self._database.write(reserve))
-        return self._ask(job, meeting)
-
-    def _ask(self, job: Archiving, meeting: AnyRow) -> RecordingState:
+    def _ask(self, job: Archiving, meeting: AnyRow, held: Hold) -> RecordingState:
         try:
-            found = read_connection(self._recall.retrieve_direct_connect(meeting.recall_id or ""))
+            found = look_up(
+                self._recall,
+                meeting.recall_id,
+                audio=audio_count(self._recording_config),
+                take_turn=lambda: self._wait_for_turn(held),
+            )
         except RecallError as error:
             if error.retry_after is not None:
                 until = clock.now() + timedelta(seconds=error.retry_after)
@@ -338,7 +342,8 @@ def _complain_of_missing(recording: RecordingState, files: Sequence[object]) -> 
     for medium in recording.media:
         if medium.status == "processing":
             raise NotArchived(f"Recall is still processing its {medium.kind}.")
-        if medium.status == "done" and medium.kind in _WITH_FILES and not medium.links:
+        has_file = medium.kind in _WITH_FILES or is_audio(medium.kind)
+        if medium.status == "done" and has_file and not medium.links:
             raise NotArchived(f"Recall gives no link to its {medium.kind}.")
     if not files:
         statuses = recording.media_statuses()

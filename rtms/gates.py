@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from models import CONNECTS, GATES
-from rtms import pace
+from rtms import clock, pace
 from rtms.database import AnyRow, Database, insert_into
 from rtms.pace import Limit, Sent
 
@@ -43,6 +43,28 @@ def close(connection: Connection, name: str, *, until: datetime) -> None:
             where=GATES.c.closed_until < statement.excluded.closed_until,
         )
     )
+
+
+def take_turn(database: Database, name: str, *, seconds_each: float) -> float:
+    """Take the next turn at an even pace of all processes together, for one request beside those
+    that were leased.
+
+    Args:
+        name: the gate's.
+        seconds_each: seconds from one request to the next.
+
+    Returns:
+        The seconds until it; zero where it may be made now.
+    """
+
+    def job(connection: Connection) -> float:
+        now = clock.now()
+        database.serialize_on(connection, name)
+        turn = max(closed_until(connection, name) or now, now)
+        close(connection, name, until=turn + timedelta(seconds=seconds_each))
+        return (turn - now).total_seconds()
+
+    return database.write(job)
 
 
 def room_for_creates(

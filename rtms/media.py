@@ -7,12 +7,13 @@ nothing raises. What is unsound is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
+from rtms.asked_for import AUDIO, is_audio
 from rtms.text import shown
 
 UNKNOWN = "unknown"  # the status of what Recall gives none for
@@ -30,6 +31,8 @@ class Medium:
     status: str  # processing, done, failed, deleted, …
     format: str | None  # mp4, mp3, raw, …
     links: Mapping[str, str] = field(hash=False)  # every `…download_url`, by its name
+    created_at: datetime | None = None  # when Recall began to make it
+    updated_at: datetime | None = None  # when its status last changed
 
     def __repr__(self) -> str:
         names = ", ".join(self.links) or "no link"
@@ -81,6 +84,30 @@ def read_connection(body: Mapping[str, Any]) -> ConnectionState:
     return ConnectionState(status=status, sub_code=sub_code, recordings=tuple(recordings.values()))
 
 
+def with_audio(
+    recording: RecordingState, listed: Sequence[object], *, of_several: bool
+) -> RecordingState:
+    """Add mixed audio that Recall lists by itself (Recall: list audio_mixed): one of each format,
+    in the order in which people want them.
+
+    Args:
+        listed: the list's results.
+        of_several: whether several formats were asked for. Then `audio_mixed` is the mp3, and
+            another format has its name behind it.
+    """
+    media = list(recording.media)
+    found = [_medium(AUDIO, each) for each in listed if isinstance(each, Mapping)]
+    found.sort(key=lambda m: (m.format != "mp3", m.format or "", m.status != "done"))
+    for medium in found:
+        there = {m.format: m.kind for m in media if is_audio(m.kind)}
+        if medium.format in there:
+            continue
+        is_plain = medium.format in ("mp3", None) or not of_several
+        kind = AUDIO if is_plain and AUDIO not in there.values() else f"{AUDIO}_{medium.format}"
+        media.append(replace(medium, kind=kind))
+    return replace(recording, media=tuple(media))
+
+
 def _recording(body: Mapping[str, Any]) -> RecordingState | None:
     recording_id = _text(body.get("id"))
     if recording_id is None or recording_id != body["id"]:  # one cut short would be another's
@@ -102,19 +129,24 @@ def _recording(body: Mapping[str, Any]) -> RecordingState | None:
 
 def _media(shortcuts: Mapping[str, Any]) -> Iterator[Medium]:
     for kind, body in shortcuts.items():
-        if not isinstance(body, Mapping) or _text(kind) != kind:
-            continue
-        links = {
-            name: link
-            for name, link in _object(body.get("data")).items()
-            if name.endswith(_LINK) and _text(name) == name and isinstance(link, str) and link
-        }
-        yield Medium(
-            kind=kind,
-            status=_status(body)[0] or UNKNOWN,
-            format=_text(body.get("format")),
-            links=MappingProxyType(links),
-        )
+        if isinstance(body, Mapping) and _text(kind) == kind:
+            yield _medium(kind, body)
+
+
+def _medium(kind: str, body: Mapping[str, Any]) -> Medium:
+    links = {
+        name: link
+        for name, link in _object(body.get("data")).items()
+        if name.endswith(_LINK) and _text(name) == name and isinstance(link, str) and link
+    }
+    return Medium(
+        kind=kind,
+        status=_status(body)[0] or UNKNOWN,
+        format=_text(body.get("format")),
+        links=MappingProxyType(links),
+        created_at=_moment(body.get("created_at")),
+        updated_at=_moment(_object(body.get("status")).get("updated_at")),
+    )
 
 
 def _status(body: Mapping[str, Any]) -> tuple[str | None, str | None]:

@@ -20,6 +20,8 @@ from rtms.letters import cut
 from rtms.text import shown
 
 CREATE_PATH = "/api/v1/meeting_direct_connect"  # the quickstart's, without a closing slash
+_AUDIO_PATH = "/api/v1/audio_mixed"
+_MAX_PAGES = 10  # of the mixed audio of one recording, which has a file for each format
 _MAX_ANSWER_BYTES = 1024 * 1024
 _MAX_WORDS = 500  # characters of an answer that are kept to explain a failure
 _MAX_RETRY_AFTER = 3600.0  # seconds
@@ -154,7 +156,8 @@ class Recall:
             "metadata": dict(metadata),
         }
         try:
-            answer = self._call("POST", CREATE_PATH, body, {"Idempotency-Key": idempotency_key})
+            url = f"{self.base_url}{CREATE_PATH}"
+            answer = self._call("POST", url, body, {"Idempotency-Key": idempotency_key})
         except _ForeignRedirect as error:
             return Refused(error=str(error))
         except CannotBeSent as error:  # nor could any other try be
@@ -173,9 +176,45 @@ class Recall:
         """
         if not recall_id:
             raise RecallError("There is no Recall id to ask with: it was never connected.")
-        path = f"{CREATE_PATH}/{quote(recall_id, safe='')}"
+        return self._get(f"{self.base_url}{CREATE_PATH}/{quote(recall_id, safe='')}")
+
+    def list_audio_mixed(
+        self, recording_id: str, take_turn: Callable[[], None] = lambda: None
+    ) -> list[Any]:
+        """The mixed audio of a recording, as Recall has it now: of each its `id`, `status`,
+        `format` and `data` (Recall: list audio_mixed).
+
+        Args:
+            take_turn: is called before each request: the list is paged.
+
+        Raises:
+            RecallError: Recall did not answer with it, or goes on with it at another host; the
+                message says so.
+        """
+        url = f"{self.base_url}{_AUDIO_PATH}?recording_id={quote(recording_id, safe='')}"
+        listed: list[Any] = []
+        for _ in range(_MAX_PAGES):
+            take_turn()
+            page = self._get(url)
+            results = page.get("results")
+            listed += results if isinstance(results, list) else []
+            named = page.get("next")
+            if not isinstance(named, str) or not named:
+                break
+            following = join(url, named)
+            if origin(following) is None or origin(following) != origin(self.base_url):
+                if listed:
+                    break
+                raise RecallError(
+                    "Recall's list of mixed audio goes on at another host, which must not get the "
+                    "API key: check RECALL_BASE_URL."
+                )
+            url = following
+        return listed
+
+    def _get(self, url: str) -> dict[str, Any]:
         try:
-            answer = self._call("GET", path, None, {})
+            answer = self._call("GET", url, None, {})
         except CannotBeSent as error:
             raise RecallError(f"Recall was not asked: {error}.", passes=False) from None
         except (*_ERRORS, _ForeignRedirect) as error:
@@ -191,12 +230,10 @@ class Recall:
             raise RecallError(f"Recall answered {answer.status}: {words}", answer.status, wait)
         return body
 
-    def _call(
-        self, method: str, path: str, body: object | None, headers: dict[str, str]
-    ) -> _Answer:
+    def _call(self, method: str, url: str, body: object | None, headers: dict[str, str]) -> _Answer:
         operation = "create" if method == "POST" else "retrieve"
         try:
-            answer = self._follow(method, path, body, headers)
+            answer = self._follow(method, url, body, headers)
         except _ERRORS:
             self._heard(operation, None)
             raise
@@ -207,9 +244,8 @@ class Recall:
         return answer
 
     def _follow(
-        self, method: str, path: str, body: object | None, headers: dict[str, str]
+        self, method: str, url: str, body: object | None, headers: dict[str, str]
     ) -> _Answer:
-        url = f"{self.base_url}{path}"
         give_up_at = time.monotonic() + 2 * self._timeout
         answer = self._send(method, url, body, headers, give_up_at)
         if answer.status not in _REDIRECTS:

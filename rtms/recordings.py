@@ -14,11 +14,13 @@ import sqlalchemy as sa
 from config import Config
 from models import CONNECTS
 from rtms import downloads
+from rtms.asked_for import audio_count
 from rtms.database import AnyRow, Database
 from rtms.downloads import BrokenOff, Fetched, Progress, silent
 from rtms.filenames import inside
+from rtms.lookup import look_up
 from rtms.manifest import Named
-from rtms.media import RecordingState, read_connection
+from rtms.media import RecordingState
 from rtms.recall import Recall, RecallError
 from rtms.speech import Part
 from rtms.transcripts import NotATranscript, read_parts
@@ -50,6 +52,7 @@ class Recordings:
         self._database = database
         self._recall = recall
         self._timeout = config.recall_timeout_seconds
+        self._recording_config = config.recording_config
 
     def files(self, id: int, kinds: Sequence[str] = ()) -> list[File]:
         """What can be downloaded of a meeting now, recording by recording.
@@ -62,7 +65,7 @@ class Recordings:
             NothingThere: there is no such meeting, or nothing of those kinds; it says which.
             RecallError: Recall did not answer.
         """
-        row, recordings = self._look(id)
+        row, recordings = self._look(id, kinds)
         files = [
             File(
                 recording_id=recording.recall_recording_id,
@@ -87,7 +90,7 @@ class Recordings:
             NothingThere: Recall has no link to it any more.
             RecallError: Recall did not answer.
         """
-        _, recordings = self._look(id)
+        _, recordings = self._look(id, [file.kind])
         for recording in recordings:
             for medium in recording.media:
                 if (recording.recall_recording_id, medium.kind) == (file.recording_id, file.kind):
@@ -170,7 +173,7 @@ class Recordings:
             ).all()
         yield from ids
 
-    def _look(self, id: int) -> tuple[AnyRow, tuple[RecordingState, ...]]:
+    def _look(self, id: int, kinds: Sequence[str]) -> tuple[AnyRow, tuple[RecordingState, ...]]:
         with self._database.read() as connection:
             row = connection.execute(sa.select(CONNECTS).where(CONNECTS.c.id == id)).one_or_none()
         if row is None:
@@ -182,7 +185,8 @@ class Recordings:
                 f"Meeting {id} was never connected ({row.state}), so nothing was recorded."
             )
         try:
-            found = read_connection(self._recall.retrieve_direct_connect(row.recall_id))
+            audio = audio_count(self._recording_config, kinds)
+            found = look_up(self._recall, row.recall_id, audio=audio)
         except RecallError as error:
             if error.status == 404:
                 raise NothingThere(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,18 +11,21 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from config import Config
-from models import CONNECTS, RECORDINGS, Happening, Listener, Reason, State
+from models import CONNECTS, RECORDINGS, Happening, Reason, State
 from rtms import clock, gates, leases, outbox
+from rtms.asked_for import audio_count
 from rtms.database import AnyRow, Database, insert_into
 from rtms.followup import Standing, next_look, stand
 from rtms.leases import Followed
 from rtms.logs import about
-from rtms.media import ConnectionState, RecordingState, read_connection
+from rtms.lookup import at_once, look_up
+from rtms.media import ConnectionState, RecordingState
 from rtms.recall import Recall, RecallError
 
 REFRESH_LANE = "refresh"
 _THREADS = 4
 _AT_ONCE = 4  # rows a lease; what may be asked beyond an even pace
+_LONGEST_TURN = 5.0  # seconds that a thread waits to ask once more about its row
 
 _HAPPENINGS = {"done": Happening.RECORDING_DONE, "failed": Happening.RECORDING_FAILED}
 
@@ -35,9 +39,9 @@ class RefreshLane:
     def __init__(self, database: Database, recall: Recall, config: Config) -> None:
         self._database = database
         self._recall = recall
-        self._listeners = outbox.listeners(config)
-        self._archive = config.archive_url is not None
-        self._lease_seconds = config.lease_seconds
+        self._config = config
+        # Longer than a call takes, and than another one to look up what the first leaves out.
+        self._lease_seconds = 2 * config.lease_seconds + _LONGEST_TURN
         # An even pace for all processes together, with room for one lease at once.
         self._seconds_each = 60 / max(config.recall_retrieves_per_minute - _AT_ONCE, 1)
 
@@ -66,12 +70,23 @@ class RefreshLane:
         refresh(
             self._database,
             self._recall,
+            self._config,
             job.id,
             job.recall_id,
-            listeners=self._listeners,
-            archive=self._archive,
             owner=job.lease_owner,
+            take_turn=self._take_turn,
         )
+
+    def _take_turn(self) -> None:
+        """Wait until Recall may be asked once more.
+
+        Raises:
+            RecallError: that would take too long.
+        """
+        wait = gates.take_turn(self._database, gates.RETRIEVE_GATE, seconds_each=self._seconds_each)
+        if wait > _LONGEST_TURN:
+            raise RecallError(f"Recall is not to be asked for {wait:.0f} seconds: it said so.")
+        time.sleep(wait)
 
     def hand_back(self, jobs: Sequence[Followed]) -> None:
         self._database.write(lambda connection: leases.hand_back(connection, jobs, now=clock.now()))
@@ -80,19 +95,18 @@ class RefreshLane:
 def refresh(
     database: Database,
     recall: Recall,
+    config: Config,
     id: int,
     recall_id: str,
     *,
-    listeners: tuple[Listener, ...] = (),
-    archive: bool = False,
     owner: str | None = None,
+    take_turn: Callable[[], None] = at_once,
 ) -> str | None:
     """Ask Recall about a connection and write down what it says.
 
     Args:
-        listeners: who is to be told where a recording has reached its end.
-        archive: whether recordings that are done are to be stored.
-        owner: the lease's owner, where the row must still be leased by it.
+        owner: the lease's owner, where the row must still be leased by it; None: a person asks.
+        take_turn: waits until Recall may be asked once more, where one answer is not enough.
 
     Returns:
         What went wrong, in words; None where Recall answered.
@@ -101,7 +115,8 @@ def refresh(
         DatabaseUnavailable: nothing was written.
     """
     try:
-        found, trouble = read_connection(recall.retrieve_direct_connect(recall_id)), None
+        audio = audio_count(config.recording_config)
+        found, trouble = look_up(recall, recall_id, audio=audio, take_turn=take_turn), None
     except RecallError as error:
         found, trouble = None, error
 
@@ -115,8 +130,10 @@ def refresh(
             return None
         standing = _stand(connection, row, found, trouble, now)
         for event, recording_id in _happened(connection, row, found, standing):
-            outbox.put(connection, listeners, event, id, now=now, recording_id=recording_id)
-        if archive and found:
+            outbox.put(
+                connection, outbox.listeners(config), event, id, now=now, recording_id=recording_id
+            )
+        if config.archive_url and found:
             # What a person refreshes is tried anew, even if it was given up.
             _to_archive(connection, found, id, now=now, anew=owner is None)
         change: dict[str, Any] = {
@@ -134,7 +151,7 @@ def refresh(
 
     written = database.write(write)
     if written:
-        _tell(*written, archived=archive)
+        _tell(*written, archived=config.archive_url is not None)
     return str(trouble) if trouble else None
 
 

@@ -20,7 +20,6 @@ from rtms import refresh, tables, transcripts
 from rtms.cli.meetings import meetings
 from rtms.cli.options import RowId, as_json, fail, fetch
 from rtms.downloads import DownloadError
-from rtms.outbox import listeners
 from rtms.recall import RecallError
 from rtms.recordings import TRANSCRIPT, File, NothingThere, Recordings
 from rtms.services import services
@@ -46,15 +45,7 @@ def meetings_refresh(ids: tuple[int, ...], as_json: bool) -> None:
         elif row["recall_id"] is None:
             error = f"Meeting {id} was never connected: Recall knows nothing of it."
         else:
-            to = listeners(its.config)
-            error = refresh.refresh(
-                its.database,
-                its.recall,
-                id,
-                row["recall_id"],
-                listeners=to,
-                archive=its.config.archive_url is not None,
-            )
+            error = refresh.refresh(its.database, its.recall, its.config, id, row["recall_id"])
             row = _row(id)
         results.append(
             {"id": id, "state": row.get("state"), "status": row.get("status"), "error": error}

@@ -22,7 +22,6 @@ from rtms.dashboard.paging import ROW_ID
 from rtms.dashboard.runs import run_of
 from rtms.dashboard.timeline import timeline
 from rtms.events import stop_in_words
-from rtms.outbox import listeners
 from rtms.services import services
 from rtms.speech import turns
 
@@ -143,14 +142,7 @@ def meeting_refresh(id: int) -> Response:
         text = f"Meeting {id} was never connected: Recall knows nothing of it."
         return redirect_with(_url(id), text, "bad")
     with asking.a_client(its) as recall:
-        trouble = refreshing.refresh(
-            its.database,
-            recall,
-            id,
-            row["recall_id"],
-            listeners=listeners(its.config),
-            archive=its.config.archive_url is not None,
-        )
+        trouble = refreshing.refresh(its.database, recall, its.config, id, row["recall_id"])
     if trouble:
         return redirect_with(_url(id), f"Meeting {id} was not refreshed. {trouble}", "bad")
     with its.database.read() as connection:
