@@ -22,6 +22,7 @@ from rtms import clock
 from rtms.patience import REQUEST_SECONDS
 from rtms.services import Services
 from rtms.speech import Part, Word
+from rtms.transcripts import read_parts
 from sandbox import Fault, RecallSandbox, Stream, events
 from tests.dashboard import PASSWORD
 from tests.integration.conftest import Rows, Zoom, wait_for
@@ -255,6 +256,28 @@ def test_the_transcript_is_a_page_whose_times_lead_into_the_video(
     assert "Good morning" in browser.get("/meetings/1/transcript?recording=1")
     assert "no such recording" in browser.get("/meetings/1/transcript?recording=2", status=404)
     assert 'data-transcript="/meetings/1/transcript?recording=1"' in browser.get("/meetings/1")
+
+
+def test_one_entry_a_participant_is_a_conversation_on_every_page(
+    meeting: Stream, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def entry(id: int, name: str, *said: tuple[str, int]) -> dict[str, Any]:
+        words = [{"text": text, "start_timestamp": {"relative": at}} for text, at in said]
+        return {"participant": {"id": id, "name": name}, "words": words}
+
+    ada = entry(1, "Ada", ("Shall we", 1), ("start", 2), ("?", 2), ("Thanks", 60), (".", 60))
+    bob = entry(2, "Bob\u3000Bo\u202e", ("Yes", 4), (",", 4), ("please", 5), (".", 5))
+    parts = read_parts([ada, bob])  # the stand-in has one transcript, and another story
+    monkeypatch.setattr("rtms.recordings.Recordings.transcript", lambda *_: parts)
+
+    told = [("Ada", "Shall we start?"), ("Bob Bo", "Yes, please."), ("Ada", "Thanks.")]
+    page = browser.get("/meetings/1/transcript")
+    turns = re.findall(r'turn-speaker">(.*?)</bdi>.*?<p dir="auto">(.*?)</p>', page, re.DOTALL)
+    assert turns == told
+    subtitles = srt.parse(browser.get("/recordings/1/transcript.srt"))
+    assert [caption.content for caption in subtitles] == [f"{who}: {text}" for who, text in told]
+    captions = webvtt.from_string(browser.get("/recordings/1/transcript.vtt")).captions
+    assert [(caption.voice, caption.text) for caption in captions] == told
 
 
 MEDIUM_PAGES = (
