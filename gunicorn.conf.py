@@ -21,7 +21,8 @@ def _current() -> Config:
         return config
     except ConfigError as error:
         # Said once by the master, before there are workers to say it over and over.
-        sys.exit(str(error))
+        sys.stderr.write(f"{error}\n")
+        sys.exit(3)  # as a worker and every command do
 
 
 _config = _current()

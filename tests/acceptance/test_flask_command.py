@@ -133,6 +133,18 @@ def test_a_file_that_is_not_utf_8_is_no_traceback(
         assert told.returncode == 0, told.stderr
 
 
+@pytest.mark.parametrize(
+    "content", ["PORT=1\n".encode("utf-16"), b"A='1\n", b"A:1\n"], ids=["UTF-16", "quote", "colon"]
+)
+def test_server_and_commands_refuse_a_file_in_the_same_words(project: Path, content: bytes) -> None:
+    (project / ".env").write_bytes(content)
+    gunicorn = [sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0", "app:app"]
+    told = [run(SCRIPT, "meetings", "list", cwd=project), run(gunicorn, cwd=project)]
+    assert [each.returncode for each in told] == [3, 3]
+    assert told[0].stderr == told[1].stderr
+    assert f"{project}/.env " in told[0].stderr
+
+
 HELP = """
 import json, sys
 import click
