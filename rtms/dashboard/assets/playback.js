@@ -14,14 +14,15 @@ for (const section of document.querySelectorAll("[data-recording]")) {
 }
 
 /* A link works for some hours. Where it has run out, loading again fetches a fresh one; where there
-   is none, the server knows why. */
+   is none, the server knows why. Only `player.error` says that it failed: while a browser chooses
+   what to load, its networkState says for a moment that there is nothing to load. */
 function explain(player) {
   const box = player.parentElement;
   const words = box.querySelector(".trouble");
   let canReload = false;
-  player.addEventListener("playing", () => { canReload = true; });
-  player.addEventListener("error", async () => {
+  const tell = async () => {
     const answer = await ask(box.dataset.why);
+    if (!player.error) return; // meanwhile it was loaded again
     if (answer.to_be_had && canReload) {
       canReload = false;
       const at = player.currentTime;
@@ -33,10 +34,14 @@ function explain(player) {
     words.textContent = answer.words;
     words.hidden = false;
     if (!answer.to_be_had) player.hidden = true;
+  };
+  player.addEventListener("playing", () => {
+    canReload = true;
+    words.hidden = true;
+    player.hidden = false;
   });
-  if (player.error || player.networkState === player.NETWORK_NO_SOURCE) {
-    player.dispatchEvent(new Event("error")); // it failed before this script came
-  }
+  player.addEventListener("error", tell);
+  if (player.error) tell(); // it failed before this script came
 }
 
 async function ask(url) {
