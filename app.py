@@ -116,8 +116,12 @@ def _error_as_json(error: HTTPException) -> Response:
         description = f"The body is larger than {current_app.config['MAX_CONTENT_LENGTH']} bytes."
     if request.method == "POST":  # a wrong path in Zoom's or Recall's settings, for one
         log.warning("request refused", status=error.code, path=repr(request.path[:100]))
+    page = dashboard.errors.unknown_path(error)
+    if page is not None:
+        return page
     answer = jsonify(error=description)
     answer.status_code = error.code or 500
+    answer.vary.add("Accept")
     for name, value in error.get_headers():
         if name == "Allow":
             answer.headers[name] = value

@@ -11,9 +11,16 @@ from werkzeug.test import TestResponse
 PASSWORD = "correct horse battery staple"
 
 
+def browser(app: Flask) -> FlaskClient:
+    """A client that asks for pages."""
+    client = app.test_client()
+    client.environ_base["HTTP_ACCEPT"] = "text/html,application/xhtml+xml,*/*;q=0.8"
+    return client
+
+
 def log_in(app: Flask, password: str = PASSWORD) -> FlaskClient:
     """A client that has given the password."""
-    client = app.test_client()
+    client = browser(app)
     answer = client.post("/login", data={"password": password})
     assert answer.status_code == 303, answer.text
     return client

@@ -17,6 +17,7 @@ from config import Config
 from rtms import clock
 from rtms.dashboard import sessions, throttle
 from rtms.dashboard.blueprint import blueprint
+from rtms.dashboard.errors import page_or_json
 from rtms.dashboard.words import duration
 from rtms.services import services
 
@@ -29,7 +30,7 @@ log = structlog.get_logger()
 
 
 @blueprint.route("/login", methods=["GET", "POST"])
-def login() -> Answer | str | tuple[str, int]:
+def login() -> Answer | str:
     """The way in."""
     if request.method == "POST":
         return _log_in()
@@ -42,7 +43,7 @@ def login() -> Answer | str | tuple[str, int]:
     return render_template("login.html", next=_next())
 
 
-def _log_in() -> Answer | tuple[str, int]:
+def _log_in() -> Answer:
     its = services()
     if not _is_from_here(its.config):
         abort(403, _ELSEWHERE)
@@ -56,7 +57,8 @@ def _log_in() -> Answer | tuple[str, int]:
         raise _too_many(1)  # another try was let through at this moment
     if not _is_password(request.form.get("password", ""), its.config):
         log.warning("dashboard: a wrong password", remote=address)
-        return render_template("login.html", next=_next(), wrong=True), 403
+        page = render_template("login.html", next=_next(), wrong=True)
+        return page_or_json(page, "That is not the password.", 403)
 
     def begin(connection: Connection) -> str:
         throttle.forget(connection, address)

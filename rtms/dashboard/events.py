@@ -17,6 +17,7 @@ from models import CONNECTS, EVENTS, Source
 from rtms.connect import CONNECT_LANE
 from rtms.dashboard import paging
 from rtms.dashboard.blueprint import blueprint
+from rtms.dashboard.errors import page_or_json
 from rtms.dashboard.notice import redirect_with
 from rtms.dashboard.paging import ROW_ID, SHORTEST_PREFIX, Key, Page, Span, Way
 from rtms.dashboard.search import BadQuestion, moments, read_day, read_key, read_text
@@ -138,7 +139,7 @@ def events() -> Response:
     body = render_template(
         "events.html", asked=asked, page=page, trouble=trouble, outcomes=OUTCOMES, names=NAMES
     )
-    return make_response(body, 400 if trouble else 200)
+    return page_or_json(body, trouble, 400) if trouble else make_response(body)
 
 
 @blueprint.get(f"/events/<{ROW_ID}:id>")

@@ -37,28 +37,38 @@ _PAGES = (("/", "Overview"), ("/meetings", "Meetings"), ("/events", "Events"))
 def _guard() -> Answer | None:
     """Let in who is logged in, and take a POST only from a page of this session. Everything but
     the way in is guarded, whatever route it is."""
-    g.nonce = secrets.token_urlsafe(16)
     request.max_content_length = _LARGEST_FORM
+    g.nonce = secrets.token_urlsafe(16)
     try:
         request.query_string.decode()
     except UnicodeDecodeError:
         abort(400, _NO_TEXT)
     if request.endpoint == _LOGIN:
         return None
+    recognise()
+    if "session_token" not in g:
+        return redirect(_way_in(), 303)
+    if request.method not in _SAFE_METHODS:
+        given = request.form.get(CSRF_FIELD, "")
+        expected = _csrf_token(services().config, g.session_token)
+        if not hmac.compare_digest(expected.encode(), given.encode()):
+            abort(403, _NOT_YOURS)
+    return None
+
+
+def recognise() -> None:
+    """Set `g.session_token` where the request is of somebody who is logged in. The database is
+    asked only about a cookie of ours.
+
+    Raises:
+        DatabaseUnavailable: nobody can tell.
+    """
     its = services()
     token = sessions.token_of_request(its.config)
     if token is not None:
         with its.database.read() as connection:
-            if not sessions.stands(connection, token, now=clock.now()):
-                token = None
-    if token is None:
-        return redirect(_way_in(), 303)
-    g.session_token = token
-    if request.method not in _SAFE_METHODS:
-        given = request.form.get(CSRF_FIELD, "")
-        if not hmac.compare_digest(_csrf_token(its.config, token).encode(), given.encode()):
-            abort(403, _NOT_YOURS)
-    return None
+            if sessions.stands(connection, token, now=clock.now()):
+                g.session_token = token
 
 
 def _way_in() -> str:
@@ -72,7 +82,8 @@ def _way_in() -> str:
 
 
 @blueprint.after_request
-def _headers(answer: Response) -> Response:
+def protect(answer: Response) -> Response:
+    """Set the headers that every answer of the dashboard has, and return it."""
     config = services().config
     media = "'self' https:"
     recall = urlsplit(config.recall_base_url)
@@ -103,7 +114,7 @@ def _headers(answer: Response) -> Response:
     return answer
 
 
-@blueprint.context_processor
+@blueprint.app_context_processor
 def _for_every_page() -> dict[str, Any]:
     return {
         "csrf_field": _csrf_field,

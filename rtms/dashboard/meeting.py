@@ -17,6 +17,7 @@ from rtms.dashboard import asking, shown
 from rtms.dashboard.advice import advise, for_pages
 from rtms.dashboard.asking import NotToBeHad
 from rtms.dashboard.blueprint import blueprint
+from rtms.dashboard.errors import page_or_json
 from rtms.dashboard.notice import redirect_with
 from rtms.dashboard.paging import ROW_ID
 from rtms.dashboard.runs import run_of
@@ -116,7 +117,7 @@ def meeting_transcript(id: int) -> Response:
         turns=said,
         trouble=trouble,
     )
-    return make_response(page, status)
+    return page_or_json(page, trouble, status) if trouble else make_response(page)
 
 
 @blueprint.post(f"/meetings/<{ROW_ID}:id>/retry")

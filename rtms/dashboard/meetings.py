@@ -7,6 +7,7 @@ from flask import Response, make_response, render_template, request
 from models import CONNECTS
 from rtms.dashboard import search
 from rtms.dashboard.blueprint import blueprint
+from rtms.dashboard.errors import page_or_json
 from rtms.dashboard.search import Asked, BadQuestion
 from rtms.services import services
 
@@ -33,4 +34,4 @@ def meetings() -> Response:
     body = render_template(
         "meetings.html", asked=asked, page=page, trouble=trouble, choices=search.CHOICES
     )
-    return make_response(body, 400 if trouble else 200)
+    return page_or_json(body, trouble, 400) if trouble else make_response(body)

@@ -47,7 +47,7 @@ def redirect_with(url: str, text: str, kind: Kind) -> Response:
     return answer
 
 
-@blueprint.context_processor
+@blueprint.app_context_processor
 def _show() -> dict[str, Notice | None]:
     cookie = request.cookies.get(_COOKIE)
     if not cookie:

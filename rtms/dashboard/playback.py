@@ -7,13 +7,14 @@ import re
 from typing import Any
 
 import sqlalchemy as sa
-from flask import Response, abort, jsonify, make_response, render_template, request
+from flask import Response, abort, jsonify, render_template, request
 
 from models import RECORDINGS
 from rtms import transcripts
 from rtms.dashboard import asking
 from rtms.dashboard.asking import NotToBeHad
 from rtms.dashboard.blueprint import blueprint
+from rtms.dashboard.errors import page_or_json
 from rtms.dashboard.paging import ROW_ID
 from rtms.dashboard.shown import MEDIA
 from rtms.services import services
@@ -69,7 +70,7 @@ def _page(recording: dict[str, Any], kind: str, error: NotToBeHad) -> Response:
     page = render_template(
         "medium.html", recording=recording, medium=MEDIA.get(kind, kind), words=str(error)
     )
-    return make_response(page, error.status)
+    return page_or_json(page, str(error), error.status)
 
 
 def _recording(id: int) -> dict[str, Any]:

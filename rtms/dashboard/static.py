@@ -27,7 +27,7 @@ def assets(name: str) -> Response:
     return answer
 
 
-@blueprint.context_processor
+@blueprint.app_context_processor
 def _for_templates() -> dict[str, Any]:
     return {"asset": _asset, "inline_style": _inline_style}
 

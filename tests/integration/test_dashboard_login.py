@@ -24,7 +24,7 @@ from rtms import clock
 from rtms.dashboard import throttle
 from rtms.database import sqlite_path
 from rtms.services import Services, services
-from tests.dashboard import PASSWORD, csrf_token, log_in
+from tests.dashboard import PASSWORD, browser, csrf_token, log_in
 
 pytestmark = pytest.mark.environ(ADMIN_PASSWORD=PASSWORD)
 
@@ -45,7 +45,7 @@ def another(app: Flask) -> Iterator[Callable[..., Flask]]:
 
 
 def guess(app: Flask, password: str = "a guess", **more: Any) -> TestResponse:
-    return app.test_client().post("/login", data={"password": password}, **more)
+    return browser(app).post("/login", data={"password": password}, **more)
 
 
 def from_address(address: str) -> dict[str, Any]:

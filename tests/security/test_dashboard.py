@@ -23,7 +23,7 @@ from rtms.dashboard.auth import is_local_path
 from rtms.dashboard.notice import redirect_with
 from rtms.services import services
 from tests.conftest import ENVIRON
-from tests.dashboard import PASSWORD, csrf_token, log_in
+from tests.dashboard import PASSWORD, browser, csrf_token, log_in
 
 RECALL = "http://recall.example:8001"
 
@@ -313,7 +313,7 @@ def test_no_path_leads_out_of_the_assets(client: FlaskClient, path: str) -> None
 
 
 def test_a_form_that_is_too_large_is_refused(app: Flask, client: FlaskClient) -> None:
-    for asked in (app.test_client(), client):
+    for asked in (browser(app), client):
         for path in ("/login", "/logout"):
             if asked is client or path == "/login":
                 answer = asked.post(path, data={"csrf_token": "x" * 20_000})

@@ -86,7 +86,7 @@ async function readAlong(player, pane) {
 
 async function fetchTranscript(url) {
   try {
-    const answer = await fetch(url);
+    const answer = await fetch(url, { headers: { Accept: "text/html" } }); // words, if there is none
     if (answer.redirected) return null;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const found = page.querySelector("#transcript");
