@@ -116,7 +116,9 @@ def _error_as_json(error: HTTPException) -> Response:
         description = f"The body is larger than {current_app.config['MAX_CONTENT_LENGTH']} bytes."
     if request.method == "POST":  # a wrong path in Zoom's or Recall's settings, for one
         log.warning("request refused", status=error.code, path=repr(request.path[:100]))
-    page = dashboard.errors.unknown_path(error)
+    from rtms.dashboard.errors import unknown_path  # loaded already: there are routes
+
+    page = unknown_path(error)
     if page is not None:
         return page
     answer = jsonify(error=description)
