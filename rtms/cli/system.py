@@ -11,7 +11,7 @@ import structlog
 
 from config import Config, ConfigError
 from models import SCHEMA_REVISION
-from rtms import migrate, proxies, tables
+from rtms import migrate, tables
 from rtms.cli.options import Commands, as_json
 from rtms.services import services
 
@@ -77,6 +77,8 @@ def worker() -> None:
 
 
 def _refuse_useless_proxies(config: Config) -> None:
+    from rtms import proxies  # here, not above: it needs requests, as most commands do not
+
     try:
         proxies.check(config)
     except ConfigError as error:
