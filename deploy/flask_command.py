@@ -11,6 +11,6 @@ _BEFORE = "from flask.cli import main\n"
 _SETTING = 'import os\nos.environ.setdefault("FLASK_SKIP_DOTENV", "1")\n'
 
 command = Path(sysconfig.get_path("scripts"), "flask")
-text = command.read_text()
-if _SETTING not in text:
+text = command.read_text() if command.exists() else ""
+if _BEFORE in text and _SETTING not in text:
     command.write_text(text.replace(_BEFORE, _SETTING + _BEFORE, 1))

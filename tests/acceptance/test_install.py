@@ -30,8 +30,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A project that needs no package, so that installing takes no time; `.venv` is made."""
     folder = tmp_path_factory.mktemp("project") / "server"
     folder.mkdir()
-    for name in ("Makefile", "install.py"):
-        shutil.copy(ROOT / name, folder)
+    (folder / "deploy").mkdir()
+    for name in ("Makefile", "install.py", "deploy/flask_command.py"):
+        shutil.copy(ROOT / name, folder / name)
     (folder / "requirements.txt").write_text("# nothing\n")
     make(folder)
     yield folder
