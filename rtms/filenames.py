@@ -73,6 +73,15 @@ def is_nameable(topic: str) -> bool:
     return bool(_safe(topic))
 
 
+def label(name: str) -> str:
+    """Return what a file is, in few words, from its name: `2026-11-22 09:30 Weekly-sync, video`.
+    What it leaves out is the recording's id, by which nobody knows a meeting."""
+    when, topic, *_, kind = name.split("_")
+    began = re.fullmatch(r"(\d{4}-\d\d-\d\d)T(\d\d)(\d\d)Z", when)
+    said = f"{began[1]} {began[2]}:{began[3]}" if began else when
+    return f"{said} {topic}, {kind.rpartition('.')[0]}"
+
+
 def kind_and_extension(medium: Medium, link: str) -> tuple[str, str]:
     """How the file behind one of a medium's links is called: ("video", ".mp4")."""
     stem = link.removesuffix(_DOWNLOAD_URL).strip("_")

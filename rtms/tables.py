@@ -147,11 +147,11 @@ def print_loudly(text: str) -> None:
     _print(lambda width: [[(line, "bold red")] for line in wrapped(text, width or len(text))])
 
 
-def console() -> Console:
+def console(*, stderr: bool = False) -> Console:
     """Return a way to the screen on which what Zoom and Recall say is text, never markup."""
     from rich.console import Console
 
-    return Console(markup=False, highlight=False, emoji=False)
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
 
 
 def screen_width(screen: Console) -> int | None:

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from models import EVENTS
 from rtms import clock, tables
 from rtms.cli.options import Commands, Id, RowId, as_json, fail, fetch, page, received
-from rtms.cli.pruning import counted, in_words, older_than, progress
+from rtms.cli.output import answer
+from rtms.cli.pruning import confirm, counted, deleting, in_words, older_than
 from rtms.services import services
 
 events = Commands("events", help="The raw record: what arrived, and what was made of it.")
@@ -56,21 +57,21 @@ def events_list(
         )
 
 
-@events.command("show")
+@events.command("show", unanswered=dict.fromkeys(EVENTS.c.keys()))
 @click.argument("id", type=RowId())
 @as_json
 def events_show(id: int, as_json: bool) -> None:
     """Show one event, with its body as it came."""
     row = _event(id)
     if as_json:
-        tables.print_json(row)
+        answer(row)
         return
     tables.print_fields({name: value for name, value in row.items() if name != "payload"})
     click.echo()
     tables.print_json(row["payload"])
 
 
-@events.command("replay")
+@events.command("replay", unanswered=dict.fromkeys(("id", "outcome", "detail", "meeting")))
 @click.argument("id", type=RowId())
 @as_json
 def events_replay(id: int, as_json: bool) -> None:
@@ -80,7 +81,7 @@ def events_replay(id: int, as_json: bool) -> None:
     if taken is None:
         raise fail(f"Event {id} is not one of Zoom's: there is nothing to replay.")
     if as_json:
-        tables.print_json(
+        answer(
             {"id": id, "outcome": taken.outcome, "detail": taken.detail, "meeting": taken.row_id}
         )
     else:
@@ -90,7 +91,7 @@ def events_replay(id: int, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-@events.command("prune")
+@events.command("prune", unanswered={"deleted": None})
 @older_than("30d")
 def events_prune(older_than: timedelta, yes: bool, as_json: bool) -> None:
     """Delete old events from the raw record. Meetings stay."""
@@ -100,12 +101,11 @@ def events_prune(older_than: timedelta, yes: bool, as_json: bool) -> None:
     old = sa.select(sa.func.count().label("n")).where(EVENTS.c.received_at < before)
     count = fetch(old)[0]["n"]
     if count and not yes:
-        click.confirm(
-            f"Delete {counted(count, 'event')} older than {in_words(older_than)}?", abort=True
-        )
-    deleted = retention.prune_events(services().database, before, progress("events", count))
+        confirm(f"Delete {counted(count, 'event')} older than {in_words(older_than)}?", as_json)
+    with deleting("events", count) as tell:
+        deleted = retention.prune_events(services().database, before, tell)
     if as_json:
-        tables.print_json({"deleted": deleted.events})
+        answer({"deleted": deleted.events})
     else:
         click.echo(f"{counted(deleted.events, 'event')} deleted.")
 

@@ -10,7 +10,9 @@ import sqlalchemy as sa
 from models import CONNECTS, EVENTS, RECORDINGS, State
 from rtms import clock, tables
 from rtms.cli.options import Commands, RowId, as_json, fail, fetch, page, received
-from rtms.cli.pruning import counted, in_words, older_than, progress
+from rtms.cli.output import answer
+from rtms.cli.pruning import confirm, counted, deleting, in_words, older_than
+from rtms.cli.waiting import Waiting
 from rtms.events import stop_in_words
 from rtms.services import services
 
@@ -57,7 +59,10 @@ def meetings_list(
         )
 
 
-@meetings.command("show")
+@meetings.command(
+    "show",
+    unanswered={**dict.fromkeys(c.name for c in COLUMNS), "events": [], "recordings": []},
+)
 @click.argument("id", type=RowId())
 @as_json
 def meetings_show(id: int, as_json: bool) -> None:
@@ -77,7 +82,7 @@ def meetings_show(id: int, as_json: bool) -> None:
         .order_by(RECORDINGS.c.id)
     )
     if as_json:
-        tables.print_json({**row, "events": events, "recordings": recordings})
+        answer({**row, "events": events, "recordings": recordings})
         return
     meaning = tables.meaning(row)
     if row["stopped_at"]:
@@ -104,7 +109,17 @@ def meetings_retry(ids: tuple[int, ...], as_json: bool) -> None:
     window = timedelta(seconds=its.config.connect_window_seconds)
     results = [mend.retry(its.database, id, window=window) for id in ids]
     if as_json:
-        tables.print_json([{"id": r.id, "retried": r.done, "detail": r.detail} for r in results])
+        tables.print_json(
+            [
+                {
+                    "id": result.id,
+                    "retried": result.done,
+                    "detail": result.detail,
+                    "error": None if result.done else result.detail,
+                }
+                for result in results
+            ]
+        )
     else:
         for result in results:
             click.echo(result.detail, err=not result.done)
@@ -112,7 +127,7 @@ def meetings_retry(ids: tuple[int, ...], as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-@meetings.command("prune")
+@meetings.command("prune", unanswered=dict.fromkeys(("deleted", "events", "kept")))
 @older_than("90d")
 def meetings_prune(older_than: timedelta, yes: bool, as_json: bool) -> None:
     """Delete meetings that are over and old, with their recordings' rows, tries and events. Open
@@ -122,19 +137,19 @@ def meetings_prune(older_than: timedelta, yes: bool, as_json: bool) -> None:
 
     its, before = services(), clock.now() - older_than
     archives = its.config.archive_url is not None
-    old = retention.count_old(its.database, before, archives=archives)
+    with Waiting("Counting old meetings"):
+        old = retention.count_old(its.database, before, archives=archives)
     if old.meetings and not yes:
         stay = f"As old, still open, and kept: {counted(old.open, 'meeting')}. " if old.open else ""
-        click.confirm(
+        confirm(
             f"{stay}Delete {counted(old.meetings, 'meeting')} older than {in_words(older_than)}, "
             "with what the table has of recordings, tries and events?",
-            abort=True,
+            as_json,
         )
-    deleted = retention.prune_meetings(
-        its.database, before, progress("meetings", old.meetings), archives=archives
-    )
+    with deleting("meetings", old.meetings) as tell:
+        deleted = retention.prune_meetings(its.database, before, tell, archives=archives)
     if as_json:
-        tables.print_json({"deleted": deleted.meetings, "events": deleted.events, "kept": old.open})
+        answer({"deleted": deleted.meetings, "events": deleted.events, "kept": old.open})
     else:
         meetings, events = counted(deleted.meetings, "meeting"), counted(deleted.events, "event")
         click.echo(f"{meetings} and {events} deleted.")

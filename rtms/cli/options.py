@@ -11,11 +11,11 @@ from typing import IO, Any, TypeVar
 
 import click
 import sqlalchemy as sa
-from flask.cli import AppGroup, ScriptInfo
+from flask.cli import AppGroup
 
 from rtms import clock, tables
-from rtms.cli.output import Command
-from rtms.database import DatabaseUnavailable
+from rtms.cli.output import JSON, Command
+from rtms.cli.waiting import Waiting
 from rtms.services import services
 from rtms.text import typed
 
@@ -93,12 +93,6 @@ def _span(text: str) -> timedelta | None:
     return timedelta(**{unit: int(found[1])})
 
 
-class DatabaseAway(click.ClickException):
-    """The database does not answer, or is not migrated."""
-
-    exit_code = 4
-
-
 class NotConfigured(click.ClickException):
     """There is no configuration, or the embedded database cannot be opened."""
 
@@ -110,12 +104,14 @@ class NotConfigured(click.ClickException):
 
 
 class Commands(Command, AppGroup):
-    """A group whose commands say plainly when the database is away.
+    """A group of commands. Some may be in a module of their own, which is imported late.
 
     Args:
         more: a module with more commands of the group, which is imported when one of them, or the
             list of all, is asked for.
     """
+
+    command_class = Command
 
     def __init__(self, *args: Any, more: str | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -134,16 +130,9 @@ class Commands(Command, AppGroup):
         if self._more:
             importlib.import_module(self._more)
 
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except DatabaseUnavailable as error:
-            its = services(ctx.ensure_object(ScriptInfo).load_app())
-            raise DatabaseAway(its.database.unfit() or str(error)) from None
-
 
 F = TypeVar("F", bound=Callable[..., Any])
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+as_json = click.option(JSON, "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 
 def page(command: F) -> F:
@@ -169,7 +158,8 @@ def fail(message: str) -> click.ClickException:
 
 
 def fetch(statement: sa.Select[Any]) -> list[dict[str, Any]]:
-    with services().database.read() as connection:
+    """Read rows, with a sign of life where that takes a while."""
+    with Waiting("Reading the database"), services().database.read() as connection:
         return tables.as_dicts(connection.execute(statement))
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
 
 from rtms.cli.options import F, Span, as_json
+from rtms.cli.waiting import Waiting
 
 if TYPE_CHECKING:
     from rtms.deletion import Old
-
-_TELL_EVERY = 2.0  # seconds
 
 
 def older_than(default: str) -> Callable[[F], F]:
@@ -50,22 +49,25 @@ def counted(number: int, word: str) -> str:
     return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 
 
-def progress(what: str, count: int) -> Callable[[Old], None]:
-    """Something that says on stderr, every two seconds, how much is deleted.
+def confirm(question: str, as_json: bool) -> None:
+    """Ask whether to go on; where JSON is wanted, not on the stdout that it goes to.
+
+    Raises:
+        click.Abort: the answer is no, or there is none.
+    """
+    click.confirm(question, abort=True, err=as_json)
+
+
+@contextmanager
+def deleting(what: str, count: int) -> Iterator[Callable[[Old], None]]:
+    """Say how much is deleted while it is being deleted. Yields what is to be told of it.
 
     Args:
         what: meetings or events.
         count: how many there are to delete.
     """
-    said_at = time.monotonic()
-
-    def tell(deleted: Old) -> None:
-        nonlocal said_at
-        if time.monotonic() - said_at >= _TELL_EVERY:
-            said_at = time.monotonic()
-            click.echo(f"{getattr(deleted, what):,} of {count:,} {what} deleted ...", err=True)
-
-    return tell
+    with Waiting(f"Deleting {count:,} {what}") as waiting:
+        yield lambda old: waiting.say(f"{getattr(old, what):,} of {count:,} {what} deleted")
 
 
 def _at_least_a_day(

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 import sqlalchemy as sa
-from rich.console import Console
-from rich.filesize import decimal
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from models import CONNECTS
 from rtms import refresh, tables, transcripts
+from rtms.cli.downloading import download_all
 from rtms.cli.meetings import meetings
 from rtms.cli.options import RowId, as_json, fail, fetch
+from rtms.cli.output import JSON
+from rtms.cli.waiting import Waiting
 from rtms.downloads import DownloadError
 from rtms.recall import RecallError
-from rtms.recordings import TRANSCRIPT, File, NothingThere, Recordings
+from rtms.recordings import TRANSCRIPT, NothingThere, Recordings
 from rtms.services import services
 
 __all__ = ["meetings"]
 
 VIDEO = "video_mixed"
-_LINE_EVERY = 5.0  # seconds between two lines of progress in a log
 
 
 @meetings.command("refresh")
@@ -37,7 +35,7 @@ def meetings_refresh(ids: tuple[int, ...], as_json: bool) -> None:
     """Ask Recall about meetings now, and write down what it says."""
     its = services()
     results = []
-    for id in ids:
+    for number, id in enumerate(ids, start=1):
         row = _row(id)
         error: str | None = None
         if not row:
@@ -45,7 +43,8 @@ def meetings_refresh(ids: tuple[int, ...], as_json: bool) -> None:
         elif row["recall_id"] is None:
             error = f"Meeting {id} was never connected: Recall knows nothing of it."
         else:
-            error = refresh.refresh(its.database, its.recall, its.config, id, row["recall_id"])
+            with Waiting(f"Asking Recall about meeting {id} ({number} of {len(ids)})"):
+                error = refresh.refresh(its.database, its.recall, its.config, id, row["recall_id"])
             row = _row(id)
         results.append(
             {"id": id, "state": row.get("state"), "status": row.get("status"), "error": error}
@@ -71,13 +70,19 @@ def meetings_link(id: int, kind: str, as_json: bool) -> None:
     It works for some hours, for whoever has it. Keep it nowhere: ask for a fresh one.
     """
     recordings = _recordings()
-    with _plain_failures():
+    with _plain_failures(), Waiting(f"Asking Recall about meeting {id}"):
         files = recordings.files(id, [kind])
         links = [(file, recordings.link(id, file)) for file in files]
     if as_json:
         tables.print_json(
             [
-                {"recording": file.recording_id, "kind": file.kind, "name": file.name, "url": url}
+                {
+                    "recording": file.recording_id,
+                    "kind": file.kind,
+                    "name": file.name,
+                    "url": url,
+                    "error": None,
+                }
                 for file, url in links
             ]
         )
@@ -97,8 +102,9 @@ def meetings_link(id: int, kind: str, as_json: bool) -> None:
     help="The folder; it is made if need be.",
 )
 @click.option("--kind", "kinds", multiple=True, help="Only this medium; may be repeated.")
+@as_json
 def meetings_download(
-    ids: tuple[int, ...], all_done: bool, to: Path, kinds: tuple[str, ...]
+    ids: tuple[int, ...], all_done: bool, to: Path, kinds: tuple[str, ...], as_json: bool
 ) -> None:
     """Download meetings' recordings: video, transcript and whatever else Recall has.
 
@@ -109,17 +115,16 @@ def meetings_download(
         raise click.UsageError("Name meetings, or say --all-done.")
     recordings = _recordings()
     wanted = list(recordings.done()) if all_done else list(ids)
-    if not wanted:
+    if not (wanted or as_json):
         click.echo("No meeting is done yet.", err=True)
-    failed = 0
-    for id in wanted:
-        try:
-            for file in recordings.files(id, kinds):
-                failed += not _download(recordings, id, file, to)
-        except (NothingThere, RecallError) as error:
-            click.echo(str(error), err=True)
-            failed += 1
-    if failed:
+    downloaded = []
+    for each in download_all(recordings, wanted, kinds, to):
+        downloaded.append(each)
+        if not as_json:
+            click.echo(each.in_words(), err=each.error is not None)
+    if as_json:
+        tables.print_json([asdict(each) for each in downloaded])
+    if any(each.error for each in downloaded):
         raise click.exceptions.Exit(1)
 
 
@@ -127,10 +132,15 @@ def meetings_download(
 @click.argument("id", type=RowId())
 @click.option("--format", type=click.Choice(transcripts.FORMATS), default="txt", show_default=True)
 @click.option("--recording", type=click.IntRange(1), help="Which, where a meeting has several.")
-def meetings_transcript(id: int, format: transcripts.Format, recording: int | None) -> None:
+@click.option(
+    JSON, "as_json", is_flag=True, help="The same as --format json; errors are JSON, too."
+)
+def meetings_transcript(
+    id: int, format: transcripts.Format, recording: int | None, as_json: bool
+) -> None:
     """Print a meeting's transcript: text to read, captions (vtt, srt) or JSON."""
     recordings = _recordings()
-    with _plain_failures():
+    with _plain_failures(), Waiting(f"Fetching the transcript of meeting {id}"):
         files = [
             file
             for file in recordings.files(id, [TRANSCRIPT])
@@ -144,7 +154,7 @@ def meetings_transcript(id: int, format: transcripts.Format, recording: int | No
                 f"Meeting {id} has several recordings: name one with --recording ({numbers})."
             )
         parts = recordings.transcript(id, files[0])
-    click.echo(transcripts.render(parts, format), nl=False)
+    click.echo(transcripts.render(parts, "json" if as_json else format), nl=False)
 
 
 def _row(id: int) -> dict[str, Any]:
@@ -163,41 +173,3 @@ def _plain_failures() -> Iterator[None]:
         yield
     except (NothingThere, RecallError, DownloadError) as error:
         raise fail(str(error)) from None
-
-
-def _download(recordings: Recordings, id: int, file: File, folder: Path) -> bool:
-    """Download one file and say so; returns whether it is there in the end."""
-    try:
-        with _shown(file.name) as progress:
-            fetched = recordings.download(id, file, folder, progress)
-    except (DownloadError, NothingThere, RecallError) as error:
-        click.echo(str(error), err=True)
-        return False
-    if fetched is None:
-        click.echo(f"{folder / file.name} is there already.")
-    else:
-        resumed = f", resumed at {decimal(fetched.resumed_from)}" if fetched.resumed_from else ""
-        click.echo(f"{fetched.path} ({decimal(fetched.bytes)}{resumed})")
-    return True
-
-
-@contextmanager
-def _shown(name: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Progress for people: a bar on a terminal, now and then a plain line in a log."""
-    if sys.stderr.isatty():
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-        console = Console(stderr=True, markup=False, highlight=False)
-        with Progress(*columns, TransferSpeedColumn(), console=console) as bar:
-            task = bar.add_task(name[-40:], total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
-        return
-    said_at = time.monotonic()
-
-    def say(done: int, total: int | None) -> None:
-        nonlocal said_at
-        if time.monotonic() - said_at >= _LINE_EVERY:
-            said_at = time.monotonic()
-            of = f" of {decimal(total)}" if total else ""
-            click.echo(f"{name}: {decimal(done)}{of}", err=True)
-
-    yield say

@@ -11,8 +11,10 @@ import structlog
 
 from config import Config, ConfigError
 from models import SCHEMA_REVISION
-from rtms import migrate, tables
+from rtms import migrate
 from rtms.cli.options import Commands, as_json
+from rtms.cli.output import answer
+from rtms.cli.waiting import Waiting
 from rtms.services import services
 
 _DRAIN_SECONDS = 25.0  # a PaaS kills 30 s after SIGTERM
@@ -23,28 +25,34 @@ log = structlog.get_logger()
 db = Commands("db", help="The database's schema.")
 
 
-@db.command("upgrade")
-def db_upgrade() -> None:
+@db.command("upgrade", unanswered={"before": None, "revision": None})
+@as_json
+def db_upgrade(as_json: bool) -> None:
     """Migrate the database to this version's schema."""
     database = services().database
     before = database.revision()
-    migrate.upgrade(database)
+    with Waiting("Migrating the database"):
+        migrate.upgrade(database)
     after = database.revision()
-    click.echo(
-        f"The database is at revision {after} already."
-        if before == after
-        else f"The database was migrated from {before or 'nothing'} to revision {after}."
-    )
+    if as_json:
+        answer({"before": before, "revision": after})
+    else:
+        click.echo(
+            f"The database is at revision {after} already."
+            if before == after
+            else f"The database was migrated from {before or 'nothing'} to revision {after}."
+        )
 
 
-@db.command("current")
+@db.command("current", unanswered={"revision": None, "needs": SCHEMA_REVISION, "ok": False})
 @as_json
 def db_current(as_json: bool) -> None:
     """Print the database's revision; exit 1 where it is not the one this version needs."""
     database = services().database
     revision, problem = database.revision(), database.unfit()
     if as_json:
-        tables.print_json({"revision": revision, "needs": SCHEMA_REVISION, "ok": not problem})
+        stands = {"revision": revision, "needs": SCHEMA_REVISION, "ok": not problem}
+        answer(stands, error=problem)
     else:
         click.echo(revision or "none")
         if problem:

@@ -1,0 +1,97 @@
+"""Downloads the files of meetings one after another, and shows how far each is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.filesize import decimal
+
+from rtms import tables
+from rtms.cli.waiting import Waiting
+from rtms.downloads import DownloadError
+from rtms.filenames import UnsafeName, label
+from rtms.recall import RecallError
+from rtms.recordings import File, NothingThere, Recordings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Downloaded:
+    """What became of one file, or of a meeting that has none."""
+
+    id: int  # the meeting's
+    recording: str | None = None
+    kind: str | None = None
+    path: str | None = None
+    bytes: int | None = None
+    was_there: bool = False
+    resumed_from: int = 0  # bytes that an earlier call had brought
+    error: str | None = None
+
+    def in_words(self) -> str:
+        """Return it as a line for people."""
+        if self.error:
+            return self.error
+        if self.was_there:
+            return f"{self.path} is there already."
+        resumed = f", resumed at {decimal(self.resumed_from)}" if self.resumed_from else ""
+        return f"{self.path} ({decimal(self.bytes or 0)}{resumed})"
+
+
+def download_all(
+    recordings: Recordings, ids: Sequence[int], kinds: Sequence[str], folder: Path
+) -> Iterator[Downloaded]:
+    """Download every file of some meetings into a folder. What fails stops no other.
+
+    Args:
+        ids: the meetings' rows.
+        kinds: only these of Recall's kinds; none means all.
+    """
+    for number, id in enumerate(ids, start=1):
+        try:
+            with Waiting(f"Asking Recall about meeting {id} ({number} of {len(ids)})"):
+                files = recordings.files(id, kinds)
+        except (NothingThere, RecallError) as error:
+            yield Downloaded(id=id, error=str(error))
+            continue
+        for file in files:
+            yield _download(recordings, id, file, folder)
+
+
+def _download(recordings: Recordings, id: int, file: File, folder: Path) -> Downloaded:
+    about = Downloaded(id=id, recording=file.recording_id, kind=file.kind)
+    try:
+        with _shown(label(file.name)) as progress:
+            fetched = recordings.download(id, file, folder, progress)
+    except (DownloadError, NothingThere, RecallError, UnsafeName) as error:
+        return replace(about, error=str(error))
+    path = fetched.path if fetched else folder / file.name
+    return replace(
+        about,
+        path=str(path),
+        bytes=fetched.bytes if fetched else path.stat().st_size,
+        was_there=fetched is None,
+        resumed_from=fetched.resumed_from if fetched else 0,
+    )
+
+
+@contextmanager
+def _shown(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Show progress: a bar on a terminal, which is gone in the end; now and then a line elsewhere.
+    Yields what is to be told how many bytes are there, and of how many."""
+    if not sys.stderr.isatty():
+        with Waiting(what) as waiting:
+            yield lambda done, total: waiting.say(
+                f"{what}: {decimal(done)}" + (f" of {decimal(total)}" if total else "")
+            )
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    screen = tables.console(stderr=True)
+    with Progress(*columns, TransferSpeedColumn(), console=screen, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
