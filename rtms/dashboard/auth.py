@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import math
+import re
 from urllib.parse import urlsplit
 
 import structlog
@@ -111,8 +112,15 @@ def _is_from_here(config: Config) -> bool:
     origin = request.headers.get("Origin")
     if origin is None:
         return True
+    scheme, _, host = origin.partition("://")
     hosts = {request.host, urlsplit(config.public_url or "").netloc} - {""}
-    return origin in {f"{scheme}://{host}" for scheme in ("http", "https") for host in hosts}
+    return scheme in ("http", "https") and _plain(host) in map(_plain, hosts)
+
+
+def _plain(host: str) -> str:
+    """A host without the default port of either scheme: a proxy that ends TLS may pass on `:443`
+    to a server that takes itself to be on plain HTTP."""
+    return re.sub(r":(80|443)$", "", host.lower())
 
 
 def _is_password(given: str, config: Config) -> bool:
