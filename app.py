@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from flask import Flask, Response, current_app, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from config import Config, ConfigError
-from rtms import cli, logs, migrate
+from rtms import cli, logs, migrate, stderr
 from rtms.database import Database, DatabaseUnavailable, naming_the_file, sqlite_path
 from rtms.services import Services, make_later, services
 
@@ -70,6 +69,10 @@ def _wire(app: Flask, config: Config | None = None) -> None:
             importlib.import_module(name)
         except ImportError as error:
             raise ConfigError([f"EXTENSIONS: {name} cannot be imported: {error}."]) from error
+        except Exception as error:
+            log.exception("an error in a module of EXTENSIONS", module=name)
+            problem = f"EXTENSIONS: {name} fails while it is imported: {error!r}."
+            raise ConfigError([problem]) from error
 
 
 def _add_routes(app: Flask) -> None:
@@ -137,7 +140,7 @@ def __getattr__(name: str) -> Flask:
     try:
         made = _app_for_commands() if cli.is_looked_up() else create_app()
     except (ConfigError, DatabaseUnavailable) as error:
-        print(error, file=sys.stderr)
+        stderr.tell_the_end(error)
         # What gunicorn's master takes for "do not start this worker again".
         raise SystemExit(3) from None
     globals()["app"] = made

@@ -216,6 +216,17 @@ def variables() -> frozenset[str]:
     return frozenset(read.names)
 
 
+def log_format_given(dotenv: Path = ROOT / ".env") -> str:
+    """Return LOG_FORMAT as it is set, whatever else is wrong; empty where that is not known."""
+    given = os.environ.get("LOG_FORMAT", "").strip()
+    if not given:
+        try:
+            given = _read_dotenv(dotenv).get("LOG_FORMAT", "")
+        except ConfigError:
+            given = ""
+    return given.strip().lower()
+
+
 def _read_dotenv(path: Path) -> dict[str, str]:
     """The variables of a `.env` file; none where there is no file, or none is to be read."""
     # python-dotenv: PYTHON_DOTENV_DISABLED

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from config import Config, ConfigError
-from rtms import proxies
+from rtms import proxies, stderr
 from rtms.handover import Handover
 from rtms.patience import ENDINGS
 
@@ -21,15 +21,18 @@ def _current() -> Config:
         return config
     except ConfigError as error:
         # Said once by the master, before there are workers to say it over and over.
-        sys.stderr.write(f"{error}\n")
+        stderr.tell_the_end(error)
         sys.exit(3)  # as a worker and every command do
 
 
 _config = _current()
+if _config.log_format == "json":
+    stderr.write_json()
 
 bind = f"0.0.0.0:{_config.port}"
 workers = _config.web_concurrency
 worker_class = "rtms.together.TogetherWorker"
+logger_class = "rtms.serverlog.ServerLogger"
 threads = 32
 timeout = 60  # seconds without a sign of life before a worker is replaced
 graceful_timeout = 30  # seconds from SIGTERM to SIGKILL; a PaaS gives as many

@@ -9,13 +9,13 @@ from queue import Empty, SimpleQueue
 import click
 import structlog
 
-from config import Config, ConfigError
+from config import ConfigError
 from models import SCHEMA_REVISION
-from rtms import migrate
-from rtms.cli.options import Commands, as_json
+from rtms import migrate, stderr
+from rtms.cli.options import Commands, NotConfigured, as_json
 from rtms.cli.output import answer
 from rtms.cli.waiting import Waiting
-from rtms.services import services
+from rtms.services import Services, services
 
 _DRAIN_SECONDS = 25.0  # a PaaS kills 30 s after SIGTERM
 _LOOK_EVERY = 1.0  # seconds
@@ -64,8 +64,11 @@ def db_current(as_json: bool) -> None:
 @click.command("worker", cls=click.Command)
 def worker() -> None:
     """Connect streams without serving the web, until SIGTERM, SIGINT or SIGHUP."""
-    its = services()
-    _refuse_useless_proxies(its.config)
+    from rtms.keycheck import check_key  # here, not above: no other command needs it
+
+    its = _services()
+    if its.config.log_format == "json":
+        stderr.write_json()
     told: SimpleQueue[None] = SimpleQueue()  # unlike an Event, a handler may use it at any time
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # by nohup
@@ -78,20 +81,23 @@ def worker() -> None:
     dispatcher = its.start_dispatcher()
     its.heartbeat.start("worker")
     log.info("worker started", threads=its.config.connect_threads)
+    check_key(its.config)
     _wait_for(told)
     log.info("worker stops; connects in flight finish")
     dispatcher.drain(_DRAIN_SECONDS)
     its.heartbeat.stop()
 
 
-def _refuse_useless_proxies(config: Config) -> None:
+def _services() -> Services:
     from rtms import proxies  # here, not above: it needs requests, as most commands do not
 
     try:
-        proxies.check(config)
-    except ConfigError as error:
-        click.echo(str(error), err=True)
+        its = services()
+        proxies.check(its.config)
+    except (NotConfigured, ConfigError) as error:
+        stderr.tell_the_end(error)
         raise click.exceptions.Exit(3) from None
+    return its
 
 
 def _wait_for(told: SimpleQueue[None]) -> None:
