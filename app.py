@@ -80,6 +80,7 @@ def _add_routes(app: Flask) -> None:
     from werkzeug.middleware.proxy_fix import ProxyFix
 
     from rtms import dashboard, health, metrics, webhooks
+    from rtms.front import Front
 
     its = services(app)
     its.make_all()
@@ -88,6 +89,8 @@ def _add_routes(app: Flask) -> None:
     app.register_blueprint(health.blueprint)
     app.register_blueprint(metrics.blueprint)
     app.register_blueprint(dashboard.blueprint)
+    _refuse_a_path_of_ours(app, its.config.path)
+    app.wsgi_app = Front(app.wsgi_app, its.config.path)  # type: ignore[method-assign]
     if its.config.trusted_proxies:  # whom a request is from is what the last of them says
         proxied = ProxyFix(
             app.wsgi_app,
@@ -96,6 +99,16 @@ def _add_routes(app: Flask) -> None:
         )
         app.wsgi_app = proxied  # type: ignore[method-assign]
     app.register_error_handler(HTTPException, _error_as_json)
+
+
+def _refuse_a_path_of_ours(app: Flask, path: str) -> None:
+    """Refuse PUBLIC_URL=https://host/meetings: with a proxy that takes the path off, nobody could
+    tell what /meetings means."""
+    first = path.split("/")[1:2]
+    if first and any(rule.rule.split("/")[1:2] == first for rule in app.url_map.iter_rules()):
+        raise ConfigError(
+            [f"PUBLIC_URL must not have /{first[0]} as its path: the server has a page there."]
+        )
 
 
 def _prepare_database(database: Database, config: Config) -> None:

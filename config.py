@@ -112,6 +112,11 @@ class Config:
     _kept: ClassVar[Config | None] = None
 
     @property
+    def path(self) -> str:
+        """Under which browsers find the server at its proxy, such as `/rtms`; empty at the root."""
+        return urlsplit(self.public_url or "").path
+
+    @property
     def lease_seconds(self) -> float:
         """How long a claimed row belongs to its process: longer than a call to Recall can take
         (`rtms.recall.Recall`)."""
@@ -410,7 +415,23 @@ def _base_url(text: str, example: str = "https://us-east-1.recall.ai") -> str:
 
 
 def _public_url(text: str) -> str | None:
-    return _base_url(text, "https://rtms.example.com").removesuffix("/zoom-webhook")
+    url = _base_url(text, "https://rtms.example.com").removesuffix("/zoom-webhook").rstrip("/")
+    if not re.fullmatch(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*", urlsplit(url).path):
+        raise ValueError("may have letters, digits and - . _ ~ in its path, such as /rtms, only")
+    return url
+
+
+def _host(text: str) -> str:
+    """`localhost`, or an address."""
+    if text.lower() == "localhost":
+        return "localhost"
+    try:
+        address = ipaddress.ip_address(text.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        raise ValueError(
+            "must be an address of this machine such as 127.0.0.1 or ::1, or localhost"
+        ) from None
+    return str(address)
 
 
 def _json_object(text: str) -> dict[str, Any]:

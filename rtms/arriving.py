@@ -6,7 +6,7 @@ import re
 import socket
 from typing import Any
 
-_DELIVERY = b"POST /zoom-webhook "
+_DELIVERY = re.compile(rb"POST (/[!-~]+)?/zoom-webhook ")  # also below the path of PUBLIC_URL
 _PEEK = 16_384  # bytes; what is longer goes its own way
 _REQUEST_LINE = re.compile(rb"[!-~]+ [!-~]+ HTTP/1\.[01]\r\n")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
@@ -48,7 +48,7 @@ def size_of(seen: bytes) -> int | None:
 
 def is_delivery(seen: bytes) -> bool:
     """Whether a request that is here to its last byte is one of Zoom's deliveries."""
-    if not seen.startswith(_DELIVERY):
+    if not _DELIVERY.match(seen):
         return False
     return _LENGTH.search(seen.partition(b"\r\n\r\n")[0] + b"\r\n") is not None
 

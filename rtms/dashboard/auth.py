@@ -85,10 +85,15 @@ def logout() -> Answer:
     return answer
 
 
-def is_local_path(path: str) -> bool:
+def is_local_path(path: str, root: str = "") -> bool:
     """Whether a browser that is sent to this stays on this server. Browsers take a backslash for a
-    slash, and leave out tabs and line ends."""
-    if not path.startswith("/") or "\\" in path or path.startswith("//"):
+    slash, and leave out tabs and line ends.
+
+    Args:
+        path: where it is sent.
+        root: the path under which it finds this server; beside it may be other programs.
+    """
+    if not path.startswith(f"{root}/") or "\\" in path or path.startswith("//"):
         return False
     if not all("!" <= character <= "~" for character in path):
         return False
@@ -96,12 +101,14 @@ def is_local_path(path: str) -> bool:
         parts = urlsplit(path)
     except ValueError:
         return False
-    return not parts.scheme and not parts.netloc
+    outside = {".", ".."} & set(parts.path.lower().replace("%2e", ".").split("/"))
+    return not parts.scheme and not parts.netloc and not (root and outside)
 
 
 def _next() -> str:
     wanted = request.values.get("next", "")
-    return wanted if is_local_path(wanted) else url_for("dashboard.overview")
+    is_ours = is_local_path(wanted, request.script_root)
+    return wanted if is_ours else url_for("dashboard.overview")
 
 
 def _is_from_here(config: Config) -> bool:

@@ -78,7 +78,9 @@ def _way_in() -> str:
         f"{blueprint.name}.{ASSETS}",
     )
     here = request.full_path.rstrip("?")
-    return f"{login}?next={quote(here, safe='/')}" if is_page and here != "/" else login
+    if not is_page or here == "/":
+        return login
+    return f"{login}?next={quote(request.script_root + here, safe='/')}"
 
 
 @blueprint.after_request
@@ -120,7 +122,7 @@ def _for_every_page() -> dict[str, Any]:
         "csrf_field": _csrf_field,
         "logged_in": "session_token" in g,
         "nonce": g.get("nonce", ""),
-        "pages": [(path, label, _is_at(path)) for path, label in _PAGES],
+        "pages": [(request.script_root + path, label, _is_at(path)) for path, label in _PAGES],
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from flask import Response, g, redirect, request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
@@ -40,9 +40,7 @@ def redirect_with(url: str, text: str, kind: Kind) -> Response:
         _COOKIE,
         _serializer().dumps([text[:_LONGEST], kind]),
         max_age=_LIFETIME,
-        httponly=True,
-        samesite="Lax",
-        secure=request.is_secure,
+        **_cookie_is(),
     )
     return answer
 
@@ -63,8 +61,17 @@ def _show() -> dict[str, Notice | None]:
 @blueprint.after_request
 def _show_once(answer: Response) -> Response:
     if g.pop("notice_was_shown", False):
-        answer.delete_cookie(_COOKIE, httponly=True, samesite="Lax", secure=request.is_secure)
+        answer.delete_cookie(_COOKIE, **_cookie_is())
     return answer
+
+
+def _cookie_is() -> dict[str, Any]:
+    return {
+        "path": request.script_root or "/",
+        "httponly": True,
+        "samesite": "Lax",
+        "secure": request.is_secure,
+    }
 
 
 def _serializer() -> URLSafeTimedSerializer:

@@ -23,13 +23,16 @@ _TOKEN_BYTES = 32
 @dataclass(frozen=True)
 class Cookie:
     """The session's cookie, as a request over this scheme carries it. Only a secure one can be
-    bound to its host by its name."""
+    bound to its host by its name, and only where the server has all of the host's paths."""
 
     secure: bool
+    path: str  # beside it may be other programs, which are not to get it
 
     @property
     def name(self) -> str:
-        return "__Host-rtms_session" if self.secure else "rtms_session"
+        if not self.secure:
+            return "rtms_session"
+        return "__Host-rtms_session" if self.path == "/" else "__Secure-rtms_session"
 
     def set(self, answer: Response, value: str) -> None:
         """Let a browser keep it."""
@@ -37,7 +40,7 @@ class Cookie:
             self.name,
             value,
             max_age=LIFETIME,
-            path="/",
+            path=self.path,
             secure=self.secure,
             httponly=True,
             samesite="Lax",
@@ -45,12 +48,14 @@ class Cookie:
 
     def delete(self, answer: Response) -> None:
         """Let a browser forget it."""
-        answer.delete_cookie(self.name, path="/", secure=self.secure, httponly=True, samesite="Lax")
+        answer.delete_cookie(
+            self.name, path=self.path, secure=self.secure, httponly=True, samesite="Lax"
+        )
 
 
 def cookie() -> Cookie:
     """The cookie of this request."""
-    return Cookie(secure=request.is_secure)
+    return Cookie(secure=request.is_secure, path=request.script_root or "/")
 
 
 def token_of_request(config: Config) -> str | None:

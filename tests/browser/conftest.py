@@ -52,8 +52,9 @@ class Dashboard:
 
 
 @pytest.fixture(scope="module")
-def dashboard(chromium: Browser) -> Iterator[Dashboard]:
-    """A server with a day of meetings, and one that has just been recorded."""
+def dashboard(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Dashboard]:
+    """A server with a day of meetings, and one that has just been recorded. A module of tests may
+    have VARIABLES of its own for it."""
     with (
         tempfile.TemporaryDirectory(prefix="browser-") as folder,
         RecallSandbox(
@@ -67,6 +68,7 @@ def dashboard(chromium: Browser) -> Iterator[Dashboard]:
             "DATABASE_URL": f"sqlite:///{folder}/rtms.sqlite3",
             "RECALL_BASE_URL": recall.url,
             "ADMIN_PASSWORD": PASSWORD,
+            **getattr(request.module, "VARIABLES", {}),
         }
         database = Database(Config.from_environ(environ).database_url)
         migrate.upgrade(database)

@@ -17,7 +17,7 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from app import create_app
-from config import Config
+from config import Config, ConfigError
 from rtms.dashboard import keys
 from rtms.dashboard.auth import is_local_path
 from rtms.dashboard.notice import redirect_with
@@ -207,6 +207,66 @@ def test_a_proxy_may_stand_between_where_the_public_url_is_known(tmp_path: Any) 
     assert log_in_from(made, Origin="https://evil.example") == 403
     services(made).recall.close()
     services(made).database.dispose()
+
+
+@pytest.mark.parametrize("host", ["rtms.example.com:443", "rtms.example.com", "10.0.0.7:8000"])
+def test_a_default_port_in_the_public_url_is_no_other_origin(tmp_path: Any, host: str) -> None:
+    made = make(tmp_path, ADMIN_PASSWORD=PASSWORD, PUBLIC_URL="https://rtms.example.com:443")
+    assert log_in_from(made, Host=host, Origin="https://rtms.example.com") == 303
+    services(made).recall.close()
+    services(made).database.dispose()
+
+
+# ---- below a path
+
+
+@pytest.fixture
+def below(tmp_path: Any) -> Iterator[Flask]:
+    """A server that shares its host with other programs."""
+    made = make(
+        tmp_path,
+        ADMIN_PASSWORD=PASSWORD,
+        PUBLIC_URL="https://apps.example/rtms",
+        TRUSTED_PROXIES="1",
+    )
+    yield made
+    services(made).recall.close()
+    services(made).database.dispose()
+
+
+TLS = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.1", "Host": "apps.example"}
+
+
+@pytest.mark.parametrize("login", ["/login", "/rtms/login"])
+def test_no_program_beside_it_gets_the_cookie(below: Flask, login: str) -> None:
+    answer = below.test_client().post(login, data={"password": PASSWORD}, headers=TLS)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/rtms/")
+    name, *parts = answer.headers["Set-Cookie"].split("; ")
+    assert name.startswith("__Secure-rtms_session=")  # __Host- would ask for the whole host
+    assert {"Path=/rtms", "Secure", "HttpOnly", "SameSite=Lax"} <= set(parts)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    ["/other", "/rtmsx", "/", "/rtms/../other", "/rtms/%2e%2E/other", "/rtms/..", "/rtms/a/./b"],
+)
+def test_a_login_leads_to_no_program_beside_it(below: Flask, wanted: str) -> None:
+    data = {"password": PASSWORD, "next": wanted}
+    answer = below.test_client().post("/login", data=data, headers=TLS)
+    assert answer.headers["Location"] == "/rtms/"
+
+
+def test_the_path_is_not_for_a_client_to_choose(below: Flask) -> None:
+    client = below.test_client()
+    for name in ("X-Forwarded-Prefix", "X-Script-Name", "Script-Name"):
+        answer = client.get("/", headers={**TLS, name: "//evil.example"})
+        assert answer.headers["Location"] == "/rtms/login"
+
+
+@pytest.mark.parametrize("path", ["meetings", "events/x", "zoom-webhook/x", "login", "assets/a/b"])
+def test_a_path_that_is_a_page_of_the_servers_is_refused(tmp_path: Any, path: str) -> None:
+    with pytest.raises(ConfigError, match=f"PUBLIC_URL must not have /{path.split('/')[0]} as"):
+        make(tmp_path, ADMIN_PASSWORD=PASSWORD, PUBLIC_URL=f"https://apps.example/{path}")
 
 
 # ---- where a login leads

@@ -50,7 +50,7 @@
     const late = setTimeout(() => mine.abort(), PATIENCE);
     try {
       const answer = await fetch(location.href, { signal: mine.signal, cache: "no-store" });
-      if (answer.status === 401 || new URL(answer.url).pathname === "/login") {
+      if (answer.status === 401 || new URL(answer.url).pathname.endsWith("/login")) {
         location.reload();
         return;
       }
