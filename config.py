@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import re
@@ -104,6 +105,7 @@ class Config:
     retention_days: int | None  # None: what is over is kept for good
     log_format: str
     log_level: str
+    host: str | None  # the address that the web processes listen on; None: every one
     port: int
     web_concurrency: int  # web processes
     paas: str | None  # the platform this runs on, where its disk does not last
@@ -205,6 +207,7 @@ class Config:
             retention_days=int(read.number("RETENTION_DAYS", 0, 1, 36500, whole=True)) or None,
             log_format=read.choice("LOG_FORMAT", "console", LOG_FORMATS),
             log_level=read.choice("LOG_LEVEL", "INFO", LOG_LEVELS, fold=str.upper),
+            host=read.optional("HOST", None, _host),
             port=int(read.number("PORT", 8000, 1, 65535, whole=True)),
             web_concurrency=int(read.number("WEB_CONCURRENCY", 2, 1, 256, whole=True)),
             paas=paas,

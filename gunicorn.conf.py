@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from config import Config, ConfigError
-from rtms import proxies, stderr
+from rtms import listening, proxies, stderr
 from rtms.handover import Handover
 from rtms.patience import ENDINGS
 
@@ -29,7 +29,7 @@ _config = _current()
 if _config.log_format == "json":
     stderr.write_json()
 
-bind = f"0.0.0.0:{_config.port}"
+bind = listening.binds(_config.host, _config.port)
 workers = _config.web_concurrency
 worker_class = "rtms.together.TogetherWorker"
 logger_class = "rtms.serverlog.ServerLogger"
@@ -38,6 +38,8 @@ timeout = 60  # seconds without a sign of life before a worker is replaced
 graceful_timeout = 30  # seconds from SIGTERM to SIGKILL; a PaaS gives as many
 control_socket_disable = True  # nobody needs it, and two servers of one user would share it
 forwarder_headers = ""  # a proxy may pass on a client's SCRIPT_NAME
+# Whose X-Forwarded-Proto is believed, whatever TRUSTED_PROXIES says: gunicorn's own default.
+forwarded_allow_ips = listening.with_mapped(os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1"))
 keepalive = 15  # seconds; Zoom and proxies reuse connections
 _DRAIN_SECONDS = graceful_timeout - 5
 
@@ -61,8 +63,12 @@ def _hear() -> None:
 
 
 def when_ready(server: Any) -> None:
-    """Look at a reload's settings first: with what it cannot read gunicorn would end, and nobody
-    would take deliveries. And let no hand-over delay the end."""
+    """Say how the server is reached. Then look at a reload's settings first: with what it cannot
+    read gunicorn would end, and nobody would take deliveries. And let no hand-over delay the
+    end."""
+    local = listening.local_url([each.getsockname() for each in server.LISTENERS])
+    for line in listening.how_to_reach(_current(), local):
+        server.log.info("%s.", line)
     its: dict[int, Any] = {each: signal.getsignal(each) for each in (signal.SIGHUP, *ENDINGS)}
 
     asked = at_it = False

@@ -57,10 +57,15 @@ class Server:
         self.root = ROOT  # of the project
         self._processes: list[subprocess.Popen[bytes]] = []
 
-    def start(self, *, ready: bool = True) -> subprocess.Popen[bytes]:
-        """Start the web server, and wait until it is ready."""
-        bind = f"127.0.0.1:{self.port}"
-        process = self._spawn("-m", "gunicorn", "--bind", bind, "app:app")
+    def start(self, *, ready: bool = True, bind: bool = True) -> subprocess.Popen[bytes]:
+        """Start the web server, and wait until it is ready.
+
+        Args:
+            ready: whether to wait.
+            bind: whether it is told to listen on loopback only, or left to its configuration.
+        """
+        address = ("--bind", f"127.0.0.1:{self.port}") if bind else ()
+        process = self._spawn("-m", "gunicorn", *address, "app:app")
         if ready:
             wait_for(lambda: self.get("/readyz") == 200, lambda: f"the server:\n{self.log()}")
         return process

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config import RECALL_REGIONS, Config, ConfigError, variables
+from config import RECALL_REGIONS, Config, ConfigError, log_format_given, variables
 from sandbox.demo import own_environ
 
 NEEDED = {
@@ -156,6 +156,13 @@ REFUSED = [
     )),
     ("DATABASE_URL", "postgres://localhost:port/x", "has a port that is no number"),
     ("DATABASE_URL", "postgres://localhost/x?pgbouncer=true", "the option pgbouncer"),
+    *(("PUBLIC_URL", f"https://apps.example/{text}", "letters, digits and - . _ ~") for text in (
+        "my%20app", "a//b", "..", "a/../b", "./a", "a/.", "a;b", "a:b", "a@b", "'a'", "<a>",
+    )),
+    *(("HOST", text, "must be an address of this machine such as 127.0.0.1 or ::1") for text in (
+        "example.com", "x86_64-conda-linux-gnu", "0.0.0.0:8000", "[::1]:8000", "*", "all",
+        "127.0.0.1,::1", "127.0.0.256", "http://127.0.0.1",
+    )),
     ("RECORD_STREAMS", "some", "all, first, host"),
     ("DISPATCHER", "maybe", "on, off"),
     ("LOG_FORMAT", "xml", "console, json"),
@@ -456,3 +463,60 @@ def test_a_process_keeps_to_what_it_is_told_to(monkeypatch: pytest.MonkeyPatch) 
     Config.current().keep()
     monkeypatch.setenv("PORT", "8400")
     assert (Config.current().port, Config.load().port) == (8300, 8400)
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("", None),
+        (" 127.0.0.1 ", "127.0.0.1"),
+        ("[::1]", "::1"),
+        ("::", "::"),
+        ("0:0:0:0:0:0:0:1", "::1"),
+        ("LocalHost", "localhost"),
+    ],
+)
+def test_the_address_to_listen_on(text: str, host: str | None) -> None:
+    assert read(HOST=text).host == host
+
+
+@pytest.mark.parametrize(
+    ("environ", "dotenv", "given"),
+    [
+        ({}, "LOG_FORMAT=JSON\nPORT=many\n", "json"),
+        ({"LOG_FORMAT": "console"}, "LOG_FORMAT=json\n", "console"),
+        ({"LOG_FORMAT": ""}, "LOG_FORMAT=json\n", "json"),
+        ({}, "LOG_FORMAT='json\n", ""),
+        ({}, None, ""),
+    ],
+)
+def test_the_format_of_the_log_is_known_where_the_rest_is_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    environ: dict[str, str],
+    dotenv: str | None,
+    given: str,
+) -> None:
+    monkeypatch.delenv("LOG_FORMAT", raising=False)
+    for name, text in environ.items():
+        monkeypatch.setenv(name, text)
+    if dotenv is not None:
+        (tmp_path / ".env").write_text(dotenv)
+    assert log_format_given(tmp_path / ".env") == given
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("https://rtms.example", ""),
+        ("https://rtms.example/", ""),
+        ("https://apps.example/rtms", "/rtms"),
+        ("https://apps.example:8443/rtms/", "/rtms"),
+        ("https://apps.example/zoom-webhook", ""),
+        ("https://apps.example/rtms/zoom-webhook", "/rtms"),
+        ("https://apps.example/a-b/c.d/~e_f/...", "/a-b/c.d/~e_f/..."),
+        ("", ""),
+    ],
+)
+def test_the_path_below_which_browsers_find_the_server(url: str, path: str) -> None:
+    assert read(PUBLIC_URL=url).path == path
