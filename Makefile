@@ -1,6 +1,7 @@
 # make demo    the whole way on a bare machine, with stand-ins for Zoom and Recall
 #              (KEEP=1 leaves the server up, with its dashboard and meetings that come and go)
-# make run     the server for real: needs .env (see .env.example)
+# make .env    the server's settings, from .env.example, with a password for the dashboard
+# make run     the server for real: needs .env
 # make test    all tests
 # make check   lint, format and types
 # make bench   how fast it is, beside an empty route and a plain webhook (25 minutes)
@@ -20,8 +21,16 @@ INSTALL = @$(if $(shell command -v $(firstword $(PYTHON)) 2>&1),$(PYTHON),$(BIN)
 demo: runtime
 	@$(BIN)/python -m sandbox.demo $(if $(KEEP),--keep)
 
+# A file of people's own: made once and whole, and never again.
+.DELETE_ON_ERROR:
+
+.env:
+	@password=$$($(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(12))') && umask 077 && \
+	sed "s/^# ADMIN_PASSWORD=$$/ADMIN_PASSWORD=$$password/" .env.example > $@ && \
+	echo "Made .env. The dashboard's password, which stands there as ADMIN_PASSWORD: $$password" && \
+	echo "Now put your values in the place of the four replace-with-... in it."
+
 run: runtime
-	@test -f .env || echo "There is no .env: the configuration comes from the environment only."
 	@$(BIN)/gunicorn app:app
 
 test: dev

@@ -163,6 +163,10 @@ def post_worker_init(worker: Any) -> None:
     worker.handover.at_sigterm(worker.age, drain_and_leave)
     worker.handover.note_ready(worker.age)
     worker.log.info("Worker ready (pid: %s)", worker.pid)
+    if dispatcher and worker.age == 1:  # the first of the server
+        from rtms.keycheck import check_key
+
+        check_key(its.config)
     if told_early:
         os.kill(os.getpid(), signal.SIGTERM)
 

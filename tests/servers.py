@@ -18,6 +18,8 @@ import psutil
 import requests
 
 from config import ROOT
+from sandbox import RecallSandbox
+from sandbox.ledger import Entry
 
 PATIENCE = 30.0  # seconds, on a loaded machine
 
@@ -33,6 +35,11 @@ def wait_for(
             raise AssertionError(f"waited {seconds:g} s in vain for {told}")
         time.sleep(0.02)
     return value
+
+
+def creates(recall: RecallSandbox) -> list[Entry]:
+    """What the stand-in was asked to connect; a server that starts asks about its key, too."""
+    return [entry for entry in recall.ledger if entry.method == "POST"]
 
 
 def free_port() -> int:

@@ -20,7 +20,7 @@ import requests
 from config import ROOT
 from sandbox import Fault, RecallSandbox, Stream, ZoomSandbox, events
 from tests.conftest import ENVIRON
-from tests.servers import PATIENCE, Server, new_web_processes, wait_for
+from tests.servers import PATIENCE, Server, creates, new_web_processes, wait_for
 
 
 def connected(server: Server, count: int) -> None:
@@ -107,7 +107,7 @@ def test_sigterm_lets_connects_in_flight_finish(
     master = server.start()
     recall.set(latency=3.0)
     assert all(zoom.deliver(events.started(Stream())).ok for _ in range(5))
-    wait_for(lambda: len(recall.ledger) == 5, "five requests at Recall")
+    wait_for(lambda: len(creates(recall)) == 5, "five requests at Recall")
     assert server.terminate(master) == 0
     assert {(row["state"], row["lease_owner"]) for row in server.meetings()} == {
         ("connected", None)
@@ -137,13 +137,13 @@ def test_workers_connect_what_the_web_process_only_receives(
     for _ in range(6):
         assert zoom.deliver(events.started(Stream())).ok
     assert {row["state"] for row in server.meetings()} == {"pending"}
-    assert recall.ledger == []
+    assert creates(recall) == []
     workers = [server.start_worker(), server.start_worker()]
     connected(server, 6)
     assert len(recall.connections) == 6
     recall.set(latency=2.0)
     assert zoom.deliver(events.started(Stream())).ok
-    wait_for(lambda: len(recall.ledger) == 7, "the seventh request")
+    wait_for(lambda: len(creates(recall)) == 7, "the seventh request")
     assert [server.terminate(worker) for worker in workers] == [0, 0]
     connected(server, 7)
 
@@ -159,7 +159,7 @@ def test_a_worker_finishes_what_it_has_begun_whoever_ends_it(
         worker = server.start_worker()
     recall.set(latency=1.0)
     assert zoom.deliver(events.started(Stream())).ok
-    wait_for(lambda: recall.ledger, "the request")
+    wait_for(lambda: creates(recall), "the request")
     worker.send_signal(number)
     assert worker.wait(PATIENCE) == 0
     assert [row["state"] for row in server.meetings()] == ["connected"]

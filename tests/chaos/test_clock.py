@@ -12,7 +12,7 @@ import pytest
 from sandbox import RecallSandbox
 from tests.chaos.client import Client
 from tests.chaos.judge import assert_acknowledged_is_connected_once
-from tests.servers import Server, wait_for
+from tests.servers import Server, creates, wait_for
 
 FORWARD, BACK = 180.0, -180.0  # seconds, within SIGNATURE_TOLERANCE_SECONDS
 Step = Callable[[float], None]
@@ -69,7 +69,7 @@ def test_what_is_being_connected_at_a_step_is_recorded_as_connected(
     recall.set(latency=2.0)
     for _ in range(8):
         client.start_until_acknowledged()
-    wait_for(lambda: len(recall.ledger) == 8, "eight calls in flight")
+    wait_for(lambda: len(creates(recall)) == 8, "eight calls in flight")
     step(seconds)
     judge(server, client, recall, seconds)
 

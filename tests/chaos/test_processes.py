@@ -12,7 +12,7 @@ import pytest
 from sandbox import RecallSandbox
 from tests.chaos.client import Client, more
 from tests.chaos.judge import assert_acknowledged_is_connected_once
-from tests.servers import Server, new_web_processes, wait_for
+from tests.servers import Server, creates, new_web_processes, wait_for
 
 KILLED = ("a web process", "a worker", "all")
 
@@ -129,7 +129,7 @@ def test_new_processes_that_are_killed_while_the_old_ones_leave_are_replaced(
     master = start_all(server)
     old = {each.pid for each in server.workers(master)}
     client.start_until_acknowledged()
-    wait_for(lambda: recall.ledger, "a connect that is under way")
+    wait_for(lambda: creates(recall), "a connect that is under way")
     recall.set(latency=0)
     master.send_signal(signal.SIGHUP)
     wait_for(lambda: server.log().count("Worker ready") == 4, "the new processes")

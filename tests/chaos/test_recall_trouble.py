@@ -15,7 +15,7 @@ from sandbox import Fault, RecallSandbox, Stream
 from tests.chaos.client import Client, client_of, more
 from tests.chaos.judge import assert_acknowledged_is_connected_once
 from tests.conftest import ENVIRON
-from tests.servers import Server, a_server, wait_for
+from tests.servers import Server, a_server, creates, wait_for
 
 CONNECTED = {
     "429 with seconds": Fault(kind="status", status=429, retry_after=2),
@@ -128,7 +128,7 @@ def test_recall_is_down_for_25_seconds_of_the_window(
                 for client in clients:
                     client.start_until_acknowledged()
             time.sleep(max(0.0, began + 25 - time.monotonic()))
-            assert recall.ledger == []
+            assert creates(recall) == []
     for server, client in zip(servers, clients, strict=True):
         assert_acknowledged_is_connected_once(server, recall, client.acknowledged)
     assert len(recall.connections) == 20
