@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,9 +14,9 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from config import Config
-from models import CONNECTS, RECORDINGS
-from rtms import clock, downloads, gates, hold, leases
-from rtms.asked_for import audio_count, is_audio
+from models import CONNECTS, RECORDINGS, State
+from rtms import clock, downloads, gates, hold, keeping, leases
+from rtms.asked_for import NOTHING_KEPT, audio_count, is_audio, keeps_nothing
 from rtms.database import AnyRow, Database, DatabaseUnavailable
 from rtms.downloads import DownloadError
 from rtms.hold import Hold, Lost
@@ -23,7 +24,7 @@ from rtms.leases import Archiving
 from rtms.links import LinkBroken, LinkRefused, Links, LinkUnusable
 from rtms.logs import about, meeting_of
 from rtms.lookup import look_up
-from rtms.manifest import Named, manifest, write_whole
+from rtms.manifest import manifest, stored_before, write_whole
 from rtms.media import Medium, RecordingState
 from rtms.recall import Recall, RecallError
 from rtms.store import NotStored, Store
@@ -69,6 +70,10 @@ class NotArchived(Exception):
         self.passes = passes  # False: not before somebody mends what the message names
 
 
+class NothingKept(NotArchived):
+    """Recall was to keep nothing, so there is nothing to store."""
+
+
 class ArchiveLane:
     """Recordings that are done, and how they are stored."""
 
@@ -93,7 +98,7 @@ class ArchiveLane:
 
     def next_due(self) -> datetime | None:
         if time.monotonic() >= self._look_at:
-            self._database.write(lambda connection: _take_up(connection, clock.now()))
+            self._database.write(lambda connection: keeping.take_up(connection, clock.now()))
             self._look_at = time.monotonic() + _LOOK_AGAIN
         with self._database.read() as connection:
             return leases.next_due(connection, Archiving)
@@ -117,10 +122,11 @@ class ArchiveLane:
 
     def work(self, job: Archiving) -> None:
         trouble: NotArchived | None = None
+        progress = _Progress()
         with Hold(self._database, job) as held:
             self._holds[job] = held
             try:
-                self._archive(job, held)
+                self._archive(job, held, progress)
             except Lost:
                 log.warning(
                     "left a recording to another process",
@@ -141,7 +147,7 @@ class ArchiveLane:
                 trouble = NotArchived(f"Storing it broke off ({type(error).__name__}).")
             finally:
                 del self._holds[job]
-        self._settle(job, trouble)
+        self._settle(job, trouble, progress)
 
     def hand_back(self, jobs: Sequence[Archiving]) -> None:
         for job in jobs:
@@ -149,8 +155,11 @@ class ArchiveLane:
                 held.let_go()
         self._database.write(lambda connection: leases.hand_back(connection, jobs, now=clock.now()))
 
-    def _archive(self, job: Archiving, held: Hold) -> None:
+    def _archive(self, job: Archiving, held: Hold, progress: _Progress) -> None:
         """Store every medium that is done, and then the manifest.
+
+        Args:
+            progress: is told how far it came, also where something is raised.
 
         Raises:
             NotArchived, NotStored, DownloadError: not all of it is stored.
@@ -159,18 +168,28 @@ class ArchiveLane:
             meeting = connection.execute(
                 sa.select(CONNECTS).where(CONNECTS.c.id == job.meeting_direct_connect_id)
             ).one()
+            progress.known = connection.scalar(
+                sa.select(RECORDINGS.c.media).where(RECORDINGS.c.id == job.id)
+            )
         recording = self._ask(job, meeting, held)
-        named = Named(meeting, recording)
+        progress.found = recording.media_statuses()
+        if keeps_nothing(self._recording_config) and not recording.has_links:
+            raise NothingKept(NOTHING_KEPT, for_good=True)
+        named, earlier = stored_before(self._store, meeting, recording)
         files: list[dict[str, Any]] = []
         for medium in recording.media:
-            for link in sorted(medium.links) if medium.status == "done" else ():
+            if medium.status != "done":
+                continue
+            for link in sorted(medium.links):
                 name = named.file(medium, link)
                 source = _Source(self, job, held, meeting, medium, link)
                 size = self._keep(named.folder, name, source, held)
                 files.append({"kind": medium.kind, "file": name, "bytes": size})
+            if medium.links or not _has_file(medium.kind):
+                progress.stored.add(medium.kind)
         if files:
             held.check()
-            about = manifest(meeting, recording, files)
+            about = manifest(meeting, recording, files, earlier)
             self._store.put(named.folder, named.manifest, lambda path: write_whole(path, about))
         _complain_of_missing(recording, files)
 
@@ -252,7 +271,7 @@ class ArchiveLane:
             )
         return recording
 
-    def _settle(self, job: Archiving, trouble: NotArchived | None) -> None:
+    def _settle(self, job: Archiving, trouble: NotArchived | None, progress: _Progress) -> None:
         now, attempts = clock.now(), job.archive_attempts + 1
         due_at = None
         if trouble and not trouble.for_good:
@@ -263,27 +282,70 @@ class ArchiveLane:
             "archive_attempts": attempts,
             "archive_error": str(trouble) if trouble else None,
             "archive_due_at": due_at,
-            "archived_at": None if trouble else now,
             "lease_owner": None,
             "leased_until": None,
         }
 
         def write(connection: Connection) -> Any:
-            connection.execute(
-                RECORDINGS.update()
-                .where(RECORDINGS.c.id == job.id, RECORDINGS.c.lease_owner == job.lease_owner)
-                .values(change)
-            )
+            if progress.has_news:  # let it be written down, and told
+                connection.execute(
+                    CONNECTS.update()
+                    .where(
+                        CONNECTS.c.id == job.meeting_direct_connect_id,
+                        CONNECTS.c.state != State.PENDING,
+                    )
+                    .values(due_at=now)
+                )
+            mine = sa.and_(RECORDINGS.c.id == job.id, RECORDINGS.c.lease_owner == job.lease_owner)
+            row = connection.execute(
+                sa.select(RECORDINGS.c.media, RECORDINGS.c.archived_media)
+                .where(mine)
+                .with_for_update()
+            ).one_or_none()
+            if row:
+                stored = keeping.done_kinds(progress.found or {}) & progress.stored
+                stored = stored.union(row.archived_media or ())
+                more: dict[str, Any] = {"archived_media": sorted(stored) or None}
+                if not trouble:
+                    more["archived_at"] = now
+                    if progress.missed(row.media):
+                        more |= {"archive_due_at": now, "archive_attempts": 0}
+                connection.execute(RECORDINGS.update().where(mine).values(change | more))
             return meeting_of(connection, job.meeting_direct_connect_id)
 
         where = about(self._database.write(write), recording=job.recall_recording_id)
         if trouble and due_at:
             tell = where.debug if job.archive_attempts else where.warning  # the first says it all
             tell("not archived yet", error=str(trouble), next_try=due_at)
+        elif isinstance(trouble, NothingKept):
+            where.info("nothing to archive", reason=str(trouble))
         elif trouble:
             where.error("not archived, and given up", error=str(trouble))
         else:
             where.info("archived")
+
+
+@dataclass
+class _Progress:
+    """How far the storing of a recording came."""
+
+    known: Mapping[str, str] | None = None  # kind → status, as the table had it at the beginning
+    found: Mapping[str, str] | None = None  # the same, as Recall said; None: it did not
+    stored: set[str] = field(default_factory=set)  # the kinds of which all files are there
+
+    @property
+    def has_news(self) -> bool:
+        """Whether Recall says something else than the table."""
+        return self.found is not None and self.found != self.known
+
+    def missed(self, media: Mapping[str, str]) -> bool:
+        """Whether a medium became done while others were stored.
+
+        Args:
+            media: kind → status, as the table has it at the end.
+        """
+        seen = keeping.done_kinds(self.known or {}) | keeping.done_kinds(self.found or {})
+        return not keeping.done_kinds(media) <= seen
 
 
 class _Source:
@@ -318,23 +380,9 @@ class _Source:
         raise NotArchived(f"Recall has no link to its {self._kind} any more.")
 
 
-def is_to_be_kept(now: datetime) -> sa.ColumnElement[bool]:
-    """Which recordings are done, still at Recall, and neither stored nor ever tried."""
-    return sa.and_(
-        RECORDINGS.c.status == "done",
-        RECORDINGS.c.archived_at.is_(None),
-        RECORDINGS.c.archive_attempts == 0,
-        sa.or_(RECORDINGS.c.expires_at.is_(None), RECORDINGS.c.expires_at > now),
-    )
-
-
-def _take_up(connection: Connection, now: datetime) -> None:
-    """Make due what was done before there was an archive, or in a process that knew of none."""
-    connection.execute(
-        RECORDINGS.update()
-        .where(RECORDINGS.c.archive_due_at.is_(None), is_to_be_kept(now))
-        .values(archive_due_at=now)
-    )
+def _has_file(kind: str) -> bool:
+    """Whether a kind is one of those that surely have a file."""
+    return kind in _WITH_FILES or is_audio(kind)
 
 
 def _complain_of_missing(recording: RecordingState, files: Sequence[object]) -> None:
@@ -342,8 +390,7 @@ def _complain_of_missing(recording: RecordingState, files: Sequence[object]) -> 
     for medium in recording.media:
         if medium.status == "processing":
             raise NotArchived(f"Recall is still processing its {medium.kind}.")
-        has_file = medium.kind in _WITH_FILES or is_audio(medium.kind)
-        if medium.status == "done" and has_file and not medium.links:
+        if medium.status == "done" and _has_file(medium.kind) and not medium.links:
             raise NotArchived(f"Recall gives no link to its {medium.kind}.")
     if not files:
         statuses = recording.media_statuses()

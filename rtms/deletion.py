@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from models import CONNECTS, EVENTS, NOTIFICATIONS, RECORDINGS
 from rtms import clock
-from rtms.archive import is_to_be_kept
+from rtms.keeping import is_to_be_kept
 
 # Rows a transaction. On SQLite every delivery waits for it, on PostgreSQL hardly one.
 _AT_ONCE = {"sqlite": 100, "postgresql": 500}

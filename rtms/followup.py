@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from models import Reason, State
-from rtms.media import ConnectionState
+from rtms.asked_for import NOTHING_KEPT
+from rtms.media import ConnectionState, RecordingState
 
 # Seconds. After its stop a row is looked at soon, then less and less often, for a day.
 _FIRST_LOOK = 15.0
@@ -18,6 +19,7 @@ _LIVE_WAIT = 300.0
 _LONGEST_LIVE_WAIT = 1800.0
 _FOLLOW_LIVE = timedelta(hours=48)  # longer than any of Zoom's meetings
 _GROWTH = 4  # a wait is this part of the time that has passed
+_CLOCKS_APART = timedelta(minutes=5)  # of Recall's and ours, at most
 
 # A connection's status codes are an open set. These say that its stream is over, and these that no
 # recording will come of it.
@@ -36,9 +38,23 @@ def first_look_while_live(now: datetime) -> datetime:
 
 
 def next_look(
-    *, state: str, now: datetime, connected_at: datetime, stopped_at: datetime | None
+    *,
+    state: str,
+    now: datetime,
+    connected_at: datetime,
+    stopped_at: datetime | None,
+    news_at: datetime | None = None,
 ) -> datetime | None:
-    """When to ask about a row again; None when it was followed long enough."""
+    """When to ask about a row again; None when it was followed long enough.
+
+    Args:
+        state: the row's.
+        now: the moment of the decision.
+        connected_at: when it was connected.
+        stopped_at: when its stream stopped, if it is known to have.
+        news_at: when there was last a sign of something new after the stream: Recall said so, or
+            began to make a medium. It is followed from then on, as after a stop.
+    """
     if state == State.CONNECTED:
         since, shortest, longest, follow = (
             connected_at,
@@ -47,7 +63,8 @@ def next_look(
             _FOLLOW_LIVE,
         )
     else:
-        since = stopped_at or connected_at  # where the stop was lost, the latest that is known
+        # Where the stop was lost, the latest that is known.
+        since = max(stopped_at or connected_at, news_at or connected_at)
         shortest, longest, follow = _FIRST_LOOK, _LONGEST_WAIT, _FOLLOW
     passed = now - since
     if passed > follow:
@@ -66,42 +83,97 @@ class Standing:
     error: str | None = None
 
 
+def begun_at(found: ConnectionState, now: datetime) -> datetime | None:
+    """When Recall last began to make a medium that it has not finished: a transcript made after the
+    meeting, for instance. None where there is none, or Recall does not say when.
+
+    A moment that is yet to come is none: a row would be followed until it has passed.
+    """
+    return max(
+        (
+            medium.created_at
+            for recording in found.recordings
+            for medium in recording.media
+            if medium.status == "processing"
+            and medium.created_at is not None
+            and medium.created_at <= now + _CLOCKS_APART
+        ),
+        default=None,
+    )
+
+
 def stand(
     found: ConnectionState,
     *,
     state: str,
+    reason: str | None,
     now: datetime,
     connected_at: datetime,
     stopped_at: datetime | None,
+    news_at: datetime | None = None,
+    keeps_nothing: bool = False,
 ) -> Standing:
-    """Decide where a row stands, from what Recall says of its connection.
+    """Decide where a row stands, from what Recall says of its connection. A row that is done stays
+    done, whatever becomes of a medium later.
 
     Args:
         found: the connection as Recall has it.
         state: the row's state so far.
+        reason: the row's reason so far.
         now: the moment of the decision.
         connected_at: when it was connected.
         stopped_at: when its stream stopped, if it is known to have.
+        news_at: when Recall last said that something is new (`next_look`).
+        keeps_nothing: whether Recall was to keep nothing (`asked_for.keeps_nothing`).
     """
     recordings = found.recordings
-    if recordings and all(recording.is_over for recording in recordings):
-        if all(recording.status == "failed" for recording in recordings):
-            return _failed("Recall says that the recording failed", recordings[-1].sub_code)
-        return Standing(state=State.DONE)
-    if found.status in _FAILURES and not recordings:
+    ended = bool(recordings) and all(recording.has_ended for recording in recordings)
+    if keeps_nothing and not any(recording.has_links for recording in recordings):
+        if ended or (not recordings and found.status in _ENDS):
+            return _at_the_end(recordings, state, NOTHING_KEPT)
+    elif ended and all(recording.is_over for recording in recordings):
+        return _at_the_end(recordings, state, None)
+    if found.status in _FAILURES and not recordings and state != State.DONE:
         return _failed("Recall says that there will be no recording", found.sub_code)
     if state == State.CONNECTED and found.status in _ENDS:
         state = State.ENDED
-    due_at = next_look(state=state, now=now, connected_at=connected_at, stopped_at=stopped_at)
-    error = None
-    if due_at is None:
-        error = (
-            "Recall was asked long enough and showed no end of it. `flask meetings refresh` asks "
-            "once more."
+    signs = [moment for moment in (news_at, begun_at(found, now)) if moment is not None]
+    due_at = next_look(
+        state=state,
+        now=now,
+        connected_at=connected_at,
+        stopped_at=stopped_at,
+        news_at=max(signs, default=None),
+    )
+    if due_at is not None:
+        return Standing(state=State(state), reason=_reason(reason), due_at=due_at)
+    if ended:
+        kinds = sorted({m.kind for r in recordings for m in r.media if m.status == "processing"})
+        return _at_the_end(
+            recordings,
+            state,
+            f"Recall was asked long enough, and was still processing: {', '.join(kinds)}. "
+            "`flask meetings refresh` asks once more.",
         )
-    return Standing(state=State(state), due_at=due_at, error=error)
+    return Standing(
+        state=State(state),
+        reason=_reason(reason),
+        error="Recall was asked long enough and showed no end of it. `flask meetings refresh` asks "
+        "once more.",
+    )
+
+
+def _at_the_end(recordings: tuple[RecordingState, ...], state: str, error: str | None) -> Standing:
+    has_failed = bool(recordings) and all(each.status == "failed" for each in recordings)
+    if has_failed and state != State.DONE:
+        return _failed("Recall says that the recording failed", recordings[-1].sub_code)
+    return Standing(state=State.DONE, error=error)
 
 
 def _failed(what: str, why: str | None) -> Standing:
     error = f"{what}: {why}." if why else f"{what}."
     return Standing(state=State.FAILED, reason=Reason.RECALL_FAILED, error=error)
+
+
+def _reason(reason: str | None) -> Reason | None:
+    return None if reason is None else Reason(reason)

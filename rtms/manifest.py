@@ -14,8 +14,10 @@ from rtms import clock
 from rtms.database import AnyRow
 from rtms.filenames import file_name, is_nameable, kind_and_extension
 from rtms.media import Medium, RecordingState
-from rtms.store import NotStored
+from rtms.store import NotStored, Store
 from rtms.tables import as_json
+
+_MAX_MANIFEST = 1024 * 1024  # bytes
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Named:
 
     meeting: AnyRow
     recording: RecordingState
+    topic: str | None = None  # the one they have already, where that was another one
 
     @property
     def folder(self) -> str:
@@ -44,23 +47,65 @@ class Named:
         return began
 
     def _name(self, kind: str, extension: str) -> str:
-        names = (self.recording.title, self.meeting.meeting_id, self.meeting.meeting_uuid)
-        topic = next((name for name in names if name and is_nameable(name)), None)
+        topic = self.topic or next(iter(_topics(self.meeting, self.recording)), None)
         return file_name(self._began, topic, self.recording.recall_recording_id, kind, extension)
 
 
+def _topics(meeting: AnyRow, recording: RecordingState) -> list[str]:
+    """What a recording's files may be called by, the best first."""
+    known = (recording.title, meeting.topic, meeting.meeting_id, meeting.meeting_uuid)
+    return [topic for topic in known if topic and is_nameable(topic)]
+
+
+def stored_before(
+    store: Store, meeting: AnyRow, recording: RecordingState
+) -> tuple[Named, list[Mapping[str, Any]]]:
+    """What a recording's files are called, and which its manifest names already.
+
+    What was stored when the meeting's topic was not known yet keeps its name: nothing is to be
+    stored twice.
+
+    Raises:
+        NotStored: the place does not answer.
+    """
+    for topic in _topics(meeting, recording):
+        named = Named(meeting, recording, topic)
+        content = store.read(named.folder, named.manifest, at_most=_MAX_MANIFEST)
+        if content is not None:
+            return named, _files_in(content)
+    return Named(meeting, recording), []
+
+
+def _files_in(content: bytes) -> list[Mapping[str, Any]]:
+    try:
+        listed = json.loads(content).get("files", [])
+        return [each for each in listed if isinstance(each["file"], str)]
+    except (ValueError, RecursionError, AttributeError, TypeError, KeyError):
+        return []  # somebody else's: it is written anew
+
+
 def manifest(
-    meeting: AnyRow, recording: RecordingState, files: Sequence[Mapping[str, Any]]
+    meeting: AnyRow,
+    recording: RecordingState,
+    files: Sequence[Mapping[str, Any]],
+    earlier: Sequence[Mapping[str, Any]] = (),
 ) -> bytes:
-    """What the files are, for whoever finds them without this program. No link is in it."""
+    """What the files are, for whoever finds them without this program. No link is in it.
+
+    Args:
+        files: what was stored or found there now.
+        earlier: what the manifest before named. What Recall does not have any more stays in it.
+    """
+    names = {each["file"] for each in files}
+    kept = [each for each in earlier if each["file"] not in names]
     about = {
         "recording_id": recording.recall_recording_id,
-        "title": recording.title,
+        "title": recording.title or meeting.topic,
         "started_at": recording.started_at,
         "completed_at": recording.completed_at,
         "expires_at": recording.expires_at,
         "media": recording.media_statuses(),
-        "files": files,
+        "files": [*files, *kept],
         "meeting": {name: meeting._mapping[name] for name in _TOLD},
         "stored_at": clock.now(),
     }
@@ -86,9 +131,12 @@ def write_whole(path: Path, content: bytes) -> int:
 _TOLD = (
     "meeting_uuid",
     "meeting_id",
+    "topic",
     "product",
     "rtms_stream_id",
+    "account_id",
     "operator_id",
+    "host_id",
     "recall_id",
     "received_at",
     "connected_at",

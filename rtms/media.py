@@ -32,7 +32,6 @@ class Medium:
     format: str | None  # mp4, mp3, raw, …
     links: Mapping[str, str] = field(hash=False)  # every `…download_url`, by its name
     created_at: datetime | None = None  # when Recall began to make it
-    updated_at: datetime | None = None  # when its status last changed
 
     def __repr__(self) -> str:
         names = ", ".join(self.links) or "no link"
@@ -53,9 +52,19 @@ class RecordingState:
     media: tuple[Medium, ...]
 
     @property
+    def has_ended(self) -> bool:
+        """Whether it has reached an end, whatever becomes of its media."""
+        return self.status in _OVER
+
+    @property
     def is_over(self) -> bool:
         """Whether it has reached an end, and all its media have as well."""
-        return self.status in _OVER and not any(m.status == "processing" for m in self.media)
+        return self.has_ended and not any(m.status == "processing" for m in self.media)
+
+    @property
+    def has_links(self) -> bool:
+        """Whether anything of it can be downloaded."""
+        return any(medium.links for medium in self.media)
 
     def media_statuses(self) -> dict[str, str]:
         """Kind → status, as the table keeps it."""
@@ -145,7 +154,6 @@ def _medium(kind: str, body: Mapping[str, Any]) -> Medium:
         format=_text(body.get("format")),
         links=MappingProxyType(links),
         created_at=_moment(body.get("created_at")),
-        updated_at=_moment(_object(body.get("status")).get("updated_at")),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,23 +12,21 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from config import Config
-from models import CONNECTS, RECORDINGS, Happening, Reason, State
-from rtms import clock, gates, leases, outbox
-from rtms.asked_for import audio_count
-from rtms.database import AnyRow, Database, insert_into
+from models import CONNECTS, EVENTS, RECORDINGS, Reason, Source, State
+from rtms import clock, findings, gates, leases
+from rtms.asked_for import audio_count, keeps_nothing
+from rtms.database import AnyRow, Database
 from rtms.followup import Standing, next_look, stand
 from rtms.leases import Followed
 from rtms.logs import about
 from rtms.lookup import at_once, look_up
-from rtms.media import ConnectionState, RecordingState
+from rtms.media import ConnectionState
 from rtms.recall import Recall, RecallError
 
 REFRESH_LANE = "refresh"
 _THREADS = 4
 _AT_ONCE = 4  # rows a lease; what may be asked beyond an even pace
 _LONGEST_TURN = 5.0  # seconds that a thread waits to ask once more about its row
-
-_HAPPENINGS = {"done": Happening.RECORDING_DONE, "failed": Happening.RECORDING_FAILED}
 
 
 class RefreshLane:
@@ -114,6 +113,8 @@ def refresh(
     Raises:
         DatabaseUnavailable: nothing was written.
     """
+    with database.read() as connection:
+        seen = _written_down(connection, id)
     try:
         audio = audio_count(config.recording_config)
         found, trouble = look_up(recall, recall_id, audio=audio, take_turn=take_turn), None
@@ -128,23 +129,27 @@ def refresh(
         row = _locked(connection, id, owner)
         if row is None:
             return None
-        standing = _stand(connection, row, found, trouble, now)
-        for event, recording_id in _happened(connection, row, found, standing):
-            outbox.put(
-                connection, outbox.listeners(config), event, id, now=now, recording_id=recording_id
-            )
-        if config.archive_url and found:
-            # What a person refreshes is tried anew, even if it was given up.
-            _to_archive(connection, found, id, now=now, anew=owner is None)
-        change: dict[str, Any] = {
+        leased_by_another = not owner and row.leased_until is not None and row.leased_until > now
+        change: dict[str, Any] = {}
+        if not leased_by_another:
+            change = {"lease_owner": None, "leased_until": None}
+        if _written_down(connection, id).answer != seen.answer:
+            # Somebody else asked meanwhile. Whose answer is newer, nobody can tell: ask again.
+            change["due_at"] = now
+            connection.execute(CONNECTS.update().where(CONNECTS.c.id == id).values(change))
+            return None
+        standing = _stand(connection, row, found, trouble, config, now)
+        hinted = row.due_at is not None and row.due_at != seen.due_at and row.due_at <= now
+        change |= {
             "state": standing.state,
             "reason": standing.reason,
-            "due_at": standing.due_at,
+            # A hint that came while Recall was asked may be of what it did not say yet.
+            "due_at": row.due_at if hinted or leased_by_another else standing.due_at,
             "last_error": standing.error,
-            "lease_owner": None,
-            "leased_until": None,
         }
         if found:
+            anew = owner is None
+            findings.write_down(connection, config, row, found, standing, now=now, anew=anew)
             change |= {"status": found.status or row.status, "sub_code": found.sub_code}
         connection.execute(CONNECTS.update().where(CONNECTS.c.id == id).values(change))
         return row, standing
@@ -153,6 +158,24 @@ def refresh(
     if written:
         _tell(*written, archived=config.archive_url is not None)
     return str(trouble) if trouble else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _WrittenDown:
+    """What the table has of a connection, to tell whether somebody changed it meanwhile."""
+
+    due_at: datetime | None
+    answer: Sequence[AnyRow]  # what Recall last said
+
+
+def _written_down(connection: Connection, id: int) -> _WrittenDown:
+    recordings = sa.select(RECORDINGS.c.id, RECORDINGS.c.status, RECORDINGS.c.media)
+    return _WrittenDown(
+        due_at=connection.scalar(sa.select(CONNECTS.c.due_at).where(CONNECTS.c.id == id)),
+        answer=connection.execute(
+            recordings.where(RECORDINGS.c.meeting_direct_connect_id == id).order_by(RECORDINGS.c.id)
+        ).all(),
+    )
 
 
 def _locked(connection: Connection, id: int, owner: str | None) -> AnyRow | None:
@@ -167,98 +190,46 @@ def _stand(
     row: AnyRow,
     found: ConnectionState | None,
     trouble: RecallError | None,
+    config: Config,
     now: datetime,
 ) -> Standing:
-    times = {"connected_at": row.connected_at or row.received_at, "stopped_at": row.stopped_at}
+    times = {
+        "now": now,
+        "connected_at": row.connected_at or row.received_at,
+        "stopped_at": row.stopped_at,
+        "news_at": _hinted_at(connection, row),
+    }
     if found:
-        return stand(found, state=row.state, now=now, **times)
+        nothing = keeps_nothing(config.recording_config)
+        return stand(found, state=row.state, reason=row.reason, keeps_nothing=nothing, **times)
     assert trouble
     if trouble.status != 404:
         return Standing(
             state=row.state,
             reason=row.reason,
-            due_at=next_look(state=row.state, now=now, **times),
+            due_at=next_look(state=row.state, **times),
             error=str(trouble),
         )
     error = "Recall no longer has it (404): it was deleted there, or it belongs to another region."
+    if row.state in (State.DONE, State.FAILED):
+        return Standing(state=row.state, reason=row.reason, error=error)
     if connection.scalar(_recordings_of(row.id)):
         return Standing(state=State.DONE, error=error)
     return Standing(state=State.FAILED, reason=Reason.RECALL_FAILED, error=error)
 
 
+def _hinted_at(connection: Connection, row: AnyRow) -> datetime | None:
+    """When Recall last said by itself that something is new."""
+    at: datetime | None = connection.scalar(
+        sa.select(sa.func.max(EVENTS.c.received_at)).where(
+            EVENTS.c.rtms_stream_id == row.rtms_stream_id, EVENTS.c.source == Source.RECALL
+        )
+    )
+    return at
+
+
 def _recordings_of(id: int) -> sa.Select[Any]:
     return sa.select(sa.func.count()).where(RECORDINGS.c.meeting_direct_connect_id == id)
-
-
-def _happened(
-    connection: Connection, row: AnyRow, found: ConnectionState | None, standing: Standing
-) -> list[tuple[Happening, int | None]]:
-    """Write the recordings down; returns what reached an end with that."""
-    happened: list[tuple[Happening, int | None]] = []
-    for recording in found.recordings if found else ():
-        before, recording_id = _keep(connection, row.id, recording)
-        event = _HAPPENINGS.get(recording.status)
-        if event and recording_id and recording.status != before:
-            happened.append((event, recording_id))
-    newly_failed = standing.state == State.FAILED != row.state
-    if newly_failed and not happened:
-        happened.append((Happening.RECORDING_FAILED, None))
-    return happened
-
-
-def _keep(
-    connection: Connection, id: int, recording: RecordingState
-) -> tuple[str | None, int | None]:
-    """Write a recording down as it is now; its media by status only, never by link.
-
-    Returns:
-        Its status before, and its row; none where the recording is another connection's.
-    """
-    values = {
-        "status": recording.status,
-        "sub_code": recording.sub_code,
-        "started_at": recording.started_at,
-        "completed_at": recording.completed_at,
-        "expires_at": recording.expires_at,
-        "media": recording.media_statuses(),
-    }
-    before = connection.scalar(
-        sa.select(RECORDINGS.c.status).where(
-            RECORDINGS.c.recall_recording_id == recording.recall_recording_id
-        )
-    )
-    statement = insert_into(connection, RECORDINGS).values(
-        meeting_direct_connect_id=id,
-        recall_recording_id=recording.recall_recording_id,
-        **values,
-    )
-    recording_id = connection.scalar(
-        statement.on_conflict_do_update(
-            index_elements=[RECORDINGS.c.recall_recording_id],
-            set_=values,
-            where=RECORDINGS.c.meeting_direct_connect_id == id,
-        ).returning(RECORDINGS.c.id)
-    )
-    return before, recording_id
-
-
-def _to_archive(
-    connection: Connection, found: ConnectionState, id: int, *, now: datetime, anew: bool
-) -> None:
-    """Make recordings due to be stored that are done, with all their media."""
-    done = [r.recall_recording_id for r in found.recordings if r.status == "done" and r.is_over]
-    untried = sa.true() if anew else RECORDINGS.c.archive_attempts == 0
-    connection.execute(
-        RECORDINGS.update()
-        .where(
-            RECORDINGS.c.meeting_direct_connect_id == id,
-            RECORDINGS.c.recall_recording_id.in_(done),
-            RECORDINGS.c.archive_due_at.is_(None),
-            RECORDINGS.c.archived_at.is_(None),
-            untried,
-        )
-        .values(archive_due_at=now, archive_attempts=0)
-    )
 
 
 def _tell(row: AnyRow, standing: Standing, *, archived: bool) -> None:

@@ -63,6 +63,20 @@ class Store:
             except FileNotFoundError:
                 return None
 
+    def read(self, folder: str, name: str, *, at_most: int) -> bytes | None:
+        """Return a small file's content; None where there is none, or it has more bytes than that.
+
+        Raises:
+            NotStored: the place does not answer.
+        """
+        size = self.size(folder, name)
+        if size is None or size > at_most:
+            return None
+        with self._plainly(name):
+            filesystem, path = self._at(folder, name)
+            with filesystem.open(path, "rb") as file:
+                return bytes(file.read(at_most))
+
     def put(self, folder: str, name: str, bring: Callable[[Path], int]) -> int:
         """Store a file, in the place of what is there under its name.
 

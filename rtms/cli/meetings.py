@@ -91,7 +91,9 @@ def meetings_show(id: int, as_json: bool) -> None:
     for recording in recordings:
         click.echo()
         media = ", ".join(f"{kind} {status}" for kind, status in recording["media"].items())
-        tables.print_fields({**recording, "media": media})
+        archived = recording["archived_media"]
+        kinds = None if archived is None else ", ".join(archived)
+        tables.print_fields({**recording, "media": media, "archived_media": kinds})
     if events:
         click.echo("\nWhat was said about this stream:")
         tables.print_events(events, with_stream=False)

@@ -227,10 +227,11 @@ def _recorded(recording: Row, now: datetime) -> Iterator[Moment]:
     if recording["archived_at"]:
         what = "The recording was stored, where ARCHIVE_URL says"
         yield Moment(at=recording["archived_at"], what=what, tone="good")
-    elif recording["archive_error"]:
-        what = "The recording is not stored yet"
+    if recording["archive_error"]:
+        it = "What came of it later" if recording["archived_at"] else "The recording"
+        what = f"{it} is not stored yet"
         if recording["archive_due_at"] is None:
-            what = "The recording was not stored, and is not tried again"
+            what = f"{it} was not stored, and is not tried again"
         yield Moment(at=None, what=what, said=recording["archive_error"], tone="bad")
     if recording["expires_at"] and status != "deleted":
         if recording["expires_at"] <= now:

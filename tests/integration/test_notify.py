@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from app import create_app
 from config import Config, ConfigError
-from models import CONNECTS, NOTIFICATIONS
+from models import CONNECTS, NOTIFICATIONS, Happening
 from rtms import clock, signals
 from rtms import told as told_fields
 from rtms.notify import next_telling
@@ -43,9 +43,9 @@ def heard() -> Iterator[list[tuple[str, Any, Any]]]:
     """What a subscriber of every signal hears: the signal's name, the meeting, the recording."""
     calls: list[tuple[str, Any, Any]] = []
     receivers = []
-    for name in ("stream_connected", "stream_failed", "recording_done", "recording_failed"):
+    for name in Happening:
 
-        def receive(sender: Flask, *, meeting: Any, recording: Any, name: str = name) -> None:
+        def receive(sender: Flask, *, meeting: Any, recording: Any, name: str = str(name)) -> None:
             calls.append((name, meeting, recording))
 
         getattr(signals, name).connect(receive)
@@ -80,9 +80,10 @@ def test_a_meetings_life_is_signalled(
 ) -> None:
     its.start_dispatcher()
     live_through(zoom, recall, its, rows)
-    wait_for(lambda: len(heard) == 2)
+    wait_for(lambda: len(heard) == 3)
     said = {name: (meeting, recording) for name, meeting, recording in heard}
-    assert set(said) == {"stream_connected", "recording_done"}  # in no promised order
+    # In no promised order.
+    assert set(said) == {"stream_connected", "recording_done", "transcript_done"}
     meeting, nothing = said["stream_connected"]
     assert (meeting.id, nothing) == (1, None)
     _, recording = said["recording_done"]
@@ -221,10 +222,15 @@ def test_notify_url_gets_the_events_signed(
 ) -> None:
     its.start_dispatcher()
     stream = live_through(zoom, recall, its, rows)
-    wait_for(lambda: len(hook.got) == 2)
+    wait_for(lambda: len(hook.got) == 3)
     bodies = [Webhook(SECRET).verify(raw, headers) for headers, raw in hook.got]
-    bodies.sort(key=lambda body: str(body["type"]), reverse=True)  # in no promised order
-    assert [body["type"] for body in bodies] == ["stream_connected", "recording_done"]
+    bodies.sort(key=lambda body: str(body["type"]))  # in no promised order
+    bodies = [bodies[1], bodies[0], bodies[2]]
+    assert [body["type"] for body in bodies] == [
+        "stream_connected",
+        "recording_done",
+        "transcript_done",
+    ]
     assert bodies[0]["data"]["meeting"]["rtms_stream_id"] == stream.rtms_stream_id
     assert bodies[0]["data"]["recording"] is None
     assert bodies[1]["data"]["recording"]["status"] == "done"
@@ -234,7 +240,7 @@ def test_notify_url_gets_the_events_signed(
         assert set(body["data"]["meeting"]) == set(told_fields.MEETING_FIELDS)
     assert set(bodies[1]["data"]["recording"]) == set(told_fields.RECORDING_FIELDS)
     ids = [headers["webhook-id"] for headers, _ in hook.got]
-    assert len(set(ids)) == 2
+    assert len(set(ids)) == 3
     assert not any(one in ("msg_1", "msg_2") for one in ids)
     assert "http" not in json.dumps(bodies[1]["data"])
 

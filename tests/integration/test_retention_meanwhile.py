@@ -17,8 +17,7 @@ import sqlalchemy as sa
 
 from bench.fill import fill
 from models import CONNECTS, EVENTS, GATES, RECORDINGS, Base
-from rtms import clock, retention
-from rtms.archive import _take_up
+from rtms import clock, keeping, retention
 from rtms.database import Database, DatabaseUnavailable, sqlite_path
 from rtms.deletion import Old
 from rtms.services import Services
@@ -113,7 +112,7 @@ def test_a_recording_that_the_archive_takes_up_at_that_moment_stays(
     taken, other = an_old_meeting(its), an_old_meeting(its)
     change(its, RECORDINGS, other, archive_attempts=1)
     with its.database.engine.connect() as archive, ThreadPoolExecutor(1) as pool:
-        _take_up(archive, clock.now())
+        keeping.take_up(archive, clock.now())
         pruned = pool.submit(retention.prune_meetings, its.database, clock.now() - DAY)
         with pytest.raises(TimeoutError):
             pruned.result(timeout=0.5)
