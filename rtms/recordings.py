@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from config import Config
 from models import CONNECTS
 from rtms import downloads
-from rtms.asked_for import audio_count
+from rtms.asked_for import NOTHING_KEPT, audio_count, keeps_nothing
 from rtms.database import AnyRow, Database
 from rtms.downloads import BrokenOff, Fetched, Progress, silent
 from rtms.filenames import inside
@@ -80,6 +80,8 @@ class Recordings:
             for link_name in sorted(medium.links)
         ]
         if not files:
+            if keeps_nothing(self._recording_config):
+                raise NothingThere(f"Nothing of meeting {id} can be had. {NOTHING_KEPT}")
             raise NothingThere(_why_nothing(id, recordings, kinds))
         return files
 

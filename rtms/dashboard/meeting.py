@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from models import ATTEMPTS, CONNECTS, EVENTS, RECORDINGS
 from rtms import clock, mend, tables
 from rtms import refresh as refreshing
+from rtms.asked_for import keeps_nothing
 from rtms.connect import CONNECT_LANE
 from rtms.dashboard import asking, shown
 from rtms.dashboard.advice import advise, for_pages
@@ -53,6 +54,7 @@ def meeting(id: int) -> str:
         attempts = _of(connection, ATTEMPTS, id)
         recordings = _of(connection, RECORDINGS, id)
     now = clock.now()
+    nothing_kept = keeps_nothing(services().config.recording_config)
     events = run_of(row, siblings, said)
     moments = timeline(
         row,
@@ -80,7 +82,7 @@ def meeting(id: int) -> str:
                 **recording,
                 "gone": shown.gone(recording, now),
                 "played": shown.played(recording),
-                "unplayed": shown.unplayed(recording),
+                "unplayed": shown.unplayed(recording, nothing_kept=nothing_kept),
                 "downloads": shown.downloads(recording),
             }
             for recording in recordings

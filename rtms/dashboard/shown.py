@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from rtms.asked_for import NOTHING_KEPT
+
 # What a recording's media are called, in the order in which people want them.
 MEDIA = {
     "video_mixed": "Video",
@@ -66,12 +68,18 @@ def gone(recording: Mapping[str, Any], now: datetime) -> str | None:
     return None
 
 
-def unplayed(recording: Mapping[str, Any]) -> str:
-    """Why a recording that is there cannot be played."""
+def unplayed(recording: Mapping[str, Any], *, nothing_kept: bool = False) -> str:
+    """Why a recording that is there cannot be played.
+
+    Args:
+        nothing_kept: whether Recall was to keep nothing (`asked_for.keeps_nothing`).
+    """
     media = recording["media"]
     waiting = any(media.get(kind) == "processing" for kind in _PLAYED)
     if recording["status"] == "failed":
         return "The recording failed at Recall. Ask its support, with the recording's id."
+    if recording["status"] == "done" and nothing_kept:
+        return NOTHING_KEPT
     if recording["status"] != "done" or waiting:
         return (
             "Recall is still processing the recording. Refresh asks how it stands; when it is "
