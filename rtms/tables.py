@@ -41,7 +41,8 @@ MEANINGS: dict[str, str] = {
     Reason.RECALL_FAILED: "Recall says that no recording will come. Ask its support, with the "
     "Recall id.",
     Reason.STOPPED_FIRST: "The stream was over before it could be connected. Nothing to do.",
-    Reason.UNSUPPORTED: "A Video SDK session: this app's credentials cannot connect it.",
+    Reason.UNSUPPORTED: "A stream of a product that Recall does not connect: a Video SDK session, "
+    "Contact Center or Phone. Nothing to do.",
     Reason.NOT_WANTED: "RECORD_STREAMS excludes this stream. Change it if it should be recorded.",
 }
 

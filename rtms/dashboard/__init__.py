@@ -10,9 +10,11 @@ from rtms.dashboard import (
     listing,
     meeting,
     meetings,
+    names,
     notice,
     overview,
     playback,
+    states,
     static,
     words,
 )
@@ -28,9 +30,11 @@ __all__ = [
     "listing",
     "meeting",
     "meetings",
+    "names",
     "notice",
     "overview",
     "playback",
+    "states",
     "static",
     "words",
 ]

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from models import Reason, State
+from rtms.dashboard.plainly import plainly
+from rtms.dashboard.states import is_joining, why
 from rtms.events import NOT_AUTHENTICATED, is_fault
 
 _TIMED_OUT = 11  # Zoom's stop reason: nobody connected in time
@@ -33,6 +35,7 @@ _ADVICE: dict[str, tuple[str, str, Tone]] = {
         "warn",
     ),
     State.CONNECTED: ("Recall has the stream and is recording it.", "Nothing to do.", "good"),
+    "joining": ("Recall has the stream and is joining it.", "Nothing to do.", "good"),
     State.ENDED: (
         "The stream is over, and its recording is not ready yet.",
         "Wait: Recall is asked again and again for a day. Refresh asks it now.",
@@ -61,8 +64,8 @@ _ADVICE: dict[str, tuple[str, str, Tone]] = {
         "calm",
     ),
     Reason.UNSUPPORTED: (
-        "A Video SDK session, which a General App's credentials cannot connect.",
-        "Nothing to do, or take the session events out of the app's subscription at Zoom.",
+        "A stream of one of Zoom's products that Recall does not connect.",
+        "Nothing to do, or take this product's events out of the app's subscription at Zoom.",
         "calm",
     ),
     Reason.NOT_WANTED: (
@@ -88,6 +91,11 @@ _NEVER_REACHED = (
     "Recall's support, with the Recall id below."
 )
 
+_TRIED_AFTER_THE_END = Advice(
+    what="The stream is over, and Recall is asked once more whether it has it.",
+    todo="Nothing to do. Most likely Recall has nothing of it; within a minute or two it is known.",
+    tone="warn",
+)
 _RETRIED_WHILE_ON = (Reason.REFUSED, Reason.WINDOW_EXPIRED)
 _OVER = (
     "The stream is over, so this meeting cannot be had again. Mend what the error below names, for "
@@ -101,11 +109,12 @@ _COMMANDS = {
 }
 
 
-def advise(row: Mapping[str, Any], *, plays: bool = False) -> Advice:
+def advise(row: Mapping[str, Any], *, over: bool = False, plays: bool = False) -> Advice:
     """Say what a row means and what to do about it.
 
     Args:
         row: of `meeting_direct_connects`.
+        over: whether its stream is too old to be on, though Zoom told of no stop.
         plays: whether the page has a recording that can be played.
     """
     stop = row["stop_reason"]
@@ -117,12 +126,18 @@ def advise(row: Mapping[str, Any], *, plays: bool = False) -> Advice:
         )
     if row["superseded_by"] is not None and row["state"] == State.ENDED:
         return _SUPERSEDED
+    if row["reason"] == Reason.UNSUPPORTED:
+        what = f"This is {why(row['reason'], row['product'])}, which Recall does not connect."
+        return Advice(what=what, todo=_ADVICE[Reason.UNSUPPORTED][1], tone="calm")
     if row["state"] == State.DONE and plays:
         return Advice(what="The meeting is over, and its recording is ready.", todo="", tone="good")
-    what, todo, tone = _ADVICE[row["reason"] or row["state"]]
+    over = over or row["stopped_at"] is not None
+    if row["state"] == State.PENDING and over:
+        return _TRIED_AFTER_THE_END
+    what, todo, tone = _ADVICE[_heading(row)]
     if stop == _TIMED_OUT and row["recall_id"] is not None:
         return Advice(what=f"{what} Zoom ended it: reason 11.", todo=_NEVER_REACHED, tone="bad")
-    if row["state"] == State.FAILED and row["stopped_at"] and row["reason"] in _RETRIED_WHILE_ON:
+    if row["state"] == State.FAILED and over and row["reason"] in _RETRIED_WHILE_ON:
         return Advice(what=what, todo=_OVER, tone=tone)
     if row["state"] == State.ENDED and is_fault(stop):
         todo = f"Something broke: there may be little or nothing. {todo}"
@@ -130,8 +145,17 @@ def advise(row: Mapping[str, Any], *, plays: bool = False) -> Advice:
     return Advice(what=what, todo=todo, tone=tone)
 
 
+def _heading(row: Mapping[str, Any]) -> str:
+    if row["state"] == State.CONNECTED and is_joining(row):
+        return "joining"
+    heading: str = row["reason"] or row["state"]
+    return heading
+
+
 def for_pages(text: str) -> str:
-    """A text of the server's, with the page's buttons in place of the commands."""
+    """A text of the server's, with the page's buttons in place of the commands, and what Recall
+    answered in words."""
+    text = plainly(text)
     for command, button in _COMMANDS.items():
         text = re.sub(command, button, text)
     return text

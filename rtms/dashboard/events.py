@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -19,27 +17,40 @@ from rtms.dashboard import paging
 from rtms.dashboard.blueprint import blueprint
 from rtms.dashboard.errors import page_or_json
 from rtms.dashboard.notice import redirect_with
-from rtms.dashboard.paging import ROW_ID, SHORTEST_PREFIX, Key, Page, Span, Way
-from rtms.dashboard.search import BadQuestion, moments, read_day, read_key, read_text
+from rtms.dashboard.paging import ROW_ID, Page
+from rtms.dashboard.search import BadQuestion, moments, of_meeting, read_day, read_key, read_text
+from rtms.dashboard.told import pretty
+from rtms.dashboard.ways import SHORTEST_PREFIX, Key, Span, Way, beginning_with
+from rtms.database import AnyRow
 from rtms.services import services
 
 OUTCOMES = ("accepted", "duplicate", "ignored", "unknown", "rejected")
 NAMES = (
     *(
         f"{product}.rtms_{verb}"
-        for product in ("meeting", "webinar", "session")
+        for product in ("meeting", "webinar", "session", "phone")
         for verb in ("started", "stopped", "interrupted")
     ),
+    *(f"contact_center.voice_rtms_{verb}" for verb in ("started", "stopped", "interrupted")),
+    "meeting.started",
+    "rtms.request_status",
     "rtms.concurrency_near_limit",
     "rtms.concurrency_limited",
 )
 _COLUMNS = tuple(
-    EVENTS.c[name] for name in ("id", "source", "event", "rtms_stream_id", "received_at", "outcome")
-)
+    EVENTS.c[name]
+    for name in (
+        "id", "source", "event", "rtms_stream_id", "meeting_uuid", "meeting_id", "received_at",
+        "outcome",
+    )
+)  # fmt: skip
 _MEETINGS = 20  # of one stream that a page names
-# Marks that turn text around would make a body look like another one; half a surrogate pair is no
-# text at all. Both are shown as JSON can write them.
-_ESCAPED = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_NAMED = tuple(
+    CONNECTS.c[name]
+    for name in (
+        "id", "product", "meeting_id", "meeting_uuid", "topic", "state", "reason", "stop_reason",
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +109,7 @@ def find(connection: Connection, asked: Asked, key: Key) -> Page:
     if asked.stream:
         ways = [
             Way(where=(EVENTS.c.rtms_stream_id == asked.stream,), few=True),
-            paging.beginning_with(EVENTS, EVENTS.c.rtms_stream_id, asked.stream),
+            beginning_with(EVENTS, EVENTS.c.rtms_stream_id, asked.stream),
         ]
     has_more = asked.event or asked.outcome or asked.day
     return paging.fetch(
@@ -147,20 +158,13 @@ def event(id: int) -> str:
     """One event, with its body as it came."""
     with services().database.read() as connection:
         row = _row(connection, id)
-        meetings = connection.execute(
-            sa.select(
-                CONNECTS.c.id, CONNECTS.c.product, CONNECTS.c.meeting_id, CONNECTS.c.meeting_uuid,
-                CONNECTS.c.state, CONNECTS.c.reason,
-            )
-            .where(CONNECTS.c.rtms_stream_id == row["rtms_stream_id"])
-            .order_by(CONNECTS.c.event_ts.desc())
-            .limit(_MEETINGS)
-        ).all()  # fmt: skip
+        meetings = _meetings_of(connection, row)
     return render_template(
         "event.html",
         row={name: value for name, value in row.items() if name != "payload"},
         body=pretty(row["payload"]),
         meetings=[dict(each._mapping) for each in meetings],
+        names_meeting=row["meeting_uuid"] or row["meeting_id"],
         is_zooms=row["source"] == Source.ZOOM,
     )
 
@@ -183,10 +187,16 @@ def event_replay(id: int) -> Response:
     return redirect_with(url, text, "bad" if taken.outcome == "rejected" else "good")
 
 
-def pretty(payload: Any) -> str:
-    """A body as JSON to read; what would turn its text around is written as an escape."""
-    text = json.dumps(payload, indent=2, ensure_ascii=False)
-    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+def _meetings_of(connection: Connection, event: dict[str, Any]) -> Sequence[AnyRow]:
+    """The meetings that an event is about: those of its stream, or of the meeting it names."""
+    if event["rtms_stream_id"]:
+        wanted = sa.select(*_NAMED).where(CONNECTS.c.rtms_stream_id == event["rtms_stream_id"])
+        found = connection.execute(wanted.order_by(CONNECTS.c.event_ts.desc()).limit(_MEETINGS))
+        return found.all()
+    for column in (CONNECTS.c.meeting_uuid, CONNECTS.c.meeting_id):
+        if event[column.name]:
+            return of_meeting(connection, column, event[column.name], _NAMED)[:_MEETINGS]
+    return ()
 
 
 def _row(connection: Connection, id: int) -> dict[str, Any]:

@@ -10,9 +10,11 @@ from markupsafe import Markup
 from models import State
 from rtms import clock as its
 from rtms.dashboard.blueprint import blueprint
+from rtms.dashboard.plainly import plainly
 from rtms.dashboard.words import duration
 from rtms.database import AnyRow
 
+blueprint.add_app_template_filter(plainly)
 _TONES = {"accepted": "good", "rejected": "bad", "unknown": "warn"}
 
 

@@ -14,7 +14,8 @@ from rtms import clock, mend, tables
 from rtms import refresh as refreshing
 from rtms.asked_for import keeps_nothing
 from rtms.connect import CONNECT_LANE
-from rtms.dashboard import asking, shown
+from rtms.dashboard import asking, shown, states
+from rtms.dashboard.about import about_meeting
 from rtms.dashboard.advice import advise, for_pages
 from rtms.dashboard.asking import NotToBeHad
 from rtms.dashboard.blueprint import blueprint
@@ -23,12 +24,15 @@ from rtms.dashboard.notice import redirect_with
 from rtms.dashboard.paging import ROW_ID
 from rtms.dashboard.runs import run_of
 from rtms.dashboard.timeline import timeline
+from rtms.dashboard.told import REQUEST_ANSWERED
 from rtms.events import stop_in_words
 from rtms.services import services
 from rtms.speech import turns
 
 _MOST = 200  # events, tries and recordings of one meeting that a page tells
 _SIBLINGS = 20
+# The bodies that a timeline shows. Of the others there may be many, and they are long.
+_PAYLOAD = sa.case((EVENTS.c.event == REQUEST_ANSWERED, EVENTS.c.payload)).label("payload")
 
 
 @blueprint.get(f"/meetings/<{ROW_ID}:id>")
@@ -46,19 +50,21 @@ def meeting(id: int) -> str:
         )
         said = _all(
             connection,
-            sa.select(*(column for column in EVENTS.c if column.name != "payload")).where(
+            sa.select(*(column for column in EVENTS.c if column.name != "payload"), _PAYLOAD).where(
                 EVENTS.c.rtms_stream_id == row["rtms_stream_id"]
             ),
             EVENTS.c.id,
         )
+        about = about_meeting(connection, row)
         attempts = _of(connection, ATTEMPTS, id)
         recordings = _of(connection, RECORDINGS, id)
     now = clock.now()
     nothing_kept = keeps_nothing(services().config.recording_config)
     events = run_of(row, siblings, said)
+    over = states.is_over(row, now)
     moments = timeline(
         row,
-        events=events,
+        events=[*events, *about],
         attempts=attempts,
         recordings=recordings,
         took_the_place_of=next((one["id"] for one in siblings if one["superseded_by"] == id), None),
@@ -71,8 +77,12 @@ def meeting(id: int) -> str:
         "meeting.html",
         row=row,
         advice=advise(
-            row, plays=any(shown.played(one) and not shown.gone(one, now) for one in recordings)
+            row,
+            over=over,
+            plays=any(shown.played(one) and not shown.gone(one, now) for one in recordings),
         ),
+        over=over,
+        events=events,
         error=for_pages(row["last_error"] or ""),
         moments=moments,
         was_cut=len(said) == _MOST,
@@ -128,11 +138,13 @@ def meeting_retry(id: int) -> Response:
     its = services()
     window = timedelta(seconds=its.config.connect_window_seconds)
     with its.database.read() as connection:
-        _row(connection, id)
+        is_over = states.is_over(_row(connection, id), clock.now())
     retried = mend.retry(its.database, id, window=window)
     if retried.done and its.dispatcher:
         its.dispatcher.wake(CONNECT_LANE)
-    return redirect_with(_url(id), retried.detail, "good" if retried.done else "bad")
+    if not retried.done:
+        return redirect_with(_url(id), retried.detail, "bad")
+    return redirect_with(_url(id), retried.detail, "warn" if is_over else "good")
 
 
 @blueprint.post(f"/meetings/<{ROW_ID}:id>/refresh")
@@ -149,9 +161,10 @@ def meeting_refresh(id: int) -> Response:
     if trouble:
         return redirect_with(_url(id), f"Meeting {id} was not refreshed. {trouble}", "bad")
     with its.database.read() as connection:
-        row = _row(connection, id)
-    text = f"Recall was asked: meeting {id} is {row['state']} (Recall: {row['status']})."
-    return redirect_with(_url(id), text, "good")
+        now_is = _row(connection, id)
+    has_changed = any(now_is[name] != row[name] for name in ("state", "status", "sub_code"))
+    what = "What it said is below." if has_changed else "Nothing has changed."
+    return redirect_with(_url(id), f"Recall was asked. {what}", "good")
 
 
 def _url(id: int) -> str:

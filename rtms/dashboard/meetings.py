@@ -14,8 +14,8 @@ from rtms.services import services
 _COLUMNS = tuple(
     CONNECTS.c[name]
     for name in (
-        "id", "received_at", "product", "meeting_id", "meeting_uuid", "state", "reason",
-        "connected_at", "stopped_at", "status", "sub_code", "last_error", "recall_id",
+        "id", "received_at", "product", "meeting_id", "meeting_uuid", "topic", "host_id", "state",
+        "reason", "connected_at", "stopped_at", "stop_reason", "status", "sub_code", "last_error",
     )
 )  # fmt: skip
 

@@ -12,7 +12,7 @@ from rtms.dashboard.blueprint import blueprint
 from rtms.dashboard.keys import key_for
 from rtms.services import services
 
-Kind = Literal["good", "bad"]
+Kind = Literal["good", "warn", "bad"]
 
 _COOKIE = "rtms_notice"
 _LIFETIME = 60  # seconds
@@ -21,7 +21,7 @@ _LONGEST = 600  # characters: browsers keep cookies of up to 4096 bytes
 
 @dataclass(frozen=True)
 class Notice:
-    """What is shown at the top of a page: `good` is announced politely, `bad` at once."""
+    """What is shown at the top of a page: `bad` is announced at once, the others politely."""
 
     text: str
     kind: Kind
@@ -33,7 +33,7 @@ def redirect_with(url: str, text: str, kind: Kind) -> Response:
     Args:
         url: a path of the dashboard.
         text: what came of it, in plain text; what is too long for a cookie is cut off.
-        kind: `good` or `bad`.
+        kind: `good`, `warn` or `bad`.
     """
     answer = Response(status=303, headers={"Location": redirect(url).headers["Location"]})
     answer.set_cookie(

@@ -13,8 +13,10 @@ from sqlalchemy.engine import Connection
 
 from models import CONNECTS, Reason, State
 from rtms.dashboard import paging
-from rtms.dashboard.paging import SHORTEST_PREFIX, Key, Page, Span, Way
-from rtms.text import typed, typed_number
+from rtms.dashboard.paging import Page
+from rtms.dashboard.ways import SHORTEST_PREFIX, Key, Span, Way, beginning_with
+from rtms.database import AnyRow
+from rtms.text import search_text, typed, typed_number
 
 LONGEST = 255  # characters; no id is longer
 _MOST = 2**62  # no id is larger
@@ -30,6 +32,7 @@ CHOICES: tuple[str, ...] = (
 # The indexes for searching hold what wants nothing any more. What does is few, and has indexes of
 # its own; together they are all rows.
 _SETTLED = sa.text("due_at IS NULL")
+_HAS_TOPIC = sa.text("topic_search IS NOT NULL")
 _UNSETTLED = (sa.text("state = 'pending'"), sa.text("state <> 'pending' AND due_at IS NOT NULL"))
 
 
@@ -136,8 +139,9 @@ def find(connection: Connection, asked: Asked, columns: Sequence[sa.ColumnElemen
         if found is None:
             return Page(rows=(), newer=None, older=None, was_cut=False)
         span = found
+    by_topic: list[Way] = []
     if asked.q:
-        ways = _ways_to(asked.q)
+        ways, by_topic = _ways_to(asked.q), _ways_by_topic(asked.q)
     elif asked.state:
         ways = [Way(first=(CONNECTS.c.state, asked.state))]
     else:
@@ -145,16 +149,46 @@ def find(connection: Connection, asked: Asked, columns: Sequence[sa.ColumnElemen
     # The way by state has answered for the state.
     left = asked if asked.q else replace(asked, state=None)
     has_more = left.state or left.reason or left.day
-    return paging.fetch(
-        connection,
-        CONNECTS,
-        ways,
-        asked.key,
-        span=span,
-        wanted=(lambda c: _wanted(left, c)) if has_more else None,
-        by=("state", "reason", "received_at") if has_more else (),
-        columns=columns,
-    )
+
+    def fetch(ways: Sequence[Way]) -> Page:
+        return paging.fetch(
+            connection,
+            CONNECTS,
+            ways,
+            asked.key,
+            span=span,
+            wanted=(lambda c: _wanted(left, c)) if has_more else None,
+            by=("state", "reason", "received_at") if has_more else (),
+            columns=columns,
+        )
+
+    page = fetch([*ways, *by_topic])
+    if by_topic and page.was_cut and asked.key.after is None:
+        # What an id leads to is found at once, however old it is.
+        shown = {row.id for row in page.rows}
+        older = [row for row in fetch(ways).rows if row.id not in shown]
+        return replace(page, rows=[*page.rows, *older][: paging.PER_PAGE])
+    return page
+
+
+def of_meeting(
+    connection: Connection,
+    column: sa.ColumnElement[Any],
+    name: str,
+    columns: Sequence[sa.ColumnElement[Any]],
+) -> Sequence[AnyRow]:
+    """The newest rows of a meeting.
+
+    Args:
+        column: `meeting_uuid` or `meeting_id`.
+        name: the meeting's.
+        columns: what to read of each row.
+    """
+    ways = [
+        Way(where=(_SETTLED,), first=(column, name)),
+        *(Way(where=(which, column == name), few=True) for which in _UNSETTLED),
+    ]
+    return paging.fetch(connection, CONNECTS, ways, Key(), columns=columns).rows
 
 
 def _wanted(asked: Asked, c: Any) -> list[sa.ColumnElement[bool]]:
@@ -177,17 +211,31 @@ def _ways_to(q: str) -> list[Way]:
     ways = [
         *(Way(where=(_SETTLED,), first=(c.meeting_id, each)) for each in sorted(numbers)),
         Way(where=(_SETTLED,), first=(c.meeting_uuid, q)),
-        Way(where=(_SETTLED,), first=(c.operator_id, q)),
+        *(
+            Way(where=(_SETTLED,), first=(column, q))
+            for column in (c.operator_id, c.account_id, c.host_id)
+        ),
         Way(where=(c.recall_id == q,), few=True),
         Way(where=(c.rtms_stream_id == q,), few=True),
     ]
-    named = sa.or_(c.meeting_id.in_(numbers), c.meeting_uuid == q, c.operator_id == q)
+    named = sa.or_(
+        c.meeting_id.in_(numbers),
+        *(column == q for column in (c.meeting_uuid, c.operator_id, c.account_id, c.host_id)),
+    )
     ways += [Way(where=(which, named), few=True) for which in _UNSETTLED]
     if number and len(number) < 19:
         ways.append(Way(where=(c.id == int(number),), few=True))
     if len(q) >= SHORTEST_PREFIX:
-        ways.append(paging.beginning_with(CONNECTS, c.rtms_stream_id, q))
+        ways.append(beginning_with(CONNECTS, c.rtms_stream_id, q))
     return ways
+
+
+def _ways_by_topic(q: str) -> list[Way]:
+    """The way to the meetings whose topic has the text in it, as people see it."""
+    text = search_text(q)
+    if not text:
+        return []
+    return [Way(where=(_HAS_TOPIC,), holds=(CONNECTS.c.topic_search, text))]
 
 
 def _read_state(text: str) -> tuple[str | None, str | None]:

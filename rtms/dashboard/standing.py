@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from models import CONNECTS, State
-from rtms import clock, gates, heartbeat
+from rtms import gates, heartbeat
 from rtms.dashboard import totals
 from rtms.dashboard.totals import History
 from rtms.database import AnyRow
@@ -22,14 +22,13 @@ OVERDUE_AFTER = timedelta(seconds=5)
 _LIVE_SHOWN = 5
 _FAILURES_SHOWN = 10
 _CONNECTS_READ = 1000
-_LATE = timedelta(hours=1)
 
 _PENDING = sa.text("state = 'pending'")  # written out: see rtms/leases.py
 _SHOWN = [
     CONNECTS.c[name]
     for name in (
-        "id", "meeting_id", "meeting_uuid", "product", "state", "reason", "last_error",
-        "received_at", "connected_at",
+        "id", "meeting_id", "meeting_uuid", "product", "topic", "state", "reason", "last_error",
+        "received_at", "connected_at", "stopped_at", "stop_reason",
     )
 ]  # fmt: skip
 
@@ -49,7 +48,7 @@ class Standing:
     gate_closed_until: datetime | None
     failures: Sequence[AnyRow]  # those that failed late, then the newest of the week
     reasons: Mapping[str, int]  # why meetings failed in the last hour: how many for each
-    connect_seconds: Sequence[float]  # from Zoom's event, of the day's newest connects
+    connect_seconds: Sequence[float]  # from the delivery, of the day's newest connects
     unauthenticated: AnyRow | None  # the newest of the last hour that Zoom ended with reason 18
     has_any: bool  # whether any meeting was ever seen
 
@@ -122,7 +121,7 @@ def _newest(
 
 
 def _connect_seconds(connection: Connection, since_id: int) -> list[float]:
-    """How long the newest connects took, in seconds from when Zoom's window began."""
+    """How long the newest connects took, in seconds from their delivery, by this server's clock."""
     c = CONNECTS.c
     by_state = [  # each along its part of the index, which has all that is asked
         sa.select(c.id)
@@ -135,16 +134,8 @@ def _connect_seconds(connection: Connection, since_id: int) -> list[float]:
     ids = sa.union_all(*(sa.select(each.c.id) for each in by_state)).subquery()
     newest = sa.select(ids.c.id).order_by(ids.c.id.desc()).limit(_CONNECTS_READ)
     rows = connection.execute(
-        sa.select(c.event_ts, c.received_at, c.connected_at).where(
+        sa.select(c.received_at, c.connected_at).where(
             c.id.in_(newest), c.connected_at.is_not(None)
         )
     )
-    return [_took(*row) for row in rows]
-
-
-def _took(event_ts: int, received_at: datetime, connected_at: datetime) -> float:
-    # A sender's clock that is ahead of ours does not count, as in rtms/effects.py; nor does the way
-    # of a delivery that came when its window was long closed.
-    event_at = clock.from_milliseconds(event_ts)
-    began_at = event_at if timedelta(0) < received_at - event_at < _LATE else received_at
-    return max((connected_at - began_at).total_seconds(), 0.0)
+    return [max((row.connected_at - row.received_at).total_seconds(), 0.0) for row in rows]

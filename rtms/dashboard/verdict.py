@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rtms.dashboard.standing import OVERDUE_AFTER, Standing
-from rtms.dashboard.words import REASONS, duration, plural
+from rtms.dashboard.states import REASONS
+from rtms.dashboard.words import duration, plural
 
 SIGNS = {"good": "✓", "warn": "!", "bad": "✕", "calm": "○"}
 

@@ -1,35 +1,16 @@
-"""How moments, lengths of time and states look on the pages: the filters of the templates."""
+"""How moments, lengths of time and counts look on the pages: the filters of the templates."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from markupsafe import Markup, escape
 
-from models import Reason, State
 from rtms import clock
 from rtms.dashboard.blueprint import blueprint
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
-
-# Why a row failed or was skipped, in the few words that fit beside its state.
-REASONS: dict[str, str] = {
-    Reason.REFUSED: "refused by Recall",
-    Reason.WINDOW_EXPIRED: "not connected in time",
-    Reason.RECALL_FAILED: "no recording at Recall",
-    Reason.STOPPED_FIRST: "over before it was connected",
-    Reason.UNSUPPORTED: "a Video SDK session",
-    Reason.NOT_WANTED: "not wanted",
-}
-_TODO: dict[str, str] = {
-    Reason.REFUSED: "Mend what Recall names. Then, if the meeting is still on, open it and press "
-    "Retry.",
-    Reason.WINDOW_EXPIRED: "If the meeting is still on, open it and press Retry at once.",
-    Reason.RECALL_FAILED: "Ask Recall's support, with the Recall id on its page.",
-}
 
 
 @blueprint.app_template_filter()
@@ -80,23 +61,6 @@ def duration(length: float | timedelta | None) -> str:
 
 
 @blueprint.app_template_filter()
-def badge(row: Mapping[str, Any]) -> Markup:
-    """A row's state and, where it has one, the reason in a few words."""
-    state, reason = row["state"], row["reason"]
-    label = Markup('<span class="badge badge-{0}">{0}</span>').format(state)
-    if reason is None:
-        return label
-    words = REASONS.get(reason, reason)
-    return Markup('{} <span class="reason" title="{}">{}</span>').format(label, reason, words)
-
-
-@blueprint.app_template_filter()
-def todo(row: Mapping[str, Any]) -> str:
-    """What to do about a row that failed, in a line; its own page says more."""
-    return _TODO.get(row["reason"], "")
-
-
-@blueprint.app_template_filter()
 def prose(text: str | None) -> Markup:
     """Text with what stands between backticks set as code."""
     parts = re.split(r"`([^`]+)`", text or "")
@@ -104,15 +68,6 @@ def prose(text: str | None) -> Markup:
         Markup("<code>{}</code>").format(part) if number % 2 else escape(part)
         for number, part in enumerate(parts)
     )
-
-
-@blueprint.app_template_filter()
-def called(row: Mapping[str, Any]) -> Markup:
-    """What people call a row's meeting: its number, else its UUID. What it is made of may hold
-    marks that turn the direction of the text, which must not reach beyond it."""
-    name = row["meeting_id"] or row["meeting_uuid"]
-    product = "" if row["product"] == "meeting" else f"{row['product']} "
-    return Markup("{}<bdi>{}</bdi>").format(product, name)
 
 
 @blueprint.app_template_filter()
@@ -124,11 +79,6 @@ def number(value: int) -> str:
 def plural(count: int, word: str) -> str:
     """A count and its word: 1 meeting, 2 meetings."""
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
-
-
-@blueprint.app_context_processor
-def _states() -> dict[str, Any]:
-    return {"STATES": list(State), "REASONS": REASONS}
 
 
 def _none() -> Markup:

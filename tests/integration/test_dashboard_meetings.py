@@ -88,7 +88,9 @@ def put(its: Services, *rows: Mapping[str, Any]) -> None:
                 **row,
             }
         )
-    its.database.write(lambda connection: connection.execute(CONNECTS.insert(), made))
+    columns = dict.fromkeys(name for each in made for name in each)
+    filled = [{**columns, **each} for each in made]
+    its.database.write(lambda connection: connection.execute(CONNECTS.insert(), filled))
 
 
 def ids(html: str) -> list[int]:

@@ -9,9 +9,11 @@ import pytest
 
 from models import Reason, State
 from rtms.dashboard.advice import advise, for_pages
+from rtms.dashboard.moments import Moment
+from rtms.dashboard.plainly import plainly
 from rtms.dashboard.runs import run_of
 from rtms.dashboard.shown import downloads, gone, played, unplayed
-from rtms.dashboard.timeline import Moment, timeline
+from rtms.dashboard.timeline import timeline
 
 BEGAN = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 NOW = BEGAN + timedelta(days=1)
@@ -38,6 +40,8 @@ def a_row(**changes: Any) -> dict[str, Any]:
         "connect_by": after(60),
         "leased_until": None,
         "taken_over_from": None,
+        "product": "meeting",
+        "status": "done",
         "received_at": after(0.3),
         "connected_at": after(1.3),
         "interrupted_at": None,
@@ -58,6 +62,7 @@ def an_event(id: int, verb: str, at: datetime, **changes: Any) -> dict[str, Any]
         "event_ts": milliseconds(at),
         "received_at": at + timedelta(seconds=0.3),
         "outcome": "accepted: to be connected",
+        "sent_at": None,
         **changes,
     }
 
@@ -95,17 +100,17 @@ def test_a_meeting_that_went_well_is_told_in_order() -> None:
         now=NOW,
     )
     assert words(moments) == [
-        "Zoom's delivery arrived: a stream is to be connected",
-        "Connected: Recall took the stream, 1.0 s after the delivery",
+        "Zoom said that the stream began",
+        "Connected: Recall took the stream, 1.0 s later",
         "The stream stopped: the meeting ended (reason 6)",
         "The recording is ready",
         "Recall deletes the recording's media",
     ]
     assert [moment.event_id for moment in moments] == [7, None, 8, None, None]
-    assert moments[1].detail == "The window had 59 s left."
+    assert moments[1].detail == ""
     assert (moments[1].tone, moments[-1].tone) == ("good", "ahead")
-    assert moments[3].said == "video_mixed done, transcript done"
-    assert moments[3].detail == "It begins at 09:00:02, by Recall's clock."
+    assert moments[3].said == ""
+    assert moments[3].detail == "The video and the transcript are there."
 
 
 def test_tries_are_told_with_their_answers_and_the_next_wait() -> None:
@@ -122,11 +127,11 @@ def test_tries_are_told_with_their_answers_and_the_next_wait() -> None:
         "Recall had no room for the stream: too many connects at once",
         "Recall could not connect the stream",
         "A try whose outcome is not known",
-        "Connected: Recall took the stream, 62 s after the delivery",
+        "Connected: Recall took the stream, 62 s later",
     ]
     assert moments[2].detail == "Next try 1.5 s later."
     assert moments[2].said == "Recall answered 507: no free worker."
-    assert moments[4].detail == "The window had closed 2.3 s before."
+    assert moments[4].detail == "The time that Zoom waits had ended 2.3 s before."
     row = a_row(taken_over_from="host:7:abc")
     assert "did not finish it in time" in timeline(row, now=NOW)[1].detail
 
@@ -167,9 +172,104 @@ def test_where_no_try_was_written_down_the_end_is_told_all_the_same(
     ]
 
 
-def test_a_late_delivery_says_how_late() -> None:
-    (first, *_) = timeline(a_row(event_ts=milliseconds(BEGAN - timedelta(minutes=25))), now=NOW)
-    assert first.detail == "Its stream had begun 25 min before, by Zoom's clock."
+@pytest.mark.parametrize("ours_is_ahead", [-75, 0, 75])
+def test_how_late_a_delivery_was_is_said_by_zooms_clock(ours_is_ahead: int) -> None:
+    def told_of(sent_after: timedelta) -> str:
+        arrived_at = BEGAN + sent_after + timedelta(seconds=ours_is_ahead)
+        start = an_event(1, "started", BEGAN, sent_at=BEGAN + sent_after, received_at=arrived_at)
+        row = a_row(received_at=arrived_at, connected_at=arrived_at + timedelta(seconds=1))
+        return timeline(row, events=[start], now=NOW)[0].detail
+
+    assert told_of(timedelta(minutes=25)) == "Zoom sent this 25 min after it began."
+    assert told_of(timedelta(seconds=1)) == ""
+
+
+def test_what_happened_at_zoom_is_told_by_one_clock() -> None:
+    ahead = timedelta(seconds=75)
+    stop = an_event(2, "stopped", after(2400), sent_at=after(2401), received_at=after(2401) + ahead)
+    moments = timeline(a_row(), events=[stop], now=NOW)
+    assert [each.at for each in moments if "stopped" in each.what] == [after(2400) + ahead]
+
+
+def test_only_a_narrow_escape_says_what_was_left_of_the_window() -> None:
+    def told_of(seconds: float) -> str:
+        return timeline(a_row(connected_at=after(seconds)), now=NOW)[1].detail
+
+    assert told_of(0.31) == ""
+    assert told_of(52) == "Zoom would have waited 8.0 s more."
+
+
+def test_an_answer_to_a_request_is_shown_word_for_word() -> None:
+    payload = {"event": "rtms.request_status", "payload": {"object": {"status": "den\u202eied"}}}
+    said = an_event(9, "x", after(1), event="rtms.request_status", payload=payload)
+    (told,) = [each for each in timeline(a_row(), events=[said], now=NOW) if each.body]
+    assert told.what == "Zoom said how a request to start a stream was answered"
+    assert '"status": "den\\u202eied"' in told.body
+
+
+def test_what_says_the_same_is_one_moment() -> None:
+    copies = [
+        an_event(n, "started", after(5), received_at=after(5 + n), outcome="duplicate: known")
+        for n in range(1, 4)
+    ]
+    told = [each for each in timeline(a_row(), events=copies, now=NOW) if "again" in each.what]
+    assert [(each.event_id, each.more_events) for each in told] == [(1, (2, 3))]
+
+
+@pytest.mark.parametrize(
+    ("product", "says"),
+    [
+        ("session", "a Video SDK session"),
+        ("contact_center", "a Contact Center stream"),
+        ("phone", "a Phone stream"),
+    ],
+)
+def test_what_is_not_supported_is_named(product: str, says: str) -> None:
+    row = a_row(state="skipped", reason=Reason.UNSUPPORTED, product=product, **NOT_CONNECTED)
+    assert says in words(timeline(row, now=NOW))[-1]
+    assert says in advise(row).what
+
+
+def test_what_recall_answered_is_told_in_words() -> None:
+    error = 'Recall answered 400. {"zoom_rtms": {"signature": ["This field is required."]}}'
+    row = a_row(state="failed", reason="refused", last_error=error, **NOT_CONNECTED)
+    moments = timeline(row, attempts=[an_attempt(after(1), "refused", error, None)], now=NOW)
+    said = "Recall answered 400. zoom_rtms: signature: This field is required."
+    assert moments[1].said == said
+    assert for_pages(error) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('Recall answered 400. {"detail": "No {such} \\"region\\"."}', 'No {such} "region".'),
+        ('Recall answered 400. {"a": [{"b": ["c", "d"]}, 7, null]}', "400. a: b: c; a: b: d; a: 7"),
+        (
+            'Recall answered 400. {"zoom_rtms": ["This field is requ',
+            "zoom_rtms: This field is requ",
+        ),
+        ("<html><head><title>502 Bad Gateway</title></head><body>x</body></html>", "502 Bad"),
+        ("Look at [the docs] and {braces}.", "Look at [the docs] and {braces}."),
+    ],
+)
+def test_json_and_html_become_words(text: str, says: str) -> None:
+    assert says in plainly(text)
+    assert '{"' not in plainly(text)
+    assert "<html" not in plainly(text)
+
+
+def test_connecting_at_recall_is_not_called_recording() -> None:
+    assert "is joining it" in advise(a_row(state="connected", status="connecting")).what
+    assert "is recording it" in advise(a_row(state="connected", status="recording")).what
+
+
+def test_a_meeting_that_is_lost_is_not_advised_to_be_retried() -> None:
+    lost = a_row(state="failed", reason="refused", recall_id=None, connected_at=None)
+    old = lost | {"stopped_at": None, "stop_reason": None}
+    for advice in (advise(lost), advise(old, over=True)):
+        assert "cannot be had again" in advice.todo
+    again = advise(a_row(state="pending", recall_id=None, connected_at=None))
+    assert "stream is over" in again.what
 
 
 def test_faults_interruptions_copies_and_hints_are_told() -> None:
@@ -189,13 +289,13 @@ def test_faults_interruptions_copies_and_hints_are_told() -> None:
         now=NOW,
     )
     assert words(moments)[2:] == [
-        "Zoom said again that the stream started",
+        "Zoom said again that the stream began",
         "The stream was interrupted",
         "The stream was interrupted",
         "The stream stopped: reconnection was awaited in vain (reason 19)",
-        "Recall said that something changed",
+        "Recall sent a notice that means nothing to this server",
     ]
-    assert moments[2].said.endswith("duplicate: meeting 1 has this stream already")
+    assert moments[2].said == "meeting 1 has this stream already"
     assert moments[5].tone == "bad"
     pruned = timeline(row, now=NOW)
     assert words(pruned).count("The stream was interrupted") == 1
