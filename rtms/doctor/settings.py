@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from config import RECALL_REGIONS, Config
+from rtms.asked_for import keeps_nothing, says_how_long
 from rtms.doctor.finding import Finding, failure, ok, warning
 
 LEAST_PASSWORD = 12  # characters
@@ -32,6 +33,7 @@ def look(config: Config, proxy_problems: Mapping[str, str]) -> Iterator[Finding]
     yield from _mixed_up(config)
     yield from _recall_address(config)
     yield from _watching(config)
+    yield from _retention(config)
     if config.notify_url and not is_private_enough(config.notify_url):
         yield warning(
             _ABOUT,
@@ -166,4 +168,23 @@ def _watching(config: Config) -> Iterator[Finding]:
             "TRUSTED_PROXIES is 0. If a proxy stands in front of the server, everybody who logs in "
             "seems to come from it, and one who guesses passwords locks all out.",
             "Set TRUSTED_PROXIES to the number of proxies in front (docs/DEPLOY.md).",
+        )
+
+
+def _retention(config: Config) -> Iterator[Finding]:
+    """How long Recall keeps the media (Recall: recording retention)."""
+    if not says_how_long(config.recording_config):
+        yield warning(
+            _ABOUT,
+            'RECORDING_CONFIG has no "retention". Workspaces made after 12 June 2025 then keep all '
+            "media for ever, and bill that from the eighth day on.",
+            'Let RECORDING_CONFIG say how long they are kept: "retention" in what Recall says on '
+            "recording_config.",
+        )
+    elif keeps_nothing(config.recording_config) and config.archive_url:
+        yield warning(
+            _ABOUT,
+            'RECORDING_CONFIG has "retention": null: Recall keeps nothing, so ARCHIVE_URL has '
+            "nothing to store.",
+            'Give "retention" a time in which a recording can be stored, or take ARCHIVE_URL out.',
         )

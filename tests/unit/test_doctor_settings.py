@@ -12,7 +12,13 @@ from rtms.doctor.finding import Finding, Grade, secrets_of
 from rtms.spelling import Misspelt
 from tests.conftest import ENVIRON
 
-SOUND = {**ENVIRON, "RECALL_BASE_URL": "", "DATABASE_URL": "sqlite:////tmp/none.sqlite3"}
+SOUND = {
+    **ENVIRON,
+    "RECALL_BASE_URL": "",
+    "DATABASE_URL": "sqlite:////tmp/none.sqlite3",
+    "RECORDING_CONFIG": '{"video_mixed_mp4": {}, "retention": {}}',
+}
+NOTHING_KEPT = '{"video_mixed_mp4": {}, "retention": null}'
 
 
 def look(**variables: str) -> list[Finding]:
@@ -25,6 +31,11 @@ def test_a_sound_configuration_is_told_and_nothing_else() -> None:
     assert "Recall: us-east-1;" in finding.found
     assert "dashboard: on;" in finding.found
     assert "archive: off;" in finding.found
+
+
+def test_nothing_is_said_of_zero_retention_where_nothing_is_archived() -> None:
+    (finding,) = look(RECORDING_CONFIG=NOTHING_KEPT)
+    assert finding.grade == Grade.OK
 
 
 @pytest.mark.parametrize(
@@ -51,6 +62,12 @@ def test_a_sound_configuration_is_told_and_nothing_else() -> None:
             {"PUBLIC_URL": "https://rtms.example.com", "ADMIN_PASSWORD": "a long enough one"},
             Grade.WARNING,
             "TRUSTED_PROXIES is 0",
+        ),
+        ({"RECORDING_CONFIG": ""}, Grade.WARNING, "keep all media for ever"),
+        (
+            {"RECORDING_CONFIG": NOTHING_KEPT, "ARCHIVE_URL": "/tmp/archive"},
+            Grade.WARNING,
+            "nothing to store",
         ),
     ],
     ids=str,
