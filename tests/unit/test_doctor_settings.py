@@ -63,7 +63,7 @@ def test_nothing_is_said_of_zero_retention_where_nothing_is_archived() -> None:
             Grade.WARNING,
             "TRUSTED_PROXIES is 0",
         ),
-        ({"RECORDING_CONFIG": ""}, Grade.WARNING, "keep all media for ever"),
+        ({"RECORDING_CONFIG": '{"video_mixed_mp4": {}}'}, Grade.WARNING, "keep all media for ever"),
         (
             {"RECORDING_CONFIG": NOTHING_KEPT, "ARCHIVE_URL": "/tmp/archive"},
             Grade.WARNING,
