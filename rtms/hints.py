@@ -51,10 +51,17 @@ def verify(secrets: Sequence[str], headers: Mapping[str, str], raw: bytes) -> st
     names = ("id", "timestamp", "signature")
     prefix = "webhook" if "webhook-id" in headers else "svix"
     given = {f"webhook-{name}": headers.get(f"{prefix}-{name}", "") for name in names}
+    if not any(given.values()):
+        raise BadSignature(
+            "The webhook is not signed: it has no headers webhook-id, webhook-timestamp and "
+            "webhook-signature. If this is from Recall: create Recall's workspace secret first "
+            "(its dashboard, page API keys), for Recall signs nothing without one. Then set "
+            "RECALL_WEBHOOK_SECRET to it and restart."
+        )
     if not all(given.values()):
         raise BadSignature(
-            "The headers webhook-id, webhook-timestamp and webhook-signature are missing: only "
-            "Recall's signed webhooks are accepted."
+            "One of the headers webhook-id, webhook-timestamp and webhook-signature is missing: "
+            "only Recall's signed webhooks are accepted."
         )
     for secret in secrets:
         try:

@@ -18,6 +18,7 @@ from rtms.services import Services
 _LATE = timedelta(seconds=15)  # a row that is due is claimed within a second or so
 _LOOKED_UP_LATE = timedelta(minutes=15)  # what is followed may wait for its turn at Recall
 _RECENTLY = timedelta(hours=24)
+_REFUSED = ["rtms_deliveries_refused", "recall", "401"]  # as `counters.Counts` counts them
 _FEW = 3  # rows that are named
 
 
@@ -48,6 +49,25 @@ def look_at_processes(its: Services) -> Iterator[Finding]:
     workers = sum(row.kind == "worker" for row in rows)
     connecting = sum(row.dispatches for row in rows)
     yield judge_processes(web, workers, connecting, dispatcher=its.config.dispatcher)
+    refused = sum(
+        count for row in rows for name, labels, count in row.counts if [name, *labels] == _REFUSED
+    )
+    if refused and its.config.recall_webhook_secrets:
+        yield judge_refused(refused)
+
+
+def judge_refused(count: int) -> Finding:
+    """Why Recall's status webhooks are refused.
+
+    Args:
+        count: those that the living processes refused with 401.
+    """
+    return warning(
+        "Recall's webhooks",
+        f"{count} calls of /recall-webhook were refused (401): not signed, or with another secret.",
+        "Create Recall's workspace secret first (its dashboard, page API keys): without one Recall "
+        "signs nothing. Set RECALL_WEBHOOK_SECRET to it and restart. The log names each cause.",
+    )
 
 
 def judge_processes(web: int, workers: int, connecting: int, *, dispatcher: bool) -> Finding:

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -128,7 +128,14 @@ def about(findings: list[dict[str, Any]], name: str) -> dict[str, Any]:
     )
 
 
-def alive(its: Services, kind: str = "web", *, dispatches: bool = True, ago: float = 5) -> None:
+def alive(
+    its: Services,
+    kind: str = "web",
+    *,
+    dispatches: bool = True,
+    ago: float = 5,
+    counts: Sequence[Any] = (),
+) -> None:
     """A process that said so."""
     now = clock.now()
     row = {
@@ -139,7 +146,7 @@ def alive(its: Services, kind: str = "web", *, dispatches: bool = True, ago: flo
         "dispatches": dispatches,
         "started_at": now,
         "seen_at": now - timedelta(seconds=ago),
-        "counts": [],
+        "counts": list(counts),
     }
     its.database.write(lambda connection: connection.execute(PROCESSES.insert().values(row)))
 
@@ -430,6 +437,15 @@ def test_slow_checks_say_that_they_are_at_it(runner: FlaskCliRunner, its: Servic
         result = runner.invoke(args=["doctor"])
     assert "Still looking at: public address" in result.stderr
     assert "Still looking" not in result.stdout
+
+
+@pytest.mark.environ(RECALL_WEBHOOK_SECRET="whsec_dGhlIHNlY3JldCBvZiB0aGUgZW5kcG9pbnQ=")
+def test_status_webhooks_that_are_refused(runner: FlaskCliRunner, its: Services) -> None:
+    alive(its, counts=[["rtms_deliveries_refused", ["recall", "401"], 2]])
+    found = about(look(runner, its), "Recall's webhooks")
+    assert found["grade"] == "warning"
+    assert found["found"].startswith("2 calls")
+    assert "Create Recall's workspace secret first" in found["next_step"]
 
 
 def test_a_worker_that_is_missing(runner: FlaskCliRunner, its: Services) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
 from models import CONNECTS, EVENTS, RECORDINGS
@@ -366,6 +367,15 @@ def test_who_is_not_recall_gets_401(app: Flask, rows: Rows, how: dict[str, Any])
     assert answer.status_code == 401
     assert answer.json and KEY not in answer.text
     assert rows.events() == []
+
+
+@pytest.mark.environ(**WITH_SECRET)
+def test_one_without_any_signature_is_told_the_cause(app: Flask) -> None:
+    with capture_logs() as log:
+        answer = app.test_client().post("/recall-webhook", json=about())
+    assert answer.status_code == 401
+    assert "create Recall's workspace secret first" in answer.text
+    assert "create Recall's workspace secret first" in log[-1]["error"]
 
 
 @pytest.mark.environ(**WITH_SECRET)
