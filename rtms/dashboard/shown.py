@@ -13,6 +13,7 @@ from rtms.asked_for import NOTHING_KEPT
 MEDIA = {
     "video_mixed": "Video",
     "audio_mixed": "Audio",
+    "audio_mixed_raw": "Audio (raw)",
     "transcript": "Transcript",
     "participant_events": "Participants",
 }

@@ -54,6 +54,12 @@ def lists(recall: RecallSandbox) -> list[Any]:
     return [entry for entry in recall.ledger if entry.path.startswith("/api/v1/audio_mixed")]
 
 
+@pytest.fixture
+def archive(environ: dict[str, str], tmp_path: Path) -> Path:
+    environ["ARCHIVE_URL"] = str(tmp_path / "archive")
+    return tmp_path / "archive"
+
+
 @pytest.mark.environ(**WITH_AUDIO)
 def test_it_is_in_the_row_and_can_be_had(
     recall: RecallSandbox,
@@ -91,6 +97,26 @@ def test_two_formats_are_two_files_wherever_their_pages_end(
     assert media(its)["audio_mixed"] == media(its)["audio_mixed_raw"] == "done"
     run(runner, "meetings", "download", "1", "--to", str(tmp_path))
     assert [path.stat().st_size for path in sorted(tmp_path.glob("*audio*"))] == [8000, 6192]
+    link = run(runner, "meetings", "link", "1", "--kind", "audio_mixed_raw").strip()
+    assert len(requests.get(link, timeout=5).content) == 8000
+
+
+@pytest.mark.environ(
+    RECORDING_CONFIG='{"audio_mixed_mp3": {}, "audio_mixed_raw": {}}', ADMIN_PASSWORD=PASSWORD
+)
+def test_both_are_archived_and_on_the_page(
+    archive: Path, app: Flask, recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows
+) -> None:
+    live_through(recall, zoom, its, rows)
+    (about,) = wait_for(lambda: list(archive.rglob("*.manifest.json")))
+    files = json.loads(about.read_text())["files"]
+    sizes = {each["kind"]: each["bytes"] for each in files if "audio" in each["kind"]}
+    assert sizes == {"audio_mixed": 6192, "audio_mixed_raw": 8000}
+    client = log_in(app)
+    assert "/recordings/1/audio_mixed_raw" in client.get("/meetings/1").text
+    answer = client.get("/recordings/1/audio_mixed_raw")
+    assert answer.status_code == 302
+    assert len(requests.get(answer.headers["Location"], timeout=5).content) == 8000
 
 
 def test_where_it_was_not_asked_for_nobody_looks_it_up(
@@ -127,12 +153,6 @@ def test_looking_it_up_keeps_the_common_pace(
         opens_at = gates.closed_until(connection, gates.RETRIEVE_GATE)
     assert opens_at
     assert opens_at.timestamp() > audio.at + 0.5
-
-
-@pytest.fixture
-def archive(environ: dict[str, str], tmp_path: Path) -> Path:
-    environ["ARCHIVE_URL"] = str(tmp_path / "archive")
-    return tmp_path / "archive"
 
 
 @pytest.mark.environ(**WITH_AUDIO)
