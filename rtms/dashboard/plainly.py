@@ -29,9 +29,11 @@ def plainly(text: str) -> str:
         return _joined(text[: begins.start()], _json_in_words(text[begins.start() :]))
     begins = _HTML.search(text)
     if begins:
-        title = re.search(r"<title>([^<]*)", text, re.IGNORECASE)
-        words = title[1] if title else _TAG.sub(" ", _UNSHOWN.sub(" ", text[begins.start() :]))
-        return _joined(text[: begins.start()], unescape(words))
+        html, end, rest = text[begins.start() :].rpartition("</html>")
+        html, rest = (html, rest) if end else (rest, "")
+        title = re.search(r"<title>([^<]*)", html, re.IGNORECASE)
+        words = title[1] if title else _TAG.sub(" ", _UNSHOWN.sub(" ", html))
+        return _joined(text[: begins.start()], unescape(words), rest)
     return text
 
 

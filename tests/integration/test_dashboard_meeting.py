@@ -81,14 +81,14 @@ def test_unknown_meetings_are_not_found(browser: Browser) -> None:
 def test_the_page_tells_the_meetings_life(meeting: Stream, browser: Browser) -> None:
     html = browser.get("/meetings/1")
     sentences = told(html)
-    assert sentences[0] == "Zoom's delivery arrived: a stream is to be connected"
+    assert sentences[0] == "Zoom said that the stream began"
     assert sentences[1].startswith("Connected: Recall took the stream, ")
     assert "The stream stopped: the meeting ended (reason 6)" in sentences
     assert "The recording is ready" in sentences
     assert sentences[-1] == "Recall deletes the recording's media"
     assert 'href="/events/1"' in html
     assert 'href="/events/2"' in html
-    assert f'<bdi class="mono">{meeting.rtms_stream_id}</bdi>' in html
+    assert f'<dd class="mono"><bdi>{meeting.rtms_stream_id}</bdi>' in html
     assert "98765432100" in html
 
 

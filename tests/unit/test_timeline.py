@@ -249,6 +249,10 @@ def test_what_recall_answered_is_told_in_words() -> None:
             "zoom_rtms: This field is requ",
         ),
         ("<html><head><title>502 Bad Gateway</title></head><body>x</body></html>", "502 Bad"),
+        (
+            "503: <html><title>A</title></html> Try again in a minute.",
+            "503: A Try again in a minute",
+        ),
         ("Look at [the docs] and {braces}.", "Look at [the docs] and {braces}."),
     ],
 )
