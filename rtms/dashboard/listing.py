@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +25,17 @@ def listed(at: datetime) -> Markup:
     at = at.astimezone(UTC)
     iso = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return Markup('<time datetime="{}">{}</time>').format(iso, f"{at:%Y-%m-%d %H:%M:%S}")
+
+
+@blueprint.app_template_filter()
+def by_stream(rows: Sequence[AnyRow], is_folded: bool) -> list[list[AnyRow]]:
+    """The events of a page, those of a stream together where they are to be folded: in the order of
+    each one's newest."""
+    groups: dict[Any, list[AnyRow]] = {}
+    for row in rows:
+        stream = row.rtms_stream_id if is_folded else None
+        groups.setdefault(stream or row.id, []).append(row)
+    return list(groups.values())
 
 
 @blueprint.app_template_filter()

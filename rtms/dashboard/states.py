@@ -12,6 +12,7 @@ from models import Product, Reason, State
 from rtms import clock
 from rtms.dashboard.blueprint import blueprint
 from rtms.events import NOT_AUTHENTICATED
+from rtms.tables import REFUSED_BY_ZOOM
 
 # Why a row failed or was skipped, in the few words that fit beside its state.
 REASONS: dict[str, str] = {
@@ -107,4 +108,9 @@ def todo(row: Mapping[str, Any]) -> str:
 
 @blueprint.app_context_processor
 def _states() -> dict[str, Any]:
-    return {"STATES": list(State), "REASONS": REASONS}
+    return {
+        "STATES": list(State),
+        "REASONS": REASONS,
+        "NOT_AUTHENTICATED": NOT_AUTHENTICATED,
+        "REFUSED_BY_ZOOM": REFUSED_BY_ZOOM,
+    }

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from models import ATTEMPTS, CONNECTS, EVENTS, RECORDINGS
 from rtms import clock
 from rtms.database import Database
+from rtms.text import search_text
 from sandbox import Stream, events
 
 COUNT = 90
@@ -28,6 +29,16 @@ _WHY = {
     "stopped_first": "The stream was over before it was connected: the meeting ended.",
     "unsupported": "A Video SDK session is signed with the Video SDK's key and secret.",
 }
+_REFUSAL = 'Recall answered 400. {"zoom_rtms": {"server_urls": ["Enter a valid URL."]}}'
+_TOPICS = (
+    "Weekly design review",
+    "Überblick: Q3",
+    "週次定例会議",
+    "All hands",
+    None,
+    None,
+    "Customer interview: how the onboarding of larger teams goes in practice",
+)
 
 
 def put_in_a_day(database: Database) -> int:
@@ -63,7 +74,8 @@ def _put_in(
     event_ts = int(at.timestamp() * 1000)
     connected = state == "done" or reason == "recall_failed"
     took = timedelta(seconds=draw.choice([0.4, 0.6, 0.8, 0.9, 1.2, 1.4, 2.5, 4.1, 8.8, 17.0]))
-    error = _WHY.get(reason or "") or ("Recall answered 402: no credit." if reason else None)
+    error = _WHY.get(reason or "") or (_REFUSAL if reason else None)
+    topic = draw.choice(_TOPICS) if stream.product == "meeting" else None
     id: int = connection.execute(
         CONNECTS.insert()
         .values(
@@ -71,6 +83,10 @@ def _put_in(
             meeting_uuid=stream.meeting_uuid,
             meeting_id=str(stream.meeting_id) if stream.product == "meeting" else None,
             product=stream.product,
+            topic=topic,
+            topic_search=topic and search_text(topic),
+            host_id="KDcuGIm1QgePTO8WbOqwIQ" if topic else None,
+            account_id="AAAAAABBBBCCCCDDDD",
             operator_id=stream.operator_id,
             server_urls=stream.server_urls,
             event_ts=event_ts,

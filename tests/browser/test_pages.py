@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from sandbox import Stream, events
 from tests.browser.conftest import Dashboard, log_in
 
-WIDTHS = (360, 768, 1440)
+WIDTHS = (360, 390, 768, 820, 1024, 1280, 1440)
 expect.set_options(timeout=20_000)  # milliseconds, on a loaded machine
 # Boxes that hide a part of what is in them; the charts' numbers may scroll where they are opened.
 _CUT_OFF = """() => [...document.querySelectorAll(".scroll, .card, .tile, table.cards td")]
