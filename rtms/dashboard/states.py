@@ -82,7 +82,7 @@ def at_recall(row: Mapping[str, Any]) -> Markup:
     if status and status not in _SAID_BY_STATE.get(row["state"], ()):
         words = _AT_RECALL.get(status)
         parts.append(escape(words) if words else Markup("Recall: <bdi>{}</bdi>").format(status))
-    if code:
+    if code and row["state"] != State.DONE:
         parts.append(Markup("<bdi>{}</bdi>").format(code))
     return Markup(", ").join(parts)
 
