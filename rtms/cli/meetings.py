@@ -9,12 +9,15 @@ import sqlalchemy as sa
 
 from models import CONNECTS, EVENTS, RECORDINGS, State
 from rtms import clock, tables
-from rtms.cli.options import Commands, RowId, as_json, fail, fetch, page, received
+from rtms.cli.options import Commands, Id, RowId, as_json, fail, fetch, page, received
 from rtms.cli.output import answer
 from rtms.cli.pruning import confirm, counted, deleting, in_words, older_than
 from rtms.cli.waiting import Waiting
 from rtms.events import stop_in_words
 from rtms.services import services
+from rtms.text import search_text, typed_number
+
+SHORTEST_PREFIX = 6  # characters of a stream's id, as on the dashboard
 
 # All but the copy of the topic that is searched.
 COLUMNS = tuple(column for column in CONNECTS.c if column.name != "topic_search")
@@ -34,9 +37,15 @@ meetings = Commands(
     type=click.Choice([str(s) for s in State]),
     help="Only these; may be repeated.",
 )
+@click.option("--meeting", type=Id(), help="Only this meeting: its number or its UUID.")
+@click.option(
+    "--search", type=Id(), help="Only what has this in its topic, or as its number or another id."
+)
 @page
 def meetings_list(
     states: tuple[str, ...],
+    meeting: str | None,
+    search: str | None,
     since: datetime | None,
     until: datetime | None,
     limit: int,
@@ -46,6 +55,10 @@ def meetings_list(
     wanted = sa.select(*COLUMNS).order_by(CONNECTS.c.id.desc()).limit(limit)
     if states:
         wanted = wanted.where(CONNECTS.c.state.in_(states))
+    if meeting:
+        wanted = wanted.where(_is_called(meeting))
+    if search:
+        wanted = wanted.where(_has(search))
     rows = fetch(received(wanted, CONNECTS, since, until))
     if as_json:
         tables.print_json(rows)
@@ -54,9 +67,33 @@ def meetings_list(
     else:
         click.echo(
             "No meetings like that."
-            if states or since or until
+            if states or meeting or search or since or until
             else "No meetings. Once Zoom reports a stream, it appears here."
         )
+
+
+def _is_called(meeting: str) -> sa.ColumnElement[bool]:
+    number = typed_number(meeting) or meeting
+    return sa.or_(CONNECTS.c.meeting_id == number, CONNECTS.c.meeting_uuid == meeting)
+
+
+def _has(text: str) -> sa.ColumnElement[bool]:
+    """What the dashboard's search finds, too."""
+    c = CONNECTS.c
+    ids = (c.operator_id, c.account_id, c.host_id, c.recall_id)
+    ways = [
+        _is_called(text),
+        *(column == text for column in ids),
+        c.rtms_stream_id.startswith(text, autoescape=True)
+        if len(text) >= SHORTEST_PREFIX
+        else c.rtms_stream_id == text,
+    ]
+    number = typed_number(text) or ""
+    if 0 < len(number) < 19:
+        ways.append(c.id == int(number))
+    if topic := search_text(text):
+        ways.append(c.topic_search.contains(topic, autoescape=True))
+    return sa.or_(*ways)
 
 
 @meetings.command(

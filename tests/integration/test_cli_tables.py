@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from rich.cells import cell_len
 
 from models import CONNECTS, EVENTS
 from rtms.services import Services
+from rtms.text import search_text
 from sandbox import Stream, events
 
 WIDTHS = [None, "80", "120"]
@@ -121,3 +123,33 @@ def test_what_others_call_a_meeting_does_not_steer_the_terminal(
     told += printed(runner, "meetings", "show", "1", width="80")
     assert "\x1b" not in told and "\u202e" not in told
     assert "[red]c[/red]" in told
+
+
+def found(runner: FlaskCliRunner, *args: str) -> list[int]:
+    result = runner.invoke(args=["meetings", "list", "--json", *args])
+    assert result.exit_code == 0, result.output
+    return [row["id"] for row in json.loads(result.stdout)]
+
+
+def test_meetings_are_found_by_number_uuid_and_topic(
+    streams: list[Stream], its: Services, runner: FlaskCliRunner
+) -> None:
+    for id, topic in ((1, "Weekly Sync 100%"), (2, "四半期レビュー"), (3, "Straße")):
+        change(its, id, topic=topic, topic_search=search_text(topic))
+    number = str(streams[0].meeting_id)
+    pasted = f"\u200e{number[:3]} {number[3:7]} {number[7:]}"
+    for way in ("--meeting", "--search"):
+        assert found(runner, way, number) == [1]
+        assert found(runner, way, pasted) == [1]
+        assert found(runner, way, streams[1].meeting_uuid) == [2]
+    assert found(runner, "--search", "weekly  SYNC") == [1]
+    assert found(runner, "--search", "レビュー") == [2]
+    assert found(runner, "--search", "STRASSE") == [3]
+    assert found(runner, "--search", "100%") == [1]
+    assert found(runner, "--search", "0_%") == []
+    assert found(runner, "--search", streams[2].rtms_stream_id[:8]) == [3]
+    assert found(runner, "--meeting", "weekly") == []
+    assert found(runner, "--meeting", number, "--state", "done") == []
+    assert "No meetings like that." in printed(
+        runner, "meetings", "list", "--search", "nothing", width="80"
+    )
