@@ -196,6 +196,7 @@ def test_help_needs_neither_configuration_nor_database(project: Path, what: str)
 # What a command that lists rows needs nothing of, and what costs the start-up most.
 HEAVY = {
     "requests", "urllib3", "alembic", "prometheus_client", "psycopg", "fsspec", "standardwebhooks",
+    "boto3", "gunicorn", "rich.progress",
     "rtms.archive", "rtms.connect", "rtms.dashboard", "rtms.doctor", "rtms.downloads",
     "rtms.intake", "rtms.metrics", "rtms.recall", "rtms.webhooks",
 }  # fmt: skip
