@@ -1,13 +1,16 @@
 """``make demo``: three meetings, from Zoom's webhook to a video on disk, without any account.
 
 The server is the real one; Zoom and Recall are the stand-ins. Exits 0 only if every row of the
-table is what it should be and Recall's side agrees; leaves nothing running, whatever happens.
+table is what it should be and Recall's side agrees; leaves nothing running, whatever happens, and
+in the folder `recordings` one video and one transcript.
 """
 
 import argparse
 import json
 import os
 import secrets
+import shlex
+import shutil
 import signal
 import socket
 import sys
@@ -28,7 +31,7 @@ from rich.text import Text
 from sandbox import Delivery, Fault, RecallSandbox, Stream, ZoomSandbox, events
 from sandbox.connections import Connection
 from sandbox.media import FOLDER as MEDIA
-from sandbox.processes import LEAVING, leave, running, undisturbed
+from sandbox.processes import LEAVING, ROOT, leave, running, undisturbed
 from sandbox.traffic import Traffic
 
 SECRETS = {
@@ -57,9 +60,11 @@ EXPECTED = (
     (4, "83333333333", 2, 6, None, "done", None),
 )
 
+LEFT = ROOT / "recordings"  # where a video and a transcript stay, to be opened
+
 WHAT_NEXT = """
 What next:
-  make demo KEEP=1   the same, with a dashboard to look at while meetings come and go
+  make demo KEEP=1   the same, and then a dashboard and commands to try
   README.md          the set-up, click by click: Zoom's app, Recall's key, .env
   make run           the server for real"""
 
@@ -81,6 +86,7 @@ class Demo:
         self._password = secrets.token_urlsafe(12) if keep else ""
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="demo-")))
         self._videos = folder / "videos"
+        self._exports = folder / "terminal.sh"
         self._log = stack.enter_context((folder / "server.log").open("ab"))
         # The server inherits this socket: nobody else can take its port.
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -119,8 +125,7 @@ class Demo:
         began = time.monotonic()
         for number, said in enumerate(self._story(), 1):
             took = f"{(time.monotonic() - began) * 1000:,.0f} ms"
-            line = Text.assemble((f"{number:>2}", "bold"), (f"{took:>10}  ", "dim"), said)
-            console.print(line, soft_wrap=True)
+            say(Text.assemble((f"{number:>2}", "bold"), (f"{took:>10}  ", "dim")), said)
             began = time.monotonic()
         self._show("meetings", "list")
         self._explain()
@@ -200,16 +205,28 @@ class Demo:
         expect(videos == [original], "The downloaded video is not the one that Recall has.")
         vtt = self._flask("meetings", "transcript", "1", "--format", "vtt", capture=True)
         expect(vtt.startswith("WEBVTT\n") and " --> " in vtt, f"This is no WebVTT:\n{vtt}")
-        console.print("\nThe video is whole, to the byte, and the captions are WebVTT.")
+        console.print("\nThe video is whole, to the byte, and the captions are WebVTT. To open:\n")
+        LEFT.mkdir(exist_ok=True)
+        video, captions = LEFT / "demo.mp4", LEFT / "demo.vtt"
+        shutil.copyfile(next(self._videos.iterdir()), video)
+        captions.write_text(vtt, "utf-8")
+        console.print(f"  video        {video}\n  transcript   {captions}", soft_wrap=True)
 
     def _keep(self) -> None:
         """Let meetings come and go until a signal says that it is enough."""
         console.print("\nThe server stays. Its dashboard:\n", style="bold")
         console.print(f"  address    {self._url}/", soft_wrap=True)
         console.print(f"  password   {self._password}\n", soft_wrap=True)
+        self._exports.write_text(exports(self._environ), "utf-8")
+        console.print("For the commands, in a second terminal:\n", style="bold")
+        for line in (
+            f"cd {shlex.quote(str(ROOT))}",
+            f". {shlex.quote(str(self._exports))}",
+            "flask --app app meetings list",
+        ):
+            console.print(f"  {line}", soft_wrap=True)
         console.print(
-            "Meetings come and go from now on, a few of them in trouble. Ctrl-C ends it.\n",
-            soft_wrap=True,
+            "\nMeetings come and go from now on, a few of them in trouble. Ctrl-C ends it.\n"
         )
         traffic = Traffic(self._zoom, self._recall, tell_at)
         with suppress(SystemExit):  # a signal: what follows is the orderly end
@@ -256,7 +273,10 @@ class Demo:
         with tempfile.TemporaryFile() as file:
             command, out = ("flask", "--app", "app", *words), file if capture else None
             with running(*command, env=self._environ, out=out, err=self._log) as process:
-                self._wait_for(" ".join(command), lambda: process.poll() is not None)
+                # No sign of life beside what it prints by itself: it could come after that.
+                self._wait_for(
+                    " ".join(command), lambda: process.poll() is not None, quiet=not capture
+                )
             expect(process.returncode == 0, f"{' '.join(command)} ended with {process.returncode}.")
             file.seek(0)
             return file.read().decode()
@@ -269,19 +289,32 @@ class Demo:
         self._wait_for(f"meeting {stream.meeting_id} to be connected", connected)
 
     def _wait_for(
-        self, what: str, happened: Callable[[], bool], seconds: float = WAIT_SECONDS
+        self,
+        what: str,
+        happened: Callable[[], bool],
+        seconds: float = WAIT_SECONDS,
+        *,
+        quiet: bool = False,
     ) -> None:
-        """Wait until it has happened, with a sign of life now and then, or raise Trouble."""
+        """Wait until it has happened, or raise Trouble. Where that takes a while, there is a
+        spinner on a terminal, which is gone in the end; elsewhere a line now and then."""
         began = said = time.monotonic()
-        while not happened():
-            ended = self._server.poll()
-            expect(ended is None, f"The server ended by itself, with exit code {ended}.")
-            now = time.monotonic()
-            expect(now < began + seconds, f"Waited {seconds:g} s for {what}, in vain.")
-            if now > said + SIGN_OF_LIFE:
-                console.print(f"   ... waiting for {what} ({now - began:.0f} s)", soft_wrap=True)
-                said = now
-            time.sleep(0.01)
+        spinner = console.status(f"waiting for {what}")
+        try:
+            while not happened():
+                ended = self._server.poll()
+                expect(ended is None, f"The server ended by itself, with exit code {ended}.")
+                now = time.monotonic()
+                expect(now < began + seconds, f"Waited {seconds:g} s for {what}, in vain.")
+                if now > said + SIGN_OF_LIFE and not quiet:
+                    said = now
+                    if console.is_terminal:
+                        spinner.start()
+                    else:
+                        say(Text("   "), f"... waiting for {what} ({now - began:.0f} s)")
+                time.sleep(0.01)
+        finally:
+            spinner.stop()
 
     def log_tail(self, lines: int = 120) -> str:
         """Return the end of what the server wrote."""
@@ -291,9 +324,25 @@ class Demo:
 
 def tell_at(line: str) -> None:
     """Print a line with the time."""
-    console.print(
-        Text.assemble((f"{datetime.now().astimezone():%H:%M:%S}  ", "dim"), line), soft_wrap=True
-    )
+    say(Text(f"{datetime.now().astimezone():%H:%M:%S}  ", "dim"), line)
+
+
+def say(head: Text, line: str) -> None:
+    """Print a line behind a head; on a terminal what does not fit goes below its beginning."""
+    if not console.is_terminal:
+        console.print(head + Text(line), soft_wrap=True)
+        return
+    indent = head.cell_len
+    for number, part in enumerate(Text(line).wrap(console, max(console.width - indent, 20))):
+        console.print((Text(" " * indent) if number else head) + part, soft_wrap=True)
+
+
+def exports(environ: dict[str, str]) -> str:
+    """Return the demo's settings as a shell reads them, with its Python first on the PATH."""
+    own = {name: text for name, text in environ.items() if name not in KEPT.split()}
+    lines = [f"export {name}={shlex.quote(text)}" for name, text in own.items()]
+    folder = shlex.quote(str(Path(sys.executable).parent))
+    return "\n".join([*lines, f'export PATH={folder}:"$PATH"', ""])
 
 
 def expect(true: bool, otherwise: str) -> None:

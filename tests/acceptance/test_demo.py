@@ -79,17 +79,20 @@ def test_no_setting_of_the_users_changes_the_demo(project: Path, folder: Path) -
     with started(project, folder, **HOSTILE) as demo:
         told, trouble = demo.communicate(timeout=SECONDS)
     assert (demo.returncode, trouble) == (0, "")
-    assert re.search(r"^ID Received \(UTC\) +Meeting +State At Recall", told, re.MULTILINE)
-    rows = re.findall(r"^(\d) +\d{4}-\d\d-\d\d \d\d:\d\d (\d+) (\w+) ", told, re.MULTILINE)
+    assert re.search(r"^ID +Received \(UTC\) +State +Meeting +Topic +At Recall", told, re.MULTILINE)
+    rows = re.findall(r"^(\d) +\d{4}-\d\d-\d\d \d\d:\d\d +(\w+) +(\d+) ", told, re.MULTILINE)
     assert rows == [
-        ("4", "83333333333", "done"),
-        ("3", "82222222222", "done"),
-        ("2", "82222222222", "done"),
-        ("1", "81111111111", "done"),
+        ("4", "done", "83333333333"),
+        ("3", "done", "82222222222"),
+        ("2", "done", "82222222222"),
+        ("1", "done", "81111111111"),
     ]
     assert "81111111111 was delivered 5 times" in told
-    assert re.search(r"^\S+_video\.mp4 \(18\.4 kB\)$", told, re.MULTILINE)
+    assert re.search(r"^\S+_video\.mp4 \([\d.]+ kB\)$", told, re.MULTILINE)
     assert "WEBVTT" in told
+    video, captions = (project / "recordings" / name for name in ("demo.mp4", "demo.vtt"))
+    assert f"video        {video}" in told and f"transcript   {captions}" in told
+    assert video.stat().st_size > 10_000 and captions.read_text("utf-8").startswith("WEBVTT\n")
 
 
 def test_a_server_that_cannot_start_is_told_with_its_log(project: Path, folder: Path) -> None:
@@ -108,7 +111,10 @@ def test_keep_leaves_the_server_up_with_a_dashboard_and_meetings_that_arrive(
     with started(project, folder, arguments=["--keep"]) as demo:
         assert demo.stdout is not None
         told = {}
+        typed = ""  # what the demo says to type in a second terminal
         for line in demo.stdout:
+            if re.match("  (cd|[.]|flask) ", line):
+                typed += line
             if found := re.fullmatch(r"  (address|password) +(\S+)\n", line):
                 told[found[1]] = found[2]
             if "starts" in line and "password" in told:
@@ -125,6 +131,12 @@ def test_keep_leaves_the_server_up_with_a_dashboard_and_meetings_that_arrive(
                 lambda: len(re.findall(r"/meetings/\d+", _meetings(browser, told["address"]))) > 4,
                 "a fifth meeting in the dashboard",
             )
+        typed += "flask --app app meetings link 1 && flask --app app meetings refresh 1\n"
+        second = subprocess.run(
+            ["sh", "-e", "-c", typed], cwd=folder, capture_output=True, text=True, timeout=SECONDS
+        )
+        assert second.returncode == 0, second.stderr
+        assert "81111111111" in second.stdout and "http://127.0.0.1:" in second.stdout
         demo.send_signal(signal.SIGINT)
         rest, trouble = demo.communicate(timeout=SECONDS)
     assert (demo.returncode, trouble) == (0, "")
