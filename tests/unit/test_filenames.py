@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtms.filenames import UnsafeName, file_name, inside, kind_and_extension
+from rtms.filenames import UnsafeName, file_name, inside, kind_and_extension, label
 from rtms.media import Medium
 
 AT = datetime(2026, 11, 22, 9, 30, 59, tzinfo=UTC)
@@ -142,3 +142,12 @@ def test_a_link_that_lies_there_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(UnsafeName, match="leads outside"):
         inside(tmp_path, "a.mp4")
     assert inside(tmp_path, "b.mp4") == tmp_path.resolve() / "b.mp4"
+
+
+def test_a_label_says_when_and_what_and_not_which_recording() -> None:
+    began = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+    recording = "5f6a0b9e-7d52-4f0c-9e55-0b4a8ac2c111"
+    name = file_name(began, "Weekly sync", recording, "video_mixed", ".mp4")
+    assert label(name) == "2026-11-22 09:30 Weekly-sync, video"
+    undated = file_name(None, None, "a_b", "some_new_kind", ".bin")
+    assert label(undated).startswith("undated meeting, some-new-kind")
