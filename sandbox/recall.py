@@ -92,7 +92,7 @@ class RecallSandbox:
         )
         self._control = Control(self, self._ledger, self._faults, self._connections)
         self._server = Server((host, port), self._answer)
-        self.url = f"http://{host}:{self._server.server_address[1]}"
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self._server.server_address[1]}"
 
     def start(self) -> Self:
         """Serve in a daemon thread."""

@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from rtms import listening
+from sandbox import RecallSandbox
 from tests.conftest import ENVIRON
 from tests.servers import Server, a_server, wait_for
 
@@ -125,3 +126,11 @@ def test_host_chooses_where_it_listens(
         assert [each for each in here if not takes_calls(each, server.port)] == []
         assert [each for each in not_here if takes_calls(each, server.port)] == []
         assert f"Dashboard: http://{shown}:{server.port}/" in server.log()
+
+
+@needs_ipv6
+def test_a_recall_on_ipv6_is_asked(tmp_path: Path) -> None:
+    with RecallSandbox(host="::1", api_key=ENVIRON["RECALL_API_KEY"]) as recall:
+        assert recall.url.startswith("http://[::1]:")
+        with listening_at(tmp_path, RECALL_BASE_URL=recall.url, HOST="::1") as server:
+            wait_for(lambda: f"{recall.url} knows the API key" in server.log(), server.log)
