@@ -56,7 +56,7 @@ def started(
     with subprocess.Popen(
         [sys.executable, "-m", "sandbox.demo", *arguments],
         cwd=project,
-        env={**os.environ, **variables, "TMPDIR": str(folder)},
+        env={**os.environ, "COLUMNS": "", **variables, "TMPDIR": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
