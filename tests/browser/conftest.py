@@ -85,6 +85,7 @@ def dashboard(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Das
 def _record(server: Server, zoom: ZoomSandbox, recall: RecallSandbox) -> int:
     """Let a meeting start, be interrupted and end; returns its row once the recording is done."""
     stream = Stream(meeting_id=85551234567)
+    assert zoom.deliver(events.meeting_started(stream)).ok
     assert zoom.deliver(events.started(stream)).ok
 
     def state(wanted: str) -> int:

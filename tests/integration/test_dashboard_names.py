@@ -12,8 +12,11 @@ import pytest
 
 from rtms.dashboard import paging, ways
 from rtms.services import Services
+from rtms.tables import REFUSED_BY_ZOOM
 from rtms.text import search_text
+from sandbox import Stream, events
 from tests.dashboard import PASSWORD
+from tests.integration.conftest import Zoom
 from tests.integration.test_dashboard_meetings import DAY, Browser, browser, ids, link, put
 
 __all__ = ["browser"]
@@ -169,3 +172,64 @@ def test_an_id_never_leaves_its_equals_signs_behind(browser: Browser, its: Servi
     put(its, {"meeting_id": None, "meeting_uuid": "abcd/efgh+ijkl=="})
     for path in ("/meetings", "/meetings/1"):
         assert '<bdi>abcd/efgh+<span class="nowrap">ijkl==</span></bdi>' in browser.get(path)
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+@pytest.mark.parametrize("name", ["rtms_stream_id", "meeting_uuid", "meeting_id"])
+def test_an_answer_to_a_request_is_shown_with_the_meeting_it_names(
+    browser: Browser, zoom: Zoom, name: str, is_first: bool
+) -> None:
+    """Also where it comes before the stream that it lets begin."""
+    stream, another = Stream(), Stream()
+    payload = {name: getattr(stream, name), "status": "<denied>", "by": {"host": "Ada"}}
+    answer = {"event": "rtms.request_status", "event_ts": events.now_ms(), "payload": payload}
+    starts = [events.started(each) for each in (stream, another)]
+    for body in [answer, *starts] if is_first else [*starts, answer]:
+        assert zoom.deliver(body).status_code == 200
+    page = browser.get("/meetings/1")
+    assert "how a request to start a stream was answered" in page
+    assert "&#34;status&#34;: &#34;&lt;denied&gt;&#34;" in page
+    assert "&#34;host&#34;: &#34;Ada&#34;" in page
+    assert "request to start" not in browser.get("/meetings/2")
+    event = browser.get(f"/events/{1 if is_first else 3}")
+    assert 'href="/meetings/1">Meeting 1</a>' in event
+    assert 'href="/meetings/2">' not in event
+    if is_first and name == "meeting_id":
+        assert f"meeting <bdi>{stream.meeting_id}</bdi>" in browser.get("/events")
+
+
+def test_an_answer_about_a_number_belongs_to_one_occurrence_of_it(
+    browser: Browser, its: Services, zoom: Zoom
+) -> None:
+    stream = Stream()
+    put(its, {"meeting_id": str(stream.meeting_id)})
+    assert zoom.deliver(events.started(stream)).status_code == 200
+    body = {"event": "rtms.request_status", "event_ts": events.now_ms()}
+    assert zoom.deliver(body | {"payload": {"meeting_id": stream.meeting_id}}).status_code == 200
+    assert "request to start" in browser.get("/meetings/2")
+    assert "request to start" not in browser.get("/meetings/1")
+
+
+def test_streams_that_zoom_refused_are_as_loud_in_the_list_as_on_the_command_line(
+    browser: Browser, its: Services
+) -> None:
+    put(its, {}, {"state": "ended", "stop_reason": 18}, {"state": "done", "stop_reason": 18})
+    html = browser.get("/meetings")
+    assert re.search(r"Not recorded: meetings.*/meetings/3.*/meetings/2", html)
+    assert REFUSED_BY_ZOOM in unescape(html)
+    assert "(reason 18)" in html
+    assert REFUSED_BY_ZOOM not in unescape(browser.get("/meetings?q=8000000000"))
+
+
+def test_retrying_what_is_over_says_so_and_nothing_else(browser: Browser, its: Services) -> None:
+    lost = {"state": "failed", "reason": "refused", "connected_at": None, "recall_id": None}
+    put(its, lost)
+    html = browser.get("/meetings/1")
+    assert "cannot be had again" in html
+    assert 'class="button primary"' not in html
+    html = browser.get(browser.press("/meetings/1", "/meetings/1/retry").headers["Location"])
+    assert "notice-warn" in html
+    assert "Its stream has stopped, so Recall may not find it." in html
+    assert "The stream is over, and Recall is asked once more" in html
+    assert "cannot be had again" not in html
+    assert "notice-good" not in html
