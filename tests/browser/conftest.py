@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from config import Config
 from rtms import migrate
 from rtms.database import Database
 from sandbox import RecallSandbox, Stream, ZoomSandbox, events
-from tests.browser.past import put_in_a_day
+from tests.browser.past import lengthen, put_in_a_day
 from tests.conftest import ENVIRON
 from tests.servers import Server, a_server, wait_for
 
@@ -73,12 +74,13 @@ def dashboard(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Das
         database = Database(Config.from_environ(environ).database_url)
         migrate.upgrade(database)
         failed = put_in_a_day(database)
-        database.dispose()
         with a_server(environ, Path(folder) / "server.log") as server:
             server.start()
             endpoint = f"{server.url}/zoom-webhook"
             with ZoomSandbox(endpoint, ENVIRON["ZOOM_SECRET_TOKEN"], timeout=20) as zoom:
                 recorded = _record(server, zoom, recall)
+                lengthen(database, recorded, timedelta(seconds=24))
+                database.dispose()
                 yield Dashboard(server, zoom, recall, recorded, failed)
 
 

@@ -7,6 +7,7 @@ import random
 from datetime import datetime, timedelta
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from models import ATTEMPTS, CONNECTS, EVENTS, RECORDINGS
@@ -58,6 +59,44 @@ def put_in_a_day(database: Database) -> int:
         return _put_in(connection, draw, now - timedelta(minutes=9), "failed", "refused")
 
     return database.write(write)
+
+
+def lengthen(database: Database, id: int, length: timedelta) -> None:
+    """Make a meeting that is over have begun so long before: one of the tests lasts a second, and
+    the stand-in's video takes longer."""
+    c = CONNECTS.c
+
+    def write(connection: Connection) -> None:
+        row = connection.execute(CONNECTS.select().where(c.id == id)).one()
+        began = {
+            "received_at": row.received_at - length,
+            "connected_at": row.connected_at - length,
+            "event_ts": row.event_ts - length // timedelta(milliseconds=1),
+        }
+        connection.execute(CONNECTS.update().where(c.id == id).values(began))
+        for event in connection.execute(
+            EVENTS.select().where(
+                sa.or_(
+                    EVENTS.c.meeting_uuid == row.meeting_uuid,
+                    EVENTS.c.rtms_stream_id == row.rtms_stream_id,
+                )
+            )
+        ):
+            if event.event.endswith("started"):
+                earlier = length
+            elif event.event.endswith("interrupted"):
+                earlier = length / 2
+            else:
+                continue
+            moved = {
+                "received_at": event.received_at - earlier,
+                "event_ts": event.event_ts
+                and event.event_ts - earlier // timedelta(milliseconds=1),
+                "sent_at": event.sent_at - earlier,
+            }
+            connection.execute(EVENTS.update().where(EVENTS.c.id == event.id).values(moved))
+
+    database.write(write)
 
 
 def _put_in(
@@ -121,7 +160,7 @@ def _put_in(
             tracking_id="v=2.0;clid=us04;rid=WEB_0123456789abcdef",
             payload=body,
             received_at=at,
-            outcome="ignored: a Video SDK session" if state == "skipped" else "accepted: connected",
+            outcome="accepted: skipped" if reason == "unsupported" else "accepted: to be connected",
         )
     )
     if reason in ("refused", "window_expired"):
