@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
 from markupsafe import Markup
@@ -29,13 +30,13 @@ def listed(at: datetime) -> Markup:
 
 @blueprint.app_template_filter()
 def by_stream(rows: Sequence[AnyRow], is_folded: bool) -> list[list[AnyRow]]:
-    """The events of a page, those of a stream together where they are to be folded: in the order of
-    each one's newest."""
-    groups: dict[Any, list[AnyRow]] = {}
-    for row in rows:
-        stream = row.rtms_stream_id if is_folded else None
-        groups.setdefault(stream or row.id, []).append(row)
-    return list(groups.values())
+    """The events of a page in their order: those of one stream that follow each other together,
+    where they are to be folded."""
+
+    def stream(row: AnyRow) -> Any:
+        return (is_folded and row.rtms_stream_id) or row.id
+
+    return [list(group) for _, group in groupby(rows, stream)]
 
 
 @blueprint.app_template_filter()

@@ -10,6 +10,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Dashboard, log_in
 
+expect.set_options(timeout=20_000)  # milliseconds, on a loaded machine
+
 # Every line on which a text of equals signs begins: an id's end, parted from the id.
 _PARTED = """() => {
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [];

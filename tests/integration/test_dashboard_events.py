@@ -173,3 +173,20 @@ def test_replay_is_taken_from_its_page_only(browser: Browser, its: Services, row
     assert rows.meetings() == []
     with its.database.read() as connection:
         assert connection.scalar(sa.select(EVENTS.c.outcome)) == "accepted: to be connected"
+
+
+def test_what_came_of_one_stream_in_a_row_is_folded(browser: Browser, zoom: Zoom) -> None:
+    first, second = Stream(), Stream()
+    for body in (
+        events.started(first),
+        events.interrupted(first),
+        events.started(second),
+        events.stopped(first),
+        events.stopped(second),
+    ):
+        zoom.deliver(body)
+    html = browser.get("/events")
+    assert ids(html) == [5, 4, 3, 2, 1]
+    assert html.count("<details") == html.count('<tr class="folded">') == 1
+    assert "1 before it" in html
+    assert "<details" not in browser.get(f"/events?stream={first.rtms_stream_id}")
