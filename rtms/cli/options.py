@@ -37,9 +37,12 @@ class Moment(click.ParamType[datetime]):
             if age is not None:
                 return clock.now() - age
             moment = datetime.fromisoformat(value)
+            # What is outside the calendar in UTC is nothing that a database could be asked about.
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
         except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no time: give 2026-11-22T09:30, or 90m, 12h or 7d ago.")
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            self.fail(
+                f"{value!r} is no time: give 2026-11-22T09:30, or 90m, 12h or 7d ago.", param, ctx
+            )
 
 
 class Span(click.ParamType[timedelta]):
@@ -54,10 +57,12 @@ class Span(click.ParamType[timedelta]):
             return value
         try:
             span = _span(value)
+            if span is not None:
+                clock.now() - span  # must be in the calendar
         except OverflowError:
             span = None
         if span is None:
-            self.fail(f"{value!r} is no length of time: give 90m, 12h or 30d.")
+            self.fail(f"{value!r} is no length of time: give 90m, 12h or 30d.", param, ctx)
         return span
 
 
@@ -140,7 +145,11 @@ def page(command: F) -> F:
     for option in (
         as_json,
         click.option(
-            "--limit", type=click.IntRange(1), default=50, show_default=True, help="Rows at most."
+            "--limit",
+            type=click.IntRange(1, _MOST - 1),
+            default=50,
+            show_default=True,
+            help="Rows at most.",
         ),
         click.option(
             "--until", type=Moment(), help="Received before: 2026-11-22T09:30, or 12h ago."

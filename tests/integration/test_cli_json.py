@@ -282,3 +282,20 @@ def test_what_others_say_stays_in_the_message(its: Services, runner: FlaskCliRun
     its.config = replace(its.config, connect_window_seconds=1)
     told = ask(runner, "meetings", "list", "--since", 'a "b"\nc', exit_code=2)
     assert '"b"' in told["error"]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("meetings", "list", "--limit", str(10**20)),
+        ("events", "list", "--limit", str(2**63)),
+        ("meetings", "list", "--until", "9999-12-31T23:59:59-12:00"),
+        ("events", "list", "--since", "0001-01-01T00:00:00+12:00"),
+        ("meetings", "prune", "--older-than", "999999d", "--yes"),
+        ("events", "prune", "--older-than", "999999d", "--yes"),
+    ],
+)
+def test_a_number_or_a_moment_out_of_bounds_is_wrong_usage(
+    args: tuple[str, ...], runner: FlaskCliRunner
+) -> None:
+    assert "Invalid value" in ask(runner, *args, exit_code=2)["error"]
