@@ -6,6 +6,7 @@ No message here holds a value of the URL, which may be a part of its password.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import sqlite3
 from pathlib import Path
@@ -103,6 +104,8 @@ def _hosts(text: str) -> list[tuple[str, str]]:
     """The hosts with their ports, of which libpq tries one after another."""
     found = []
     for each in text.split(","):
+        if each.count(":") > 1 and not each.startswith("["):
+            raise ValueError("has an IPv6 address without [ ] around it, as in [::1]:5432")
         parts = _PORT.fullmatch(each)
         host, port = (parts["host"], parts["port"] or "") if parts else (each, "")
         if port and not (port.isdecimal() and 0 < int(port) < 65536):
@@ -132,6 +135,8 @@ def _problem(url: URL) -> str | None:
             return f"has {_option(name)} more than once"
         if name in _NUMBERS and not re.fullmatch(r"-?\d{1,9}", str(value)):
             return f"has {_option(name)}, which must be a whole number"
+        if name == "hostaddr" and not all(map(_is_address, str(value).split(","))):
+            return f"has {_option(name)}, which must be an IP address"
     try:
         _, options = url.get_dialect()().create_connect_args(url)
     except (ArgumentError, ValueError):
@@ -144,6 +149,14 @@ def _problem(url: URL) -> str | None:
         return f"has options that PostgreSQL refuses: {refusal}"
     it_takes = f": it takes {_SSLMODES}" if at_fault[0] == "sslmode" else ""
     return f"has {_option(at_fault[0])} with a value that PostgreSQL does not take{it_takes}"
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text or "::")  # one that is empty is looked up
+    except ValueError:
+        return False
+    return True
 
 
 def _refusal_of(name: str, url: URL) -> str | None:
