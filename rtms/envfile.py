@@ -40,7 +40,9 @@ def parse(content: bytes) -> EnvFile:
         if problem:
             problems.append(f"cannot be read at line {_line(binding)}: {problem}")
         elif binding.key and binding.value is not None:
-            variables[binding.key] = _as_written(binding)
+            value = _as_written(binding)
+            if value.strip() or binding.key not in variables:  # an empty one counts as not set
+                variables[binding.key] = value
     return EnvFile(variables, tuple(problems))
 
 

@@ -79,3 +79,8 @@ def test_every_line_that_is_wrong_is_named() -> None:
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"# A=1\n", b"A\n"])
 def test_what_is_not_set_is_left_out(content: bytes) -> None:
     assert parse(content) == EnvFile({}, ())
+
+
+def test_an_empty_line_of_a_variable_does_not_hide_another() -> None:
+    assert parse(b"A=1\nB=2\nA=\nB=''\n").variables == {"A": "1", "B": "2"}
+    assert parse(b"A=\nA=1\nA=2\n").variables == {"A": "2"}
