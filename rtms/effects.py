@@ -526,7 +526,14 @@ def _operator_was_wanted(connection: Connection, config: Config, start: Started)
     on when the host hands the meeting over, so the user need not be its host any more."""
     if config.record_streams != "host" or start.is_original_host is not False:
         return False
-    unwanted = CONNECTS.c.reason.in_((Reason.NOT_WANTED, Reason.UNSUPPORTED))
+    if start.operator_id is None:
+        return False
+    unwanted = sa.or_(
+        CONNECTS.c.reason.in_((Reason.NOT_WANTED, Reason.UNSUPPORTED)),
+        # It was over before anybody asked whether it was wanted. Where the user had been wanted,
+        # an earlier row says so.
+        sa.and_(CONNECTS.c.reason == Reason.STOPPED_FIRST, CONNECTS.c.is_original_host.is_(False)),
+    )
     # Together they are all rows: as the indexes have them.
     kinds = (LIVE, "due_at IS NULL", "state <> 'pending' AND due_at IS NOT NULL")
     return any(

@@ -140,6 +140,27 @@ def test_a_user_who_was_never_wanted_is_not_wanted_the_next_time(its: Services, 
     assert [row.reason for row in rows.meetings()] == ["not_wanted", "not_wanted"]
 
 
+@pytest.mark.environ(RECORD_STREAMS="host")
+def test_a_guests_stream_that_was_over_at_once_makes_no_later_one_wanted(
+    its: Services, rows: Rows
+) -> None:
+    guest = Stream(is_original_host=False)
+    start, stop = events.started(guest), events.stopped(guest)
+    take(its, stop, start, events.started(next_of(guest)))
+    assert [row.reason for row in rows.meetings()] == ["stopped_first", "not_wanted"]
+
+
+@pytest.mark.environ(RECORD_STREAMS="host")
+def test_users_whom_zoom_does_not_name_are_not_taken_for_one(its: Services, rows: Rows) -> None:
+    host = Stream(is_original_host=True)
+    guest = host.beside(is_original_host=False)
+    for stream in (host, guest):
+        start = events.started(stream)
+        del start["payload"]["operator_id"]
+        take(its, start)
+    assert [row.reason for row in rows.meetings()] == [None, "not_wanted"]
+
+
 # ---- an interruption that names servers
 
 
