@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def make(folder: Path, *more: str, ok: bool = True) -> str:
     """Run `make runtime`, and return what it says."""
     done = subprocess.run(
-        ["make", "runtime", *more],
+        ["make", "--no-print-directory", "runtime", *more],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -310,10 +310,10 @@ def test_no_secret_is_in_anything_the_server_writes(
     server.start()
     zoom.validate()
     for fault in (
-        Fault(kind="status", status=400, body=f"bad key {ENVIRON['RECALL_API_KEY']}"),
-        Fault(kind="status", status=503),
-        Fault(kind="firewall"),
-        Fault(kind="reset_after"),
+        Fault(kind="status", path="create", status=400, body=f"bad {ENVIRON['RECALL_API_KEY']}"),
+        Fault(kind="status", path="create", status=503),
+        Fault(kind="firewall", path="create"),
+        Fault(kind="reset_after", path="create"),
     ):
         recall.add_fault(fault)
         assert zoom.deliver(events.started(Stream())).ok

@@ -79,7 +79,7 @@ def test_a_gate_that_is_closed_at_a_step_opens_in_time(
     server: Server, client: Client, recall: RecallSandbox, step: Step, seconds: float
 ) -> None:
     server.start()
-    recall.add_fault("status", status=429, retry_after=3)
+    recall.add_fault("status", path="create", status=429, retry_after=3)
     client.start_until_acknowledged()
     wait_for(lambda: "answered 429" in server.log(), "the closed gate")
     step(seconds)

@@ -85,7 +85,7 @@ def test_answers_that_are_lost_after_the_work_double_nothing(
     server: Server, client: Client, recall: RecallSandbox
 ) -> None:
     server.start()
-    recall.add_fault("reset_after", times=60)
+    recall.add_fault("reset_after", path="create", times=60)
     with client.burst():
         more(client, 40)
     assert_acknowledged_is_connected_once(server, recall, client.acknowledged)
