@@ -91,22 +91,37 @@ def apply(connection: Connection, config: Config, meaning: Meaning, arrival: Arr
         case RequestStatus():
             return _show_request(connection, meaning)
         case ConcurrencyNearLimit():
-            return Taken(
-                outcome="accepted",
-                detail=f"{meaning.number} of the {meaning.limit} streams that Zoom allows this "
-                f"account at once are in use ({meaning.percentage} %)",
-                level="warning",
-            )
+            return Taken(outcome="accepted", detail=_near_limit(meaning), level="warning")
         case ConcurrencyLimited():
             return Taken(
                 outcome="accepted",
-                detail=f"Zoom started no stream for meeting {meaning.meeting_uuid}: the "
-                f"account has as many as Zoom allows at once ({meaning.number}). Ask Zoom for "
+                detail=f"Zoom started no stream for {_called(meaning.meeting_uuid)}: the account "
+                f"has as many as Zoom allows at once{_in_brackets(meaning.number)}. Ask Zoom for "
                 "more, or stop streams that nobody needs",
                 level="error",
             )
         case _:
             return Taken(outcome="unknown", detail="this event means nothing to the server")
+
+
+def _near_limit(event: ConcurrencyNearLimit) -> str:
+    """What Zoom said of its limit, as far as it said it."""
+    if event.number is None or event.limit is None:
+        share = "" if event.percentage is None else f": {event.percentage} % are in use"
+        return f"the account nears the number of streams that Zoom allows it at once{share}"
+    share = _in_brackets(event.percentage, " %")
+    return (
+        f"{event.number} of the {event.limit} streams that Zoom allows this account at once are "
+        f"in use{share}"
+    )
+
+
+def _called(meeting_uuid: str | None) -> str:
+    return "a meeting that it does not name" if meeting_uuid is None else f"meeting {meeting_uuid}"
+
+
+def _in_brackets(number: int | None, unit: str = "") -> str:
+    return "" if number is None else f" ({number}{unit})"
 
 
 def names_of(meaning: Meaning) -> list[str]:

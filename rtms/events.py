@@ -160,7 +160,9 @@ class _Fields:
         self._sent_ts = sent_ts
         payload = body.get("payload")
         if not isinstance(payload, dict):
-            raise MalformedEvent(f"{self._name} has no `payload` object.")
+            if self._name not in _NO_SCHEMA:
+                raise MalformedEvent(f"{self._name} has no `payload` object.")
+            payload = {"payload": payload}
         nested = payload.get("object")
         self.payload: dict[str, Any] = payload
         self._fields = {**payload, **nested} if isinstance(nested, dict) else payload
@@ -328,6 +330,8 @@ _STREAM_EVENTS: dict[str, Callable[[_Fields, Product], Meaning]] = {
     "rtms_stopped": _stopped,
     "rtms_interrupted": _interrupted,
 }
+# Of these nothing is needed: what they say is shown, whatever its form.
+_NO_SCHEMA = ("meeting.started", "rtms.request_status")
 _OTHER_EVENTS: dict[str, Callable[[_Fields], Meaning]] = {
     "meeting.started": _meeting_started,
     "rtms.request_status": _request_status,

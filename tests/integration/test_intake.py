@@ -195,6 +195,10 @@ def test_an_interruption_is_kept_with_the_row(its: Services, rows: Rows) -> None
     assert (row.state, row.interrupted_at.timestamp()) == ("connected", event["event_ts"] / 1000)
 
 
+def bare(event: str) -> dict[str, Any]:
+    return {"event": event, "event_ts": events.now_ms(), "payload": {}}
+
+
 @pytest.mark.parametrize(
     ("body", "level", "words"),
     [
@@ -205,6 +209,8 @@ def test_an_interruption_is_kept_with_the_row(its: Services, rows: Rows) -> None
         (events.interrupted(Stream()), "warning", "signalling connection broke"),
         (events.concurrency_near_limit(), "warning", "1601 of the 2000 streams"),
         (events.concurrency_limited(Stream()), "error", "Zoom started no stream"),
+        (bare("rtms.concurrency_near_limit"), "warning", "nears the number of streams that Zoom"),
+        (bare("rtms.concurrency_limited"), "error", "for a meeting that it does not name: the"),
     ],
 )
 def test_what_zoom_says_is_recorded_in_words_and_logged_as_loud_as_it_matters(
@@ -214,6 +220,7 @@ def test_what_zoom_says_is_recorded_in_words_and_logged_as_loud_as_it_matters(
     assert (taken.outcome, taken.level) == ("accepted", level)
     (event,) = rows.events()
     assert words in event.outcome
+    assert "None" not in event.outcome
 
 
 # ---- which streams are wanted

@@ -231,6 +231,16 @@ def test_every_file_of_the_catalogue_is_a_body_that_is_read(name: str) -> None:
     assert decode_body((FIXTURES / f"{name}.json").read_bytes()) == load(name)
 
 
+@pytest.mark.parametrize("payload", [{}, {"payload": None}, {"payload": [{"meeting_uuid": "m"}]}])
+def test_what_has_no_schema_and_asks_for_nothing_is_never_malformed(
+    payload: dict[str, object],
+) -> None:
+    answered = parse({"event": "rtms.request_status", "event_ts": 1, **payload}, SENT_TS)
+    named = "m" if payload.get("payload") else None
+    assert answered == RequestStatus(rtms_stream_id=None, meeting_uuid=named, meeting_id=None)
+    assert parse({"event": "meeting.started", "event_ts": 1, **payload}, SENT_TS) == Unknown()
+
+
 # Deliveries that repeat each other
 
 
