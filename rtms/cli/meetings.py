@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from models import CONNECTS, EVENTS, RECORDINGS, State
 from rtms import clock, tables
+from rtms.about import about_meeting
 from rtms.cli.options import Commands, Id, RowId, as_json, fail, fetch, page, received
 from rtms.cli.output import answer
 from rtms.cli.pruning import confirm, counted, deleting, in_words, older_than
@@ -113,6 +114,9 @@ def meetings_show(id: int, as_json: bool) -> None:
         .where(EVENTS.c.rtms_stream_id == row["rtms_stream_id"])
         .order_by(EVENTS.c.id)
     )
+    with services().database.read() as connection:
+        events += about_meeting(connection, row)
+    events.sort(key=lambda event: event["id"])
     recordings = fetch(
         sa.select(RECORDINGS)
         .where(RECORDINGS.c.meeting_direct_connect_id == id)
@@ -132,7 +136,7 @@ def meetings_show(id: int, as_json: bool) -> None:
         kinds = None if archived is None else ", ".join(archived)
         tables.print_fields({**recording, "media": media, "archived_media": kinds})
     if events:
-        click.echo("\nWhat was said about this stream:")
+        click.echo("\nWhat was said about this stream and its meeting:")
         tables.print_events(events, with_stream=False)
 
 

@@ -12,10 +12,10 @@ from sqlalchemy.engine import Connection
 from models import ATTEMPTS, CONNECTS, EVENTS, RECORDINGS
 from rtms import clock, mend, tables
 from rtms import refresh as refreshing
+from rtms.about import about_meeting
 from rtms.asked_for import keeps_nothing
 from rtms.connect import CONNECT_LANE
 from rtms.dashboard import asking, shown, states
-from rtms.dashboard.about import about_meeting
 from rtms.dashboard.advice import advise, for_pages
 from rtms.dashboard.asking import NotToBeHad
 from rtms.dashboard.blueprint import blueprint

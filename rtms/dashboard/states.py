@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from markupsafe import Markup, escape
 
 from models import Product, Reason, State
 from rtms import clock
+from rtms.about import LONGEST_MEETING
 from rtms.dashboard.blueprint import blueprint
 from rtms.events import NOT_AUTHENTICATED
 from rtms.tables import REFUSED_BY_ZOOM
@@ -49,8 +50,6 @@ _AT_RECALL = {
     "processing": "Recall is processing it",
 }
 _SAID_BY_STATE = {State.DONE: ("done",), State.FAILED: ("failed", "fatal")}
-# No meeting of Zoom's is longer, so a row that old is over even if its stop never came.
-LONGEST_MEETING = timedelta(hours=30)
 
 
 @blueprint.app_template_filter()

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from models import Reason, State
+from rtms.about import LONGEST_MEETING
 from rtms.attempts import RETRIED
 from rtms.dashboard.kept import recorded
 from rtms.dashboard.moments import Moment, Row, happened_at, is_zooms, merged, zoom_moment
 from rtms.dashboard.plainly import plainly
-from rtms.dashboard.states import LONGEST_MEETING, why
+from rtms.dashboard.states import why
 from rtms.dashboard.told import besides
 from rtms.dashboard.words import duration
 from rtms.events import is_fault, stop_in_words

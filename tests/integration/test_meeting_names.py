@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from flask.testing import FlaskCliRunner
 
 from rtms.services import Services
 from sandbox import Stream, events
@@ -99,3 +101,17 @@ def test_an_answer_about_a_meeting_that_has_no_stream_yet_keeps_its_names(
     assert (named.meeting_uuid, named.meeting_id) == (stream.meeting_uuid, str(stream.meeting_id))
     assert (named.rtms_stream_id, nameless.meeting_uuid, nameless.meeting_id) == (None, None, None)
     assert take(its, events.started(stream)) == ["accepted"]
+
+
+@pytest.mark.parametrize("name", ["meeting_uuid", "meeting_id"])
+def test_a_meeting_is_shown_with_what_zoom_said_before_its_stream_began(
+    its: Services, rows: Rows, runner: FlaskCliRunner, name: str
+) -> None:
+    stream = Stream()
+    answered = request_status(**{name: getattr(stream, name)})
+    take(its, answered, request_status(), events.started(stream))
+    told = runner.invoke(args=["meetings", "show", "1", "--json"])
+    shown = [each["payload"] for each in json.loads(told.stdout)["events"]]
+    assert [each["event"] for each in shown] == ["rtms.request_status", "meeting.rtms_started"]
+    assert shown[0] == answered
+    assert "rtms.request_status" in runner.invoke(args=["meetings", "show", "1"]).stdout
