@@ -21,14 +21,29 @@ _AUTHORITY = re.compile(r"(?P<user>[^:/]*(?::[^@]*)?@)?(?P<hosts>[^/?]*)(?P<rest
 _PORT = re.compile(r"(?P<host>.*?)(?::(?P<port>[^:\]]*))?")
 _NOWHERE = "/nonexistent/rtms"  # a folder for sockets: nothing is connected when options are tried
 _PLACES = ("host", "hostaddr", "port")
-_SQLITE_OPTIONS = (  # of sqlite3.connect, without those that make it another database
-    "timeout", "detect_types", "isolation_level", "check_same_thread", "cached_statements",
-)  # fmt: skip
+# Of sqlite3.connect, without those that make it another database, or one that our threads, our
+# transactions or our moments do not fit.
+_SQLITE_OPTIONS = ("timeout", "cached_statements")
 # libpq reads these as numbers when it connects over a network.
 _NUMBERS = (
     "connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count",
     "tcp_user_timeout",
 )  # fmt: skip
+# What libpq takes and this server cannot work with: by option, which values, and why not.
+_UNUSABLE = {
+    "client_encoding": (
+        re.compile(r"(?!utf-?8$|unicode$)(.*)", re.IGNORECASE),
+        "which must be utf8: meetings are called by names of any script",
+    ),
+    "target_session_attrs": (
+        re.compile(r"read-only|standby|prefer-standby"),
+        "which must not lead to a server that cannot write: read-write or primary will do",
+    ),
+    "replication": (
+        re.compile(r"(?!0$|off$|no$|false$).+", re.IGNORECASE),
+        "with which nothing can be asked: take it out",
+    ),
+}
 _SSLMODES = (
     "disable, allow, prefer, require (which checks no certificate), verify-ca or verify-full"
 )
@@ -137,6 +152,8 @@ def _problem(url: URL) -> str | None:
             return f"has {_option(name)}, which must be a whole number"
         if name == "hostaddr" and not all(map(_is_address, str(value).split(","))):
             return f"has {_option(name)}, which must be an IP address"
+        if name in _UNUSABLE and (unusable := _UNUSABLE[name])[0].fullmatch(str(value)):
+            return f"has {_option(name)}, {unusable[1]}"
     try:
         _, options = url.get_dialect()().create_connect_args(url)
     except (ArgumentError, ValueError):
