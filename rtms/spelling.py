@@ -59,4 +59,7 @@ def _in_environ(known: Collection[str], names: Collection[str]) -> Iterator[Miss
 
 
 def _nearest(name: str, known: Collection[str], cutoff: float) -> str | None:
+    for each in known:  # in another order, as LOG_LEVLE, which counts twice for difflib
+        if name.upper() != each and sorted(name.upper()) == sorted(each):
+            return each
     return next(iter(difflib.get_close_matches(name.upper(), known, 1, cutoff)), None)

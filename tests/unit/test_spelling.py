@@ -19,6 +19,7 @@ TYPING_ERRORS = [
     ("DATABASE_URI", "DATABASE_URL"),
     ("TRUSTED_PROXY", "TRUSTED_PROXIES"),
     ("LOGLEVEL", "LOG_LEVEL"),
+    ("LOG_LEVLE", "LOG_LEVEL"),
     ("record_streams", "RECORD_STREAMS"),
 ]
 
