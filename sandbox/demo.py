@@ -65,8 +65,9 @@ LEFT = ROOT / "recordings"  # where a video and a transcript stay, to be opened
 WHAT_NEXT = """
 What next:
   make demo KEEP=1   the same, and then a dashboard and commands to try
-  README.md          the set-up, click by click: Zoom's app, Recall's key, .env
-  make run           the server for real"""
+  README.md          the set-up, click by click: Zoom's app, Recall's key
+  make .env          the settings of the real server
+  make run           the real server"""
 
 console = Console(highlight=False, markup=False, emoji=False)
 
@@ -190,8 +191,8 @@ class Demo:
             f"the same, and the next try, {asked[1] - asked[0]:.1f} s later, connected it (row 4), "
             "well inside the 60 seconds that Zoom allows.",
             "The forged delivery left no row. Recall counts four connections; none was kicked "
-            "out, and each came with the right join signature. Under At Recall stand the id that "
-            "Recall gave, and the status that it last told the server. Next: the recording.",
+            "out, and each came with the right join signature. At Recall: the id that Recall gave, "
+            "and the status that it last told the server. Next: the recording.",
         ):
             console.print(f"\n{paragraph}", width=min(console.width, 90))
 
@@ -273,10 +274,9 @@ class Demo:
         with tempfile.TemporaryFile() as file:
             command, out = ("flask", "--app", "app", *words), file if capture else None
             with running(*command, env=self._environ, out=out, err=self._log) as process:
-                # No sign of life beside what it prints by itself: it could come after that.
-                self._wait_for(
-                    " ".join(command), lambda: process.poll() is not None, quiet=not capture
-                )
+                # No sign of life beside what it, or the one before it, printed: it would come after
+                # that.
+                self._wait_for(" ".join(command), lambda: process.poll() is not None, quiet=True)
             expect(process.returncode == 0, f"{' '.join(command)} ended with {process.returncode}.")
             file.seek(0)
             return file.read().decode()
@@ -324,7 +324,7 @@ class Demo:
 
 def tell_at(line: str) -> None:
     """Print a line with the time."""
-    say(Text(f"{datetime.now().astimezone():%H:%M:%S}  ", "dim"), line)
+    say(Text.assemble((f"{datetime.now().astimezone():%H:%M:%S}  ", "dim")), line)
 
 
 def say(head: Text, line: str) -> None:
