@@ -77,6 +77,8 @@ class Traffic:
         story = next(self._stories)
         stream = Stream(product=_product(story))
         self._arm(story, stream)
+        if stream.product == "meeting":
+            self._send(events.meeting_started(stream))  # it has a name from its beginning
         start = _events_of(stream)[0](stream)
         copies = 4 if "four times" in story else 1
         answers = {delivery.status for delivery in self._zoom.deliver_at_once(start, copies)}
