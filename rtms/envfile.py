@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from dotenv.parser import Binding, parse_stream
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_ASSIGNS = re.compile(r"\s*(?:export[^\S\r\n]+)?(?:'[^'\r\n]+'|[^=\s#]+)[^\S\r\n]*=")
 _SINGLE_QUOTED = re.compile(r"=[^\S\r\n]*'((?:\\.|[^'\\])*)'", re.DOTALL)
 
 
@@ -48,6 +49,8 @@ def parse(content: bytes) -> EnvFile:
 
 def _problem(binding: Binding) -> str | None:
     if binding.error:
+        if not _ASSIGNS.match(binding.original.string):
+            return "it does not begin with the name of a variable and ="
         return "a quote is not closed, or something other than a comment follows it"
     if binding.key is None:
         return None  # blank, or a comment
