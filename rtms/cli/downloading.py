@@ -13,7 +13,7 @@ from rich.filesize import decimal
 from rtms import tables
 from rtms.cli.waiting import Waiting
 from rtms.downloads import DownloadError
-from rtms.filenames import UnsafeName, label
+from rtms.filenames import UnsafeName, inside, label
 from rtms.recall import RecallError
 from rtms.recordings import File, NothingThere, Recordings
 
@@ -68,7 +68,7 @@ def _download(recordings: Recordings, id: int, file: File, folder: Path) -> Down
             fetched = recordings.download(id, file, folder, progress)
     except (DownloadError, NothingThere, RecallError, UnsafeName) as error:
         return replace(about, error=str(error))
-    path = fetched.path if fetched else folder / file.name
+    path = fetched.path if fetched else inside(folder, file.name)
     return replace(
         about,
         path=str(path),

@@ -69,6 +69,18 @@ def test_download_brings_every_medium_and_skips_what_is_there(
     assert not any(entry.authorization for entry in media)
 
 
+def test_a_file_is_named_in_full_when_it_comes_and_when_it_is_there(
+    meeting: Stream, runner: FlaskCliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    args = ("meetings", "download", "1", "--kind", "video_mixed", "--to", "a/b")
+    (first,) = json.loads(run(runner, *args, "--json"))
+    (second,) = json.loads(run(runner, *args, "--json"))
+    assert (first["was_there"], second["was_there"]) == (False, True)
+    assert first["path"] == second["path"]
+    assert Path(first["path"]).parent == tmp_path / "a" / "b"
+
+
 def test_download_takes_all_that_are_done(
     meeting: Stream, runner: FlaskCliRunner, tmp_path: Path
 ) -> None:
