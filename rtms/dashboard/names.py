@@ -14,6 +14,8 @@ from rtms.text import shown, typed
 
 # Equals signs at the end of an id, with a few characters before them.
 _ENDING = re.compile(r"[^\s=]{0,4}=+$")
+# A word of an event's name, with the mark that ends it.
+_WORD = re.compile(r"[^._]*[._]+|[^._]+")
 # The same within JSON, with what closes the string.
 _ENDING_IN_JSON = re.compile(r'([A-Za-z0-9+/_-]{1,4}={1,2}"?,?)')
 
@@ -41,6 +43,12 @@ def ident(id: str) -> Markup:
     return Markup('<bdi>{}<span class="nowrap">{}</span></bdi>').format(
         id[: ending.start()], ending[0]
     )
+
+
+@blueprint.app_template_filter()
+def event_name(name: str) -> Markup:
+    """The name of an event, which breaks over lines between its words only."""
+    return Markup("<bdi>{}</bdi>").format(Markup("<wbr>").join(_WORD.findall(name)))
 
 
 @blueprint.app_template_filter()

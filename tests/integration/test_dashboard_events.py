@@ -190,3 +190,12 @@ def test_what_came_of_one_stream_in_a_row_is_folded(browser: Browser, zoom: Zoom
     assert html.count("<details") == html.count('<tr class="folded">') == 1
     assert "1 before it" in html
     assert "<details" not in browser.get(f"/events?stream={first.rtms_stream_id}")
+
+
+def test_the_name_of_an_event_breaks_between_its_words_only(
+    browser: Browser, its: Services
+) -> None:
+    put(its, {"event": "meeting.rtms_started"}, {"event": "<b>.._x"})
+    html = browser.get("/events")
+    assert "<bdi>meeting.<wbr>rtms_<wbr>started</bdi>" in html
+    assert "<bdi>&lt;b&gt;.._<wbr>x</bdi>" in html
