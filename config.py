@@ -69,7 +69,7 @@ class ConfigError(Exception):
         lines = "\n".join(f"  - {problem}" for problem in problems)
         super().__init__(
             f"The configuration is not complete or not right:\n{lines}\n"
-            "Correct this in the environment or in .env (see .env.example), then start again."
+            "Correct this in the environment or in .env (`make .env` makes one), then start again."
         )
 
 

@@ -178,6 +178,16 @@ def test_a_last_delivery_is_told_with_its_age() -> None:
     assert "2026-11-22 04:30:00 UTC, 5 hours ago" in last.found
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.2, "0 seconds"), (1.4, "1 second"), (59, "59 seconds"), (180, "3 minutes")],
+)
+def test_a_fresh_delivery_is_told_in_seconds(seconds: float, words: str) -> None:
+    waiting = replace(WAITING, last_delivery=NOW - timedelta(seconds=seconds))
+    *_, last = work.judge_meetings(waiting)
+    assert f", {words} ago." in last.found
+
+
 def test_meetings_that_wait_for_a_gate_are_not_said_to_be_on_time() -> None:
     waiting = replace(WAITING, pending=3, gates={CREATE_GATE: NOW + timedelta(minutes=10)})
     pending, gate, _ = work.judge_meetings(waiting)
