@@ -414,7 +414,10 @@ def _completed(connection: Connection, rejoin: Started) -> Started:
 
 def _name_meeting(connection: Connection, event: MeetingStarted) -> Taken:
     """Name the live streams of a meeting. Later ones are named when they start."""
-    named = MeetingName(topic=event.topic, host_id=event.host_id)
+    named = MeetingName(topic=event.topic, host_id=event.host_id).columns()
+    # What it does not say takes nothing away, such as a topic that Recall said; and `id` keeps the
+    # statement one where it says nothing.
+    said = {name: value for name, value in named.items() if value is not None}
     row_id = connection.scalar(
         CONNECTS.update()
         .where(
@@ -422,7 +425,7 @@ def _name_meeting(connection: Connection, event: MeetingStarted) -> Taken:
             CONNECTS.c.operator_id.is_not(None),
             sa.text(LIVE),
         )
-        .values(named.columns())
+        .values({"id": CONNECTS.c.id, **said})
         .returning(CONNECTS.c.id)
     )
     return Taken(

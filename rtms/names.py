@@ -23,6 +23,10 @@ class MeetingName:
     topic: str | None = None
     host_id: str | None = None
 
+    def or_else(self, other: MeetingName) -> MeetingName:
+        """It, and what only another one says."""
+        return MeetingName(topic=self.topic or other.topic, host_id=self.host_id or other.host_id)
+
     def columns(self) -> dict[str, str | None]:
         """It as columns of `meeting_direct_connects`."""
         searched = search_text(self.topic) if self.topic else None
@@ -30,7 +34,8 @@ class MeetingName:
 
 
 def of_meetings(connection: Connection, meeting_uuids: Sequence[str]) -> dict[str, MeetingName]:
-    """What Zoom said that meetings are called, by their UUID. Of two words the later one counts.
+    """What Zoom said that meetings are called, by their UUID. Of two words the later one counts,
+    and one that is not said takes no other away.
 
     Args:
         meeting_uuids: of which meetings.
@@ -48,5 +53,6 @@ def of_meetings(connection: Connection, meeting_uuids: Sequence[str]) -> dict[st
     for row in stored:
         event = parse(row.payload, clock.to_milliseconds(row.received_at))
         assert isinstance(event, MeetingStarted)
-        found[event.meeting_uuid] = MeetingName(topic=event.topic, host_id=event.host_id)
+        said = MeetingName(topic=event.topic, host_id=event.host_id)
+        found[event.meeting_uuid] = said.or_else(found.get(event.meeting_uuid, MeetingName()))
     return found

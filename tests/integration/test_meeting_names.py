@@ -115,3 +115,16 @@ def test_a_meeting_is_shown_with_what_zoom_said_before_its_stream_began(
     assert [each["event"] for each in shown] == ["rtms.request_status", "meeting.rtms_started"]
     assert shown[0] == answered
     assert "rtms.request_status" in runner.invoke(args=["meetings", "show", "1"]).stdout
+
+
+def test_a_word_without_a_topic_takes_no_name_away(its: Services, rows: Rows) -> None:
+    stream = Stream()
+    nameless = meeting_started(stream)
+    nameless["payload"]["object"] |= {"topic": "", "host_id": None}
+    take(its, events.started(stream), meeting_started(stream), nameless)
+    take(its, events.started(stream.beside()))
+    assert [(row.topic, row.host_id) for row in rows.meetings()] == [
+        ("週次定例 営業部", "host"),
+        ("週次定例 営業部", "host"),
+    ]
+    assert {row.topic_search for row in rows.meetings()} == {"週次定例 営業部"}
