@@ -64,10 +64,11 @@ LEFT = ROOT / "recordings"  # where a video and a transcript stay, to be opened
 
 WHAT_NEXT = """
 What next:
-  make demo KEEP=1   the same, and then a dashboard and commands to try
-  README.md          the set-up, click by click: Zoom's app, Recall's key
+{keep}  README.md          the set-up, click by click: Zoom's app, Recall's key
   make .env          the settings of the real server
   make run           the real server"""
+
+KEEP_NEXT = "  make demo KEEP=1   the same, and then a dashboard and commands to try\n"
 
 console = Console(highlight=False, markup=False, emoji=False)
 
@@ -134,7 +135,7 @@ class Demo:
         if self._password:
             self._keep()
         self._end()
-        console.print(WHAT_NEXT)
+        console.print(WHAT_NEXT.format(keep="" if self._password else KEEP_NEXT))
 
     def _story(self) -> Iterator[str]:
         """Do one step after the other, and say of each what happened."""

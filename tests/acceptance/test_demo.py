@@ -88,6 +88,7 @@ def test_no_setting_of_the_users_changes_the_demo(project: Path, folder: Path) -
         ("1", "done", "81111111111"),
     ]
     assert "81111111111 was delivered 5 times" in told
+    assert "make demo KEEP=1" in told
     assert "waiting for flask" not in told  # it would stand below what the command printed
     assert re.search(r"^\S+_video\.mp4 \([\d.]+ kB\)$", told, re.MULTILINE)
     assert "WEBVTT" in told
@@ -142,6 +143,7 @@ def test_keep_leaves_the_server_up_with_a_dashboard_and_meetings_that_arrive(
         rest, trouble = demo.communicate(timeout=SECONDS)
     assert (demo.returncode, trouble) == (0, "")
     assert "nothing is left running" in rest
+    assert "make run" in rest and "KEEP=1" not in rest
 
 
 def _meetings(browser: requests.Session, address: str) -> str:
