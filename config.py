@@ -430,9 +430,12 @@ def _host(text: str) -> str:
         return "localhost"
     try:
         address = ipaddress.ip_address(text.removeprefix("[").removesuffix("]"))
+        if "%" in text:  # gunicorn binds no address of a single link
+            raise ValueError(text)
     except ValueError:
         raise ValueError(
-            "must be an address of this machine such as 127.0.0.1 or ::1, or localhost"
+            "must be an address of this machine such as 127.0.0.1 or ::1, or localhost (some "
+            "shells set it to a name: unset it)"
         ) from None
     return str(address)
 

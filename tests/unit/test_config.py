@@ -161,7 +161,7 @@ REFUSED = [
     )),
     *(("HOST", text, "must be an address of this machine such as 127.0.0.1 or ::1") for text in (
         "example.com", "x86_64-conda-linux-gnu", "0.0.0.0:8000", "[::1]:8000", "*", "all",
-        "127.0.0.1,::1", "127.0.0.256", "http://127.0.0.1",
+        "127.0.0.1,::1", "127.0.0.256", "http://127.0.0.1", "fe80::1%eth0",
     )),
     ("RECORD_STREAMS", "some", "all, first, host"),
     ("DISPATCHER", "maybe", "on, off"),
