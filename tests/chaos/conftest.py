@@ -20,7 +20,7 @@ from tests.servers import Server
 @pytest.fixture
 def rounds() -> int:
     """How many rounds a test has."""
-    return int(os.environ.get("CHAOS_ROUNDS") or 20)
+    return int(os.environ.get("CHAOS_ROUNDS") or 3)
 
 
 @pytest.fixture

@@ -101,11 +101,13 @@ def check_failure(command: tuple[str, ...], told: Any) -> str:
 @pytest.fixture
 def recorded(its: Services, recall: RecallSandbox, runner: FlaskCliRunner) -> Iterator[Stream]:
     """A meeting that is over, with its recording."""
+    recall.set(processing_seconds=0.0)
     its.intake.take(events.started(stream := Stream()))
     its.start_dispatcher()
-    wait_for(lambda: recall.connections)
+    wait_for(lambda: ask(runner, "meetings", "list", exit_code=0)[0]["state"] == "connected")
     recall.end_stream(stream.rtms_stream_id)
     its.intake.take(events.stopped(stream))
+    its.database.write(lambda c: c.execute(CONNECTS.update().values(due_at=clock.now())))
     wait_for(lambda: ask(runner, "meetings", "list", exit_code=0)[0]["state"] == "done")
     yield stream
 
