@@ -55,7 +55,7 @@ _HEARD_OF = BulkFind(EVENTS.c.rtms_stream_id, CONNECTS.c.rtms_stream_id)
 _KNOWN_MEETINGS = BulkFind(
     EVENTS.c.meeting_uuid,
     CONNECTS.c.meeting_uuid,
-    where={CONNECTS.c.meeting_uuid: f"operator_id IS NOT NULL AND {LIVE}"},
+    by={CONNECTS.c.meeting_uuid: ("uq_live_operator", f"operator_id IS NOT NULL AND {LIVE}")},
 )
 
 _CROWD = 4  # deliveries that are there at the same moment
