@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -103,18 +104,25 @@ class BulkInsert:
         ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class PartialIndex:
+    """An index of two texts, over the rows that meet a condition."""
+
+    name: str
+    then: str  # its second column
+    condition: str  # in SQL, as the index has it
+
+
 class BulkFind:
     """Which of some texts stand in a column of some tables.
 
     Args:
         columns: the columns to look into.
-        by: for a column of which only a part is looked into, the partial index of that part, and
-            its condition in SQL. SQLite is told the index: for many texts it would read all rows
-            that another one has.
+        by: for a column of which only a part is looked into, the partial index of that part.
     """
 
     def __init__(
-        self, *columns: sa.Column[str], by: Mapping[sa.Column[str], tuple[str, str]] | None = None
+        self, *columns: sa.Column[str], by: Mapping[sa.Column[str], PartialIndex] | None = None
     ) -> None:
         self._columns = columns
         self._by = by or {}
@@ -136,13 +144,22 @@ class BulkFind:
         return " UNION ALL ".join(self._select(column, texts) for column in self._columns)
 
     def _select(self, column: sa.Column[str], texts: int | None) -> str:
-        index, condition = self._by.get(column, ("", ""))
-        hint = f" INDEXED BY {index}" if index and texts is not None else ""
+        name, table, index = column.name, column.table.name, self._by.get(column)
+        if index is None:
+            among = "= ANY(%s)" if texts is None else f"IN ({_places(texts)})"
+            return f"SELECT {name} FROM {table} WHERE {name} {among}"  # noqa: S608 - our names
+        # Left to themselves both engines may read every row of another partial index.
+        if texts is not None:
+            return (
+                f"SELECT {name} FROM {table} INDEXED BY {index.name} "  # noqa: S608 - our names
+                f"WHERE {name} IN ({_places(texts)}) AND {index.condition}"
+            )
+        # Compared and ordered as a pair, which only this index answers.
+        pair = f"{name}, {index.then}"
         return (
-            f"SELECT {column.name} FROM {column.table.name}{hint} "  # noqa: S608 - our names
-            + f"WHERE {column.name} "
-            + ("= ANY(%s)" if texts is None else f"IN ({_places(texts)})")
-            + (f" AND {condition}" if condition else "")
+            f"SELECT nearest.{name} FROM unnest(%s::text[]) AS sought(text), LATERAL ("  # noqa: S608
+            f"SELECT {name} FROM {table} WHERE ({pair}) >= (sought.text, '') AND {index.condition} "
+            f"ORDER BY {pair} LIMIT 1) AS nearest WHERE nearest.{name} = sought.text"
         )
 
 

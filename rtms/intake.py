@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from config import Config
 from models import CONNECTS, EVENTS, LIVE, Source
 from rtms import clock, effects
-from rtms.bulk import BulkFind, BulkInsert
+from rtms.bulk import BulkFind, BulkInsert, PartialIndex
 from rtms.database import PATIENCE, Database
 from rtms.effects import Arrival, Taken
 from rtms.events import (
@@ -55,7 +55,13 @@ _HEARD_OF = BulkFind(EVENTS.c.rtms_stream_id, CONNECTS.c.rtms_stream_id)
 _KNOWN_MEETINGS = BulkFind(
     EVENTS.c.meeting_uuid,
     CONNECTS.c.meeting_uuid,
-    by={CONNECTS.c.meeting_uuid: ("uq_live_operator", f"operator_id IS NOT NULL AND {LIVE}")},
+    by={
+        CONNECTS.c.meeting_uuid: PartialIndex(
+            name="uq_live_operator",
+            then="operator_id",
+            condition=f"operator_id IS NOT NULL AND {LIVE}",
+        )
+    },
 )
 
 _CROWD = 4  # deliveries that are there at the same moment
