@@ -115,6 +115,8 @@ _RowId = BigInteger().with_variant(Integer(), "sqlite")
 # A connection that Zoom's stream is still waiting for or using. Zoom: one connection a stream.
 LIVE_STATES = (State.PENDING, State.CONNECTED)
 LIVE = "state IN ('pending', 'connected') AND stopped_at IS NULL"
+# Likewise, of a user whom Zoom names.
+LIVE_OF_A_USER = f"operator_id IS NOT NULL AND {LIVE}"
 
 
 class MeetingDirectConnect(Base):
@@ -146,7 +148,7 @@ class MeetingDirectConnect(Base):
             "meeting_uuid",
             "operator_id",
             unique=True,
-            **_where(f"operator_id IS NOT NULL AND {LIVE}"),
+            **_where(LIVE_OF_A_USER),
         ),
         # On SQLite claims name their index (rtms/leases.py): it must stay for a release.
         Index("ix_pending", "connect_by", **_where("state = 'pending'")),

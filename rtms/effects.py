@@ -16,6 +16,7 @@ from models import (
     CONNECTS,
     EVENTS,
     LIVE,
+    LIVE_OF_A_USER,
     LIVE_STATES,
     Reason,
     State,
@@ -420,11 +421,7 @@ def _name_meeting(connection: Connection, event: MeetingStarted) -> Taken:
     said = {name: value for name, value in named.items() if value is not None}
     row_id = connection.scalar(
         CONNECTS.update()
-        .where(
-            CONNECTS.c.meeting_uuid == event.meeting_uuid,
-            CONNECTS.c.operator_id.is_not(None),
-            sa.text(LIVE),
-        )
+        .where(CONNECTS.c.meeting_uuid == event.meeting_uuid, sa.text(LIVE_OF_A_USER))
         .values({"id": CONNECTS.c.id, **said})
         .returning(CONNECTS.c.id)
     )
@@ -522,9 +519,7 @@ def _other_streams(connection: Connection, start: Started) -> list[OtherStream]:
     # As their indexes have them: the users' streams, and the one of RECORD_STREAMS=first.
     ids = sa.union_all(
         sa.select(CONNECTS.c.id).where(
-            CONNECTS.c.meeting_uuid == start.meeting_uuid,
-            CONNECTS.c.operator_id.is_not(None),
-            sa.text(LIVE),
+            CONNECTS.c.meeting_uuid == start.meeting_uuid, sa.text(LIVE_OF_A_USER)
         ),
         sa.select(CONNECTS.c.id).where(
             CONNECTS.c.meeting_slot == start.meeting_uuid, sa.text(LIVE)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from config import Config
-from models import CONNECTS, EVENTS, LIVE, Source
+from models import CONNECTS, EVENTS, LIVE_OF_A_USER, Source
 from rtms import clock, effects
 from rtms.bulk import BulkFind, BulkInsert, PartialIndex
 from rtms.database import PATIENCE, Database
@@ -59,7 +59,7 @@ _KNOWN_MEETINGS = BulkFind(
         CONNECTS.c.meeting_uuid: PartialIndex(
             name="uq_live_operator",
             then="operator_id",
-            condition=f"operator_id IS NOT NULL AND {LIVE}",
+            condition=LIVE_OF_A_USER,
         )
     },
 )
@@ -214,11 +214,7 @@ class Intake:
             each.meaning.meeting_uuid for each in deliveries if isinstance(each.meaning, Started)
         }
         if len(streams) > 1 or meetings:
-            live = sa.and_(
-                CONNECTS.c.meeting_uuid.in_(meetings),
-                CONNECTS.c.operator_id.is_not(None),
-                sa.text(LIVE),
-            )
+            live = sa.and_(CONNECTS.c.meeting_uuid.in_(meetings), sa.text(LIVE_OF_A_USER))
             self._database.lock_rows(
                 connection,
                 sa.select(CONNECTS.c.id).where(
