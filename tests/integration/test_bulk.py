@@ -83,3 +83,26 @@ def test_what_any_of_the_columns_holds_is_found(its: Services) -> None:
     known = {row["rtms_stream_id"], stopped.rtms_stream_id}
     with its.database.read() as connection:
         assert FIND.execute(connection, [*known, "unheard of", "%", "'"]) == known
+
+
+def test_known_meetings_are_found_without_reading_all_that_are_live(its: Services) -> None:
+    rows = [new_row(its) for _ in range(500)]
+    its.database.write(lambda c: INSERT.execute(c, rows))
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        if "FROM webhook_events" in statement and "meeting_uuid" in statement:
+            asked.append((statement, values))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        tickets = [its.intake.begin(events.started(Stream()), None) for _ in range(32)]
+        assert {ticket.result().outcome for ticket in tickets} == {"accepted"}
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    ((statement, values),) = asked
+    explain = "EXPLAIN QUERY PLAN" if its.database.is_sqlite else "EXPLAIN"
+    with its.database.read() as connection:
+        plan = str(connection.exec_driver_sql(f"{explain} {statement}", values).all())
+    assert "uq_live_operator" in plan
+    assert not any(name in plan for name in ("ix_state", "ix_pending", "uq_live_stream"))
