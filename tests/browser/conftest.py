@@ -130,7 +130,12 @@ def page(context: BrowserContext) -> Iterator[Page]:
 
 def log_in(page: Page, dashboard: Dashboard, path: str = "/") -> None:
     """Give the password, and go to a page."""
-    page.goto(dashboard.url(path))
+    log_in_at(page, dashboard.url(path))
+
+
+def log_in_at(page: Page, url: str) -> None:
+    """Give the password, and go to a page, by its whole address."""
+    page.goto(url)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
-    page.wait_for_url(dashboard.url(path))
+    page.wait_for_url(url)

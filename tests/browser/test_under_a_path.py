@@ -13,7 +13,7 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PASSWORD, Dashboard
+from tests.browser.conftest import PASSWORD, Dashboard, log_in_at
 from tests.servers import wait_for
 
 PATH = "/apps/rtms"
@@ -114,9 +114,7 @@ def test_every_page_and_button_works_below_a_path(
 def test_the_player_and_the_transcript_load_below_a_path(
     page: Page, dashboard: Dashboard, proxy: Proxy
 ) -> None:
-    page.goto(f"{proxy.url}/meetings/{dashboard.recorded}")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
+    log_in_at(page, f"{proxy.url}/meetings/{dashboard.recorded}")
     player = page.locator("video")
     wait_for(lambda: player.evaluate("video => video.readyState") >= 1, "the video")
     assert urljoin(page.url, player.get_attribute("src") or "").startswith(f"{proxy.url}/")
@@ -126,10 +124,7 @@ def test_the_player_and_the_transcript_load_below_a_path(
 def test_the_overview_that_refreshes_itself_finds_the_way_in_again(
     page: Page, dashboard: Dashboard, proxy: Proxy
 ) -> None:
-    page.goto(f"{proxy.url}/")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    page.wait_for_url(f"{proxy.url}/")
+    log_in_at(page, f"{proxy.url}/")
     page.context.clear_cookies()  # the session ends
     page.wait_for_url(f"{proxy.url}/login")
     assert proxy.strayed == []
