@@ -11,8 +11,9 @@ from flask import Flask, Response, current_app, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from config import Config, ConfigError
-from rtms import cli, logs, migrate, stderr
-from rtms.database import Database, DatabaseUnavailable, naming_the_file, sqlite_path
+from rtms import cli, logs, stderr
+from rtms.db import migrate
+from rtms.db.database import Database, DatabaseUnavailable, naming_the_file, sqlite_path
 from rtms.services import Services, make_later, services
 
 if TYPE_CHECKING:
@@ -79,8 +80,9 @@ def _add_routes(app: Flask) -> None:
     # Here, not above: no command needs them.
     from werkzeug.middleware.proxy_fix import ProxyFix
 
-    from rtms import dashboard, health, metrics, webhooks
-    from rtms.front import Front
+    from rtms import dashboard
+    from rtms.web import health, metrics, webhooks
+    from rtms.web.path_prefix import Front
 
     its = services(app)
     its.make_all()

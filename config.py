@@ -14,8 +14,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from sqlalchemy.engine import URL
 
-from rtms import database_url, envfile
-from rtms.spelling import Misspelt, misspelt
+from rtms.configuration import database_url, env_file
+from rtms.configuration.spelling import Misspelt, misspelt
 
 ROOT = Path(__file__).resolve().parent
 _YES = ("1", "true", "t", "yes", "y")
@@ -121,7 +121,7 @@ class Config:
     @property
     def lease_seconds(self) -> float:
         """How long a claimed row belongs to its process: longer than a call to Recall can take
-        (`rtms.recall.Recall`)."""
+        (`rtms.recall.client.Recall`)."""
         return 3 * self.recall_timeout_seconds + 5
 
     @classmethod
@@ -248,7 +248,7 @@ def _read_dotenv(path: Path) -> dict[str, str]:
         raise ConfigError([f"{path} leads to a file that is not there."]) from None
     except OSError as error:
         raise ConfigError([f"{path} cannot be read: {error.strerror}."]) from None
-    found = envfile.parse(content)
+    found = env_file.parse(content)
     if found.problems:
         raise ConfigError([f"{path} {problem}." for problem in found.problems])
     return found.variables

@@ -8,9 +8,11 @@ import time
 from typing import Any
 
 from config import Config, ConfigError
-from rtms import listening, proxies, stderr
-from rtms.handover import Handover
-from rtms.patience import ENDINGS
+from rtms import stderr
+from rtms.recall import proxies
+from rtms.server import addresses
+from rtms.server.patient_worker import ENDINGS
+from rtms.server.reload_handover import Handover
 
 
 def _current() -> Config:
@@ -29,17 +31,17 @@ _config = _current()
 if _config.log_format == "json":
     stderr.write_json()
 
-bind = listening.binds(_config.host, _config.port)
+bind = addresses.binds(_config.host, _config.port)
 workers = _config.web_concurrency
-worker_class = "rtms.together.TogetherWorker"
-logger_class = "rtms.serverlog.ServerLogger"
+worker_class = "rtms.server.together_worker.TogetherWorker"
+logger_class = "rtms.server.gunicorn_log.ServerLogger"
 threads = 32
 timeout = 60  # seconds without a sign of life before a worker is replaced
 graceful_timeout = 30  # seconds from SIGTERM to SIGKILL; a PaaS gives as many
 control_socket_disable = True  # nobody needs it, and two servers of one user would share it
 forwarder_headers = ""  # a proxy may pass on a client's SCRIPT_NAME
 # Whose X-Forwarded-Proto is believed, whatever TRUSTED_PROXIES says: gunicorn's own default.
-forwarded_allow_ips = listening.with_mapped(os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1"))
+forwarded_allow_ips = addresses.with_mapped(os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1"))
 keepalive = 15  # seconds; Zoom and proxies reuse connections
 _DRAIN_SECONDS = graceful_timeout - 5
 
@@ -66,8 +68,8 @@ def when_ready(server: Any) -> None:
     """Say how the server is reached. Then look at a reload's settings first: with what it cannot
     read gunicorn would end, and nobody would take deliveries. And let no hand-over delay the
     end."""
-    local = listening.local_url([each.getsockname() for each in server.LISTENERS])
-    for line in listening.how_to_reach(_current(), local):
+    local = addresses.local_url([each.getsockname() for each in server.LISTENERS])
+    for line in addresses.how_to_reach(_current(), local):
         server.log.info("%s.", line)
     its: dict[int, Any] = {each: signal.getsignal(each) for each in (signal.SIGHUP, *ENDINGS)}
 
@@ -105,7 +107,7 @@ def _try_database(config: Config) -> None:
     server with it. Without PostgreSQL it answers 503 and goes on."""
     if config.database_url.get_backend_name() != "sqlite":
         return
-    from rtms.database import Database, naming_the_file
+    from rtms.db.database import Database, naming_the_file
 
     with naming_the_file(config.database_url):
         database = Database(config.database_url)
@@ -164,7 +166,7 @@ def post_worker_init(worker: Any) -> None:
     worker.handover.note_ready(worker.age)
     worker.log.info("Worker ready (pid: %s)", worker.pid)
     if dispatcher and worker.age == 1:  # the first of the server
-        from rtms.keycheck import check_key
+        from rtms.recall.key_check import check_key
 
         check_key(its.config)
     if told_early:

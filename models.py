@@ -150,7 +150,7 @@ class MeetingDirectConnect(Base):
             unique=True,
             **_where(LIVE_OF_A_USER),
         ),
-        # On SQLite claims name their index (rtms/leases.py): it must stay for a release.
+        # On SQLite claims name their index (rtms/queue/leases.py): it must stay for a release.
         Index("ix_pending", "connect_by", **_where("state = 'pending'")),
         Index("ix_followed", "due_at", **_where("state <> 'pending' AND due_at IS NOT NULL")),
         Index("ix_state", "state", "id"),
@@ -390,7 +390,7 @@ class Gate(Base):
     name: Mapped[str] = mapped_column(String(16), primary_key=True)
     closed_until: Mapped[datetime]
 
-    # What Recall is believed to admit since it last refused: see rtms/pace.py.
+    # What Recall is believed to admit since it last refused: see rtms/recall/limit_estimate.py.
     creates: Mapped[int | None]
     seconds: Mapped[float | None]
     learned_at: Mapped[datetime | None]
@@ -409,7 +409,7 @@ class Process(Base):
     dispatches: Mapped[bool]  # whether its dispatcher runs
     started_at: Mapped[datetime]
     seen_at: Mapped[datetime]
-    counts: Mapped[list[Any]] = mapped_column(JSON, default=list)  # see rtms/metrics.py
+    counts: Mapped[list[Any]] = mapped_column(JSON, default=list)  # see rtms/web/metrics.py
 
     def __repr__(self) -> str:
         return f"<Process {self.name}: {self.kind}, seen {self.seen_at:%Y-%m-%d %H:%M:%S} UTC>"

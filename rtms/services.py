@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, current_app
 
 from config import Config
-from rtms.database import Database
+from rtms.db.database import Database
 
 # The rest is imported by who uses it: most commands need the database alone.
 if TYPE_CHECKING:
-    from rtms.counters import Counts
-    from rtms.dispatcher import Dispatcher, Lane
-    from rtms.heartbeat import Heartbeat
-    from rtms.intake import Intake
-    from rtms.recall import Recall
-    from rtms.tally import Tally
+    from rtms.intake.deliveries import Intake
+    from rtms.monitoring.counters import Counts
+    from rtms.monitoring.heartbeat import Heartbeat
+    from rtms.monitoring.meeting_counts import Tally
+    from rtms.queue.dispatcher import Dispatcher, Lane
+    from rtms.recall.client import Recall
 
 _LATER = "rtms-later"  # among an app's extensions: what makes its services
 
@@ -41,21 +41,21 @@ class Services:
     @cached_property
     def counts(self) -> Counts:
         """What only this process can count."""
-        from rtms.counters import Counts
+        from rtms.monitoring.counters import Counts
 
         return Counts()
 
     @cached_property
     def tally(self) -> Tally:
         """What is remembered of counting a long table."""
-        from rtms.tally import Tally
+        from rtms.monitoring.meeting_counts import Tally
 
         return Tally()
 
     @cached_property
     def recall(self) -> Recall:
         """The client for Recall."""
-        from rtms.recall import Recall
+        from rtms.recall.client import Recall
 
         return Recall(
             self.config.recall_api_key,
@@ -68,14 +68,14 @@ class Services:
     @cached_property
     def intake(self) -> Intake:
         """Where deliveries are taken in."""
-        from rtms.intake import Intake
+        from rtms.intake.deliveries import Intake
 
         return Intake(self.database, self.config)
 
     @cached_property
     def heartbeat(self) -> Heartbeat:
         """This process's row of `processes`; started after a fork, too."""
-        from rtms.heartbeat import Heartbeat
+        from rtms.monitoring.heartbeat import Heartbeat
 
         return Heartbeat(
             self.database,
@@ -96,13 +96,13 @@ class Services:
     def start_dispatcher(self) -> Dispatcher:
         """Begin to connect streams, to follow them and to tell of them, in threads of this
         process."""
-        from rtms.archive import ArchiveLane
-        from rtms.connect import ConnectLane
-        from rtms.dispatcher import Dispatcher
-        from rtms.notify import NotifyLane
-        from rtms.outbox import listeners
-        from rtms.refresh import RefreshLane
-        from rtms.retention import RetentionLane
+        from rtms.jobs.archive.job import ArchiveLane
+        from rtms.jobs.connect.job import ConnectLane
+        from rtms.jobs.follow.job import RefreshLane
+        from rtms.jobs.notify.job import NotifyLane
+        from rtms.jobs.notify.outbox import listeners
+        from rtms.jobs.retention.job import RetentionLane
+        from rtms.queue.dispatcher import Dispatcher
 
         self.make_all()
         parts = (self.database, self.recall, self.config)

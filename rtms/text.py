@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from rtms.letters import cut
+from rtms.text_breaks import cut
 
 # Blank, though Unicode says letter or symbol: the Hangul fillers and the empty braille cell.
 _BLANK = dict.fromkeys((0x3164, 0xFFA0, 0x2800), " ")

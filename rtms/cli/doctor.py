@@ -48,7 +48,7 @@ def doctor(as_json: bool) -> None:
 def _found(its: Services) -> Iterator[Finding]:
     """What the checks find, as they find it; one that is slow is named meanwhile."""
     from rtms.doctor import checks
-    from rtms.doctor.run import run
+    from rtms.doctor.runner import run
 
     waiting = Waiting()
     findings = run(checks(its), tell=waiting.say)

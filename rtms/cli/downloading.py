@@ -10,12 +10,12 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
-from rtms import tables
+from rtms.cli import tables
 from rtms.cli.waiting import Waiting
-from rtms.downloads import DownloadError
-from rtms.filenames import UnsafeName, inside, label
-from rtms.recall import RecallError
-from rtms.recordings import File, NothingThere, Recordings
+from rtms.recall.client import RecallError
+from rtms.recordings.download import DownloadError
+from rtms.recordings.filenames import UnsafeName, inside, label
+from rtms.recordings.library import File, NothingThere, Recordings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,8 @@ import click
 import sqlalchemy as sa
 
 from models import EVENTS
-from rtms import clock, tables
+from rtms import clock
+from rtms.cli import tables
 from rtms.cli.options import Commands, Id, RowId, as_json, fail, fetch, page, received
 from rtms.cli.output import answer
 from rtms.cli.pruning import confirm, counted, deleting, in_words, older_than
@@ -95,7 +96,7 @@ def events_replay(id: int, as_json: bool) -> None:
 @older_than("30d")
 def events_prune(older_than: timedelta, yes: bool, as_json: bool) -> None:
     """Delete old events from the raw record. Meetings stay."""
-    from rtms import retention
+    from rtms.jobs.retention import job as retention_job
 
     before = clock.now() - older_than
     old = sa.select(sa.func.count().label("n")).where(EVENTS.c.received_at < before)
@@ -103,7 +104,7 @@ def events_prune(older_than: timedelta, yes: bool, as_json: bool) -> None:
     if count and not yes:
         confirm(f"Delete {counted(count, 'event')} older than {in_words(older_than)}?", as_json)
     with deleting("events", count) as tell:
-        deleted = retention.prune_events(services().database, before, tell)
+        deleted = retention_job.prune_events(services().database, before, tell)
     if as_json:
         answer({"deleted": deleted.events})
     else:

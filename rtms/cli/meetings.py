@@ -8,15 +8,16 @@ import click
 import sqlalchemy as sa
 
 from models import CONNECTS, EVENTS, RECORDINGS, State
-from rtms import clock, tables
-from rtms.about import about_meeting
+from rtms import clock
+from rtms.cli import tables
 from rtms.cli.options import Commands, Id, RowId, as_json, fail, fetch, page, received
 from rtms.cli.output import answer
 from rtms.cli.pruning import confirm, counted, deleting, in_words, older_than
 from rtms.cli.waiting import Waiting
-from rtms.events import stop_in_words
+from rtms.intake.unstreamed_events import about_meeting
 from rtms.services import services
 from rtms.text import search_text, typed_number
+from rtms.zoom.events import stop_in_words
 
 SHORTEST_PREFIX = 6  # characters of a stream's id, as on the dashboard
 
@@ -146,11 +147,11 @@ def meetings_show(id: int, as_json: bool) -> None:
 def meetings_retry(ids: tuple[int, ...], as_json: bool) -> None:
     """Put failed meetings back, to be connected now. This overrides the window: whether Zoom still
     waits for the stream, nobody can know."""
-    from rtms import mend
+    from rtms.jobs.connect import manual_retry
 
     its = services()
     window = timedelta(seconds=its.config.connect_window_seconds)
-    results = [mend.retry(its.database, id, window=window) for id in ids]
+    results = [manual_retry.retry(its.database, id, window=window) for id in ids]
     if as_json:
         tables.print_json(
             [
@@ -176,12 +177,12 @@ def meetings_prune(older_than: timedelta, yes: bool, as_json: bool) -> None:
     """Delete meetings that are over and old, with their recordings' rows, tries and events. Open
     meetings stay, and so does everything at Recall and in the archive.
     """
-    from rtms import retention
+    from rtms.jobs.retention import job as retention_job
 
     its, before = services(), clock.now() - older_than
     archives = its.config.archive_url is not None
     with Waiting("Counting old meetings"):
-        old = retention.count_old(its.database, before, archives=archives)
+        old = retention_job.count_old(its.database, before, archives=archives)
     if old.meetings and not yes:
         stay = f"As old, still open, and kept: {counted(old.open, 'meeting')}. " if old.open else ""
         confirm(
@@ -190,7 +191,7 @@ def meetings_prune(older_than: timedelta, yes: bool, as_json: bool) -> None:
             as_json,
         )
     with deleting("meetings", old.meetings) as tell:
-        deleted = retention.prune_meetings(its.database, before, tell, archives=archives)
+        deleted = retention_job.prune_meetings(its.database, before, tell, archives=archives)
     if as_json:
         answer({"deleted": deleted.meetings, "events": deleted.events, "kept": old.open})
     else:

@@ -13,7 +13,8 @@ import click
 import sqlalchemy as sa
 from flask.cli import AppGroup
 
-from rtms import clock, tables
+from rtms import clock
+from rtms.cli import tables
 from rtms.cli.output import JSON, Command
 from rtms.cli.waiting import Waiting
 from rtms.services import services

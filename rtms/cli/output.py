@@ -16,8 +16,9 @@ from typing import Any
 
 import click
 
-from rtms import disk, tables
-from rtms.database import DatabaseUnavailable
+from rtms import disk_errors
+from rtms.cli import tables
+from rtms.db.database import DatabaseUnavailable
 from rtms.services import services
 
 JSON = "--json"
@@ -103,7 +104,8 @@ def _written() -> Iterator[None]:
         for stream in (sys.stdout, sys.stderr):
             _drop_what_is_left(stream)
         raise Unwritable(
-            f"The output could not be written: {disk.why(error)}. What was printed is not all."
+            f"The output could not be written: {disk_errors.why(error)}. "
+            "What was printed is not all."
         ) from None
     except UnicodeEncodeError as error:
         if error.encoding != sys.stdout.encoding:

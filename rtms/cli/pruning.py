@@ -13,7 +13,7 @@ from rtms.cli.options import F, Span, as_json
 from rtms.cli.waiting import Waiting
 
 if TYPE_CHECKING:
-    from rtms.deletion import Old
+    from rtms.jobs.retention.deletion import Old
 
 
 def older_than(default: str) -> Callable[[F], F]:
@@ -73,7 +73,7 @@ def deleting(what: str, count: int) -> Iterator[Callable[[Old], None]]:
 def _at_least_a_day(
     _context: click.Context, _parameter: click.Parameter, age: timedelta
 ) -> timedelta:
-    from rtms.retention import LEAST_AGE
+    from rtms.jobs.retention.job import LEAST_AGE
 
     if age < LEAST_AGE:
         raise click.UsageError(

@@ -12,15 +12,17 @@ import click
 import sqlalchemy as sa
 
 from models import CONNECTS
-from rtms import refresh, tables, transcripts
+from rtms.cli import tables
 from rtms.cli.downloading import download_all
 from rtms.cli.meetings import meetings
 from rtms.cli.options import RowId, as_json, fail, fetch
 from rtms.cli.output import JSON
 from rtms.cli.waiting import Waiting
-from rtms.downloads import DownloadError
-from rtms.recall import RecallError
-from rtms.recordings import TRANSCRIPT, NothingThere, Recordings
+from rtms.jobs.follow import job as follow_job
+from rtms.recall.client import RecallError
+from rtms.recordings import transcripts
+from rtms.recordings.download import DownloadError
+from rtms.recordings.library import TRANSCRIPT, NothingThere, Recordings
 from rtms.services import services
 
 __all__ = ["meetings"]
@@ -44,7 +46,9 @@ def meetings_refresh(ids: tuple[int, ...], as_json: bool) -> None:
             error = f"Meeting {id} was never connected: Recall knows nothing of it."
         else:
             with Waiting(f"Asking Recall about meeting {id} ({number} of {len(ids)})"):
-                error = refresh.refresh(its.database, its.recall, its.config, id, row["recall_id"])
+                error = follow_job.refresh(
+                    its.database, its.recall, its.config, id, row["recall_id"]
+                )
             row = _row(id)
         results.append(
             {"id": id, "state": row.get("state"), "status": row.get("status"), "error": error}

@@ -11,10 +11,11 @@ import structlog
 
 from config import ConfigError
 from models import SCHEMA_REVISION
-from rtms import migrate, stderr
+from rtms import stderr
 from rtms.cli.options import Commands, NotConfigured, as_json
 from rtms.cli.output import answer
 from rtms.cli.waiting import Waiting
+from rtms.db import migrate
 from rtms.services import Services, services
 
 _DRAIN_SECONDS = 25.0  # a PaaS kills 30 s after SIGTERM
@@ -64,7 +65,7 @@ def db_current(as_json: bool) -> None:
 @click.command("worker", cls=click.Command)
 def worker() -> None:
     """Connect streams without serving the web, until SIGTERM, SIGINT or SIGHUP."""
-    from rtms.keycheck import check_key  # here, not above: no other command needs it
+    from rtms.recall.key_check import check_key  # here, not above: no other command needs it
 
     its = _services()
     if its.config.log_format == "json":
@@ -89,7 +90,7 @@ def worker() -> None:
 
 
 def _services() -> Services:
-    from rtms import proxies  # here, not above: it needs requests, as most commands do not
+    from rtms.recall import proxies  # here, not above: it needs requests, as most commands do not
 
     try:
         its = services()

@@ -8,7 +8,7 @@ from typing import Self
 
 import click
 
-from rtms import tables
+from rtms.cli import tables
 
 _PATIENCE = 1.0  # seconds after which somebody who waits wants to know what for
 _LOOK_EVERY = 0.1  # seconds

@@ -1,40 +1,21 @@
-"""The dashboard: pages for whoever is on call, behind ADMIN_PASSWORD."""
+"""The dashboard: pages for the operator, behind ADMIN_PASSWORD."""
 
 from __future__ import annotations
 
-from rtms.dashboard import (
-    auth,
+# Importing these registers their routes, template filters and request hooks with the blueprint.
+from rtms.dashboard import (  # noqa: F401
     errors,
     events,
-    guard,
-    listing,
-    meeting,
-    meetings,
-    names,
-    notice,
-    overview,
-    playback,
-    states,
+    filters,
+    flash,
+    list_filters,
+    name_filters,
+    state_filters,
     static,
-    words,
 )
+from rtms.dashboard.auth import guard, login  # noqa: F401
 from rtms.dashboard.blueprint import blueprint
+from rtms.dashboard.meetings import detail, list, playback  # noqa: F401
+from rtms.dashboard.overview import page  # noqa: F401
 
-# These register their routes and what stands before and behind each.
-__all__ = [
-    "auth",
-    "blueprint",
-    "errors",
-    "events",
-    "guard",
-    "listing",
-    "meeting",
-    "meetings",
-    "names",
-    "notice",
-    "overview",
-    "playback",
-    "states",
-    "static",
-    "words",
-]
+__all__ = ["blueprint"]

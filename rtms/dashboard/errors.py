@@ -9,9 +9,9 @@ import structlog
 from flask import Response, current_app, g, jsonify, make_response, render_template, request
 from werkzeug.exceptions import HTTPException, NotFound
 
-from rtms.dashboard import guard
+from rtms.dashboard.auth import guard
 from rtms.dashboard.blueprint import blueprint
-from rtms.database import DatabaseUnavailable
+from rtms.db.database import DatabaseUnavailable
 
 log = structlog.get_logger()
 

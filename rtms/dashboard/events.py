@@ -12,16 +12,23 @@ from flask import Response, abort, make_response, render_template, request, url_
 from sqlalchemy.engine import Connection
 
 from models import CONNECTS, EVENTS, Source
-from rtms.connect import CONNECT_LANE
 from rtms.dashboard import paging
 from rtms.dashboard.blueprint import blueprint
 from rtms.dashboard.errors import page_or_json
-from rtms.dashboard.notice import redirect_with
+from rtms.dashboard.flash import redirect_with
+from rtms.dashboard.index_scans import SHORTEST_PREFIX, Key, Span, Way, beginning_with
+from rtms.dashboard.meetings.other_events import pretty
+from rtms.dashboard.meetings.search import (
+    BadQuestion,
+    moments,
+    of_meeting,
+    read_day,
+    read_key,
+    read_text,
+)
 from rtms.dashboard.paging import ROW_ID, Page
-from rtms.dashboard.search import BadQuestion, moments, of_meeting, read_day, read_key, read_text
-from rtms.dashboard.told import pretty
-from rtms.dashboard.ways import SHORTEST_PREFIX, Key, Span, Way, beginning_with
-from rtms.database import AnyRow
+from rtms.db.database import AnyRow
+from rtms.jobs.connect.job import CONNECT_LANE
 from rtms.services import services
 
 OUTCOMES = ("accepted", "duplicate", "ignored", "unknown", "rejected")

@@ -15,8 +15,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from rtms.dashboard.ways import Key, Span, Way, near, turned
-from rtms.database import AnyRow
+from rtms.dashboard.index_scans import Key, Span, Way, near, turned
+from rtms.db.database import AnyRow
 
 # How a route takes the id of a row: no larger than either engine's.
 ROW_ID = f"int(max={2**63 - 1})"

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from rtms import proxies
-from rtms.doctor import capacity, endpoint, settings, storage, work, workspace
-from rtms.doctor.run import Check
+from rtms.doctor import activity, configuration, connections, database, public_url, recall
+from rtms.doctor.runner import Check
+from rtms.recall import proxies
 from rtms.services import Services
 
 
 def checks(its: Services) -> list[Check]:
     """Everything that is looked at, in the order in which a person would."""
     return [
-        Check("configuration", 2, lambda: settings.look(its.config, proxies.problems(its.config))),
-        Check("database", 6, lambda: storage.look(its)),
-        Check("connections", 6, lambda: capacity.look(its)),
-        Check("Recall", 10, lambda: workspace.look(its.config)),
-        Check("public address", 20, lambda: endpoint.look(its.config)),
-        Check("processes", 6, lambda: work.look_at_processes(its)),
-        Check("meetings", 6, lambda: work.look_at_meetings(its)),
+        Check(
+            "configuration", 2, lambda: configuration.look(its.config, proxies.problems(its.config))
+        ),
+        Check("database", 6, lambda: database.look(its)),
+        Check("connections", 6, lambda: connections.look(its)),
+        Check("Recall", 10, lambda: recall.look(its.config)),
+        Check("public address", 20, lambda: public_url.look(its.config)),
+        Check("processes", 6, lambda: activity.look_at_processes(its)),
+        Check("meetings", 6, lambda: activity.look_at_meetings(its)),
     ]

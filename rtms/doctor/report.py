@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from rtms import tables
+from rtms.cli import tables
 from rtms.doctor.finding import Finding, Grade
 from rtms.layout import hanging, printable
 

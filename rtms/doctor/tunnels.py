@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from rtms.doctor.asking import Answer
+from rtms.doctor.probe import Answer
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _NGROK = {  # ngrok: error codes

@@ -197,8 +197,9 @@ def test_help_needs_neither_configuration_nor_database(project: Path, what: str)
 HEAVY = {
     "requests", "urllib3", "alembic", "prometheus_client", "psycopg", "fsspec", "standardwebhooks",
     "boto3", "gunicorn", "rich.progress",
-    "rtms.archive", "rtms.connect", "rtms.dashboard", "rtms.doctor", "rtms.downloads",
-    "rtms.intake", "rtms.metrics", "rtms.recall", "rtms.webhooks",
+    "rtms.jobs.archive.job", "rtms.jobs.connect.job", "rtms.dashboard", "rtms.doctor",
+    "rtms.recordings.download",
+    "rtms.intake.deliveries", "rtms.web.metrics", "rtms.recall.client", "rtms.web.webhooks",
 }  # fmt: skip
 IMPORTED = """
 import sys

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import requests
 
-from rtms import listening
+from rtms.server import addresses
 from sandbox import RecallSandbox
 from tests.conftest import ENVIRON
 from tests.servers import Server, a_server, wait_for
 
 PASSWORD = "correct horse battery staple"
-HAS_IPV6 = bool(listening.versions_at("::1"))
+HAS_IPV6 = bool(addresses.versions_at("::1"))
 needs_ipv6 = pytest.mark.skipif(not HAS_IPV6, reason="this machine has no IPv6")
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from config import Config
-from rtms import clock, leases
-from rtms.database import Database
+from rtms import clock
+from rtms.db.database import Database
+from rtms.queue import leases
 from sandbox import Fault, RecallSandbox, Stream, ZoomSandbox, events
 from tests.servers import Server, wait_for
 

@@ -17,8 +17,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from config import Config
-from rtms import migrate
-from rtms.database import Database
+from rtms.db import migrate
+from rtms.db.database import Database
 from sandbox import RecallSandbox, Stream, ZoomSandbox, events
 from tests.browser.past import lengthen, put_in_a_day
 from tests.conftest import ENVIRON

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from models import ATTEMPTS, CONNECTS, EVENTS, RECORDINGS
 from rtms import clock
-from rtms.database import Database
+from rtms.db.database import Database
 from rtms.text import search_text
 from sandbox import Stream, events
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from models import CONNECTS
 from rtms import clock
-from rtms.database import Database
+from rtms.db.database import Database
 from sandbox import RecallSandbox, Stream
 from tests.chaos.client import Client, more, refused
 from tests.chaos.disks import full, mounted

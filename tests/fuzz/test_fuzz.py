@@ -14,8 +14,8 @@ import structlog
 from app import create_app
 from config import Config
 from models import CONNECTS, EVENTS
-from rtms import migrate
-from rtms.database import Database
+from rtms.db import migrate
+from rtms.db.database import Database
 from rtms.services import services
 from tests.fuzz.__main__ import main
 from tests.fuzz.inputs import Inputs

@@ -16,8 +16,8 @@ from werkzeug.test import TestResponse
 from app import create_app
 from config import Config
 from models import CONNECTS, EVENTS
-from rtms import migrate
-from rtms.database import Database
+from rtms.db import migrate
+from rtms.db.database import Database
 from rtms.services import Services, services
 from sandbox.zoom import sign, stringify
 

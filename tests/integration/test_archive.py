@@ -26,11 +26,14 @@ from structlog.testing import capture_logs
 
 from config import ROOT, Config, ConfigError
 from models import CONNECTS, NOTIFICATIONS, RECORDINGS
-from rtms import archive, clock, gates, hold
-from rtms.archive import next_try
-from rtms.database import Database
+from rtms import clock
+from rtms.db.database import Database
+from rtms.jobs.archive import job as archive_job
+from rtms.jobs.archive.job import next_try
+from rtms.jobs.archive.storage import NotStored, Store
+from rtms.queue import lease_renewal
+from rtms.recall import rate_limit
 from rtms.services import Services
-from rtms.store import NotStored, Store
 from sandbox import Fault, RecallSandbox, Stream, events
 from tests.integration.conftest import Rows, Zoom, wait_for
 
@@ -180,7 +183,7 @@ def test_what_was_done_before_is_taken_up_unless_it_has_expired(
     change(its, expires_at=now - timedelta(seconds=1))
     url = str(tmp_path / "later")
     with_archive = Services.from_config(Config.from_environ({**environ, "ARCHIVE_URL": url}))
-    lane = archive.ArchiveLane(with_archive.database, with_archive.recall, with_archive.config)
+    lane = archive_job.ArchiveLane(with_archive.database, with_archive.recall, with_archive.config)
     assert lane.next_due() is None
     change(its, expires_at=now + timedelta(days=1))
     dispatcher = with_archive.start_dispatcher()
@@ -278,14 +281,14 @@ def test_its_retrieves_keep_the_common_pace(
     next_turn = clock.now() + timedelta(seconds=1.5)
 
     def make_due(connection: Connection) -> None:
-        gates.close(connection, gates.RETRIEVE_GATE, until=next_turn)
+        rate_limit.close(connection, rate_limit.RETRIEVE_GATE, until=next_turn)
         due = {"archived_at": None, "archived_media": None, "archive_due_at": clock.now()}
         connection.execute(RECORDINGS.update().values(due))
 
     its.database.write(make_due)
     archived(its)
     with its.database.read() as connection:
-        opens_at = gates.closed_until(connection, gates.RETRIEVE_GATE)
+        opens_at = rate_limit.closed_until(connection, rate_limit.RETRIEVE_GATE)
     assert retrieves(recall)[-1].at >= next_turn.timestamp()
     assert opens_at
     assert opens_at >= next_turn + timedelta(seconds=1)
@@ -313,8 +316,8 @@ def test_a_long_upload_keeps_its_lease_and_two_processes_store_once(
     place: type[Trouble],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hold, "LEASE_SECONDS", 1.0)
-    monkeypatch.setattr(hold, "_RENEW_SECONDS", 0.2)
+    monkeypatch.setattr(lease_renewal, "LEASE_SECONDS", 1.0)
+    monkeypatch.setattr(lease_renewal, "_RENEW_SECONDS", 0.2)
     place.pause = threading.Event()
     other = Services.from_config(its.config)
     its.start_dispatcher()
@@ -353,7 +356,7 @@ def test_at_a_shutdown_an_upload_is_handed_back(
 CHILD = """
 import sys
 from config import Config
-from rtms.archive import ArchiveLane
+from rtms.jobs.archive.job import ArchiveLane
 from rtms.services import Services
 
 its = Services.from_config(Config.from_environ(dict(line.split("=", 1) for line in sys.stdin)))
@@ -401,7 +404,7 @@ def test_what_a_killed_process_was_storing_is_taken_over(
     row = recording(its)
     assert row.lease_owner
     assert row.leased_until > clock.now() + timedelta(seconds=30)
-    lane = archive.ArchiveLane(its.database, its.recall, its.config)
+    lane = archive_job.ArchiveLane(its.database, its.recall, its.config)
     assert lane.lease(1) == []
     change(its, leased_until=clock.now())
     (job,) = lane.lease(1)

@@ -15,7 +15,8 @@ from flask.testing import FlaskCliRunner
 
 from config import ROOT
 from models import CONNECTS, RECORDINGS
-from rtms import clock, gates
+from rtms import clock
+from rtms.recall import rate_limit
 from rtms.services import Services
 from sandbox import Fault, RecallSandbox, Stream, events
 from tests.dashboard import PASSWORD, log_in
@@ -150,7 +151,7 @@ def test_looking_it_up_keeps_the_common_pace(
     ours, audio = [entry for entry in recall.ledger if entry.method == "GET"][-2:]
     assert audio.at - ours.at > 0.9  # a second each, of all processes together
     with its.database.read() as connection:
-        opens_at = gates.closed_until(connection, gates.RETRIEVE_GATE)
+        opens_at = rate_limit.closed_until(connection, rate_limit.RETRIEVE_GATE)
     assert opens_at
     assert opens_at.timestamp() > audio.at + 0.5
 

@@ -8,16 +8,17 @@ import pytest
 import sqlalchemy as sa
 
 from models import CONNECTS, EVENTS
-from rtms import clock, effects
-from rtms.bulk import BulkFind, BulkInsert
-from rtms.database import RowRefused
-from rtms.effects import Arrival
-from rtms.events import Started, parse
-from rtms.rules import Verdict
+from rtms import clock
+from rtms.db.bulk import BulkFind, BulkInsert
+from rtms.db.database import RowRefused
+from rtms.intake import handlers
+from rtms.intake.handlers import Arrival
+from rtms.intake.start_rules import Verdict
 from rtms.services import Services
+from rtms.zoom.events import Started, parse
 from sandbox import Stream, events
 
-INSERT = BulkInsert(CONNECTS, effects.NEW_ROW_COLUMNS)
+INSERT = BulkInsert(CONNECTS, handlers.NEW_ROW_COLUMNS)
 EVENT_COLUMNS = [each.name for each in EVENTS.c if each.name != "id"]
 INSERT_EVENTS = BulkInsert(EVENTS, EVENT_COLUMNS)
 FIND = BulkFind(EVENTS.c.rtms_stream_id, CONNECTS.c.rtms_stream_id)
@@ -30,7 +31,7 @@ def new_row(its: Services) -> dict[str, Any]:
     arrival = Arrival(
         received_at=clock.now(), sent_at=None, tracking_id="t'); DROP TABLE gates; --"
     )
-    return effects.new_row(its.config, start, Verdict(detail="", new_row=True), arrival)
+    return handlers.new_row(its.config, start, Verdict(detail="", new_row=True), arrival)
 
 
 @pytest.mark.parametrize("count", [1, 2, 63])
@@ -46,7 +47,7 @@ def test_each_row_is_written_as_it_is_and_has_the_id_it_is_said_to_have(
             stored = connection.execute(
                 sa.select(CONNECTS).where(CONNECTS.c.id == ids[row["rtms_stream_id"]])
             ).one()
-            assert {name: getattr(stored, name) for name in effects.NEW_ROW_COLUMNS} == row
+            assert {name: getattr(stored, name) for name in handlers.NEW_ROW_COLUMNS} == row
 
 
 def test_whatever_a_body_holds_is_kept(its: Services) -> None:

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from models import ATTEMPTS, CONNECTS, EVENTS, SCHEMA_REVISION
 from rtms import clock
-from rtms.database import Database
+from rtms.db.database import Database
 from rtms.services import Services
 from sandbox import RecallSandbox, Stream, events
 from tests.integration.conftest import Rows, wait_for

@@ -22,8 +22,8 @@ from rtms import clock
 from rtms.cli.events import events as events_group
 from rtms.cli.meetings import meetings as meetings_group
 from rtms.cli.system import db as db_group
-from rtms.database import Database
-from rtms.recall import Recall
+from rtms.db.database import Database
+from rtms.recall.client import Recall
 from rtms.services import Services
 from sandbox import RecallSandbox, Stream, events
 from tests.integration.conftest import wait_for

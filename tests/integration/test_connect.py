@@ -14,11 +14,13 @@ from flask.testing import FlaskCliRunner
 
 from config import Config
 from models import CONNECTS, GATES
-from rtms import clock, gates, leases
-from rtms.connect import ConnectLane, Try
-from rtms.database import Database
-from rtms.leases import Leased
-from rtms.recall import Created, CreateOutcome, OutcomeUnknown, RateLimited, Refused
+from rtms import clock
+from rtms.db.database import Database
+from rtms.jobs.connect.job import ConnectLane, Try
+from rtms.queue import leases
+from rtms.queue.leases import Leased
+from rtms.recall import rate_limit
+from rtms.recall.client import Created, CreateOutcome, OutcomeUnknown, RateLimited, Refused
 from rtms.services import Services
 from sandbox import Fault, RecallSandbox, Stream, events
 from tests.integration.conftest import Rows, Zoom, wait_for
@@ -465,7 +467,7 @@ def test_a_drain_that_runs_out_of_time_hands_its_leases_back(
 
 def test_the_gate_keeps_the_later_of_two_moments(its: Services) -> None:
     later, sooner = clock.now(), clock.now().replace(year=2020)
-    its.database.write(lambda c: gates.close(c, gates.CREATE_GATE, until=later))
-    its.database.write(lambda c: gates.close(c, gates.CREATE_GATE, until=sooner))
+    its.database.write(lambda c: rate_limit.close(c, rate_limit.CREATE_GATE, until=later))
+    its.database.write(lambda c: rate_limit.close(c, rate_limit.CREATE_GATE, until=sooner))
     with its.database.read() as connection:
         assert connection.scalar(sa.select(GATES.c.closed_until)) == later

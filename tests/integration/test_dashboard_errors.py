@@ -8,8 +8,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from rtms.dashboard import search
-from rtms.database import DatabaseUnavailable
+from rtms.dashboard.meetings import search
+from rtms.db.database import DatabaseUnavailable
 from rtms.services import Services
 from tests.dashboard import PASSWORD, browser, csrf_token, log_in
 from tests.integration.conftest import Zoom
@@ -115,7 +115,7 @@ def test_an_unknown_path_needs_no_database(app: Flask, monkeypatch: pytest.Monke
         raise DatabaseUnavailable("away")
 
     client = log_in(app)
-    monkeypatch.setattr("rtms.database.Database.read", away)
+    monkeypatch.setattr("rtms.db.database.Database.read", away)
     assert client.get("/x").status_code == 404
 
 

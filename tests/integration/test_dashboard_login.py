@@ -21,8 +21,8 @@ from werkzeug.test import TestResponse
 from app import create_app
 from models import ADMIN_SESSIONS, LOGIN_FAILURES
 from rtms import clock
-from rtms.dashboard import throttle
-from rtms.database import sqlite_path
+from rtms.dashboard.auth import throttle
+from rtms.db.database import sqlite_path
 from rtms.services import Services, services
 from tests.dashboard import PASSWORD, browser, csrf_token, log_in
 

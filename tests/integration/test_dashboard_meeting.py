@@ -19,10 +19,10 @@ import webvtt
 
 from models import ATTEMPTS, CONNECTS, RECORDINGS
 from rtms import clock
-from rtms.patience import REQUEST_SECONDS
+from rtms.recordings.transcripts import read_parts
+from rtms.recordings.utterances import Part, Word
+from rtms.server.patient_worker import REQUEST_SECONDS
 from rtms.services import Services
-from rtms.speech import Part, Word
-from rtms.transcripts import read_parts
 from sandbox import Fault, RecallSandbox, Stream, events
 from tests.dashboard import PASSWORD
 from tests.integration.conftest import Rows, Zoom, wait_for
@@ -269,7 +269,7 @@ def test_one_entry_a_participant_is_a_conversation_on_every_page(
     ada = entry(1, "Ada", ("Shall we", 1), ("start", 2), ("?", 2), ("Thanks", 60), (".", 60))
     bob = entry(2, "Bob\u3000Bo\u202e", ("Yes", 4), (",", 4), ("please", 5), (".", 5))
     parts = read_parts([ada, bob])  # the stand-in has one transcript, and another story
-    monkeypatch.setattr("rtms.recordings.Recordings.transcript", lambda *_: parts)
+    monkeypatch.setattr("rtms.recordings.library.Recordings.transcript", lambda *_: parts)
 
     told = [("Ada", "Shall we start?"), ("Bob Bo", "Yes, please."), ("Ada", "Thanks.")]
     page = browser.get("/meetings/1/transcript")
@@ -401,7 +401,7 @@ def test_what_comes_too_large_for_a_transcript_is_stopped(
     meeting: Stream, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Forced, because the stand-in has one transcript, and a short one."""
-    monkeypatch.setattr("rtms.recordings._MAX_TRANSCRIPT", 100)
+    monkeypatch.setattr("rtms.recordings.library._MAX_TRANSCRIPT", 100)
     for path in MEDIUM_PAGES[1:]:
         assert "too large to be one" in browser.get(path, status=404)
 
@@ -410,10 +410,10 @@ def test_a_transcript_too_long_for_a_page_can_be_downloaded(
     meeting: Stream, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Forced, because the stand-in has one transcript, and writing a long one takes time."""
-    monkeypatch.setattr("rtms.dashboard.asking._MOST_WORDS", 1_000)
+    monkeypatch.setattr("rtms.dashboard.meetings.recall_lookup._MOST_WORDS", 1_000)
     word = Word(text="so", start=None, end=None)
     parts = [Part(participant="1", speaker="Ada", words=(word,) * 1_001)]
-    monkeypatch.setattr("rtms.recordings.Recordings.transcript", lambda *_: parts)
+    monkeypatch.setattr("rtms.recordings.library.Recordings.transcript", lambda *_: parts)
     page = browser.get("/meetings/1/transcript", status=413)
     assert "has 1,001 words, more than a page shows" in page
     assert browser.get("/recordings/1/transcript.txt").count("so") == 1_001
@@ -454,7 +454,7 @@ def test_a_link_that_leads_astray_is_not_passed_on(
     meeting: Stream, browser: Browser, monkeypatch: pytest.MonkeyPatch, link: str
 ) -> None:
     """Forced, because the stand-in makes sound links only."""
-    monkeypatch.setattr("rtms.recordings.Recordings.link", lambda *_: link)
+    monkeypatch.setattr("rtms.recordings.library.Recordings.link", lambda *_: link)
     answer = browser.client.get("/recordings/1/video_mixed")
     assert (answer.status_code, "not safe to follow" in answer.text) == (502, True)
     assert "Location" not in answer.headers
@@ -464,11 +464,11 @@ def test_hostile_names_and_words_of_a_transcript_are_text(
     meeting: Stream, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Forced, because the stand-in has one transcript."""
-    from rtms.transcripts import read_parts
+    from rtms.recordings.transcripts import read_parts
 
     said = {"text": "<script>alert(1)</script>", "start_timestamp": {"relative": 3661}}
     parts = read_parts([{"participant": {"id": 1, "name": "<b>Eve\u202e"}, "words": [said]}])
-    monkeypatch.setattr("rtms.recordings.Recordings.transcript", lambda *_: parts)
+    monkeypatch.setattr("rtms.recordings.library.Recordings.transcript", lambda *_: parts)
     html = browser.get("/meetings/1/transcript")
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
     assert "<b>" not in html

@@ -72,7 +72,7 @@ def put(its: Services, *rows: Mapping[str, Any]) -> None:
                 "meeting_id": f"8{number:09}",
                 "product": "meeting",
                 "operator_id": f"operator-{number}",
-                "server_urls": "wss://rtms.zoom.example:443",
+                "server_urls": "wss://rtms.zoom.signature.example:443",
                 "event_ts": int(at.timestamp() * 1000),
                 "state": "done",
                 "reason": None,

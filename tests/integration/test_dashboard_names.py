@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from rtms.dashboard import paging, ways
+from rtms.cli.tables import REFUSED_BY_ZOOM
+from rtms.dashboard import index_scans, paging
 from rtms.services import Services
-from rtms.tables import REFUSED_BY_ZOOM
 from rtms.text import search_text
 from sandbox import Stream, events
 from tests.dashboard import PASSWORD
@@ -112,7 +112,7 @@ def test_pages_of_a_name_show_every_meeting_once_forwards_and_back(
     browser: Browser, its: Services, monkeypatch: pytest.MonkeyPatch, state: str, every: int
 ) -> None:
     """However little one page looks through."""
-    monkeypatch.setattr(ways, "LOOK_THROUGH", 90)
+    monkeypatch.setattr(index_scans, "LOOK_THROUGH", 90)
     monkeypatch.setattr(paging, "LOOK_AT", 60)
     failed = {"state": "failed", "reason": "refused"}
     put(
@@ -140,7 +140,7 @@ def test_pages_of_a_name_show_every_meeting_once_forwards_and_back(
 def test_what_an_id_leads_to_is_found_however_old_it_is(
     browser: Browser, its: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ways, "LOOK_THROUGH", 20)
+    monkeypatch.setattr(index_scans, "LOOK_THROUGH", 20)
     put(its, *(named("Planning 8000000001") if number == 30 else {} for number in range(60)))
     assert found(browser, q="8000000001") == [2]
     html = browser.get("/meetings?q=8000000001")

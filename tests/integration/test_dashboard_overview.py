@@ -14,8 +14,9 @@ from flask import Flask
 
 from models import ATTEMPTS, CONNECTS, GATES, PROCESSES, Reason, State
 from rtms import clock
-from rtms.dashboard import latest, standing, states, totals
-from rtms.dashboard.totals import Totals
+from rtms.dashboard import state_filters
+from rtms.dashboard.overview import cache, snapshot, totals
+from rtms.dashboard.overview.totals import Totals
 from rtms.services import Services
 from sandbox import Stream, events
 from tests.dashboard import PASSWORD, log_in
@@ -30,7 +31,7 @@ _REASONS = {State.FAILED: Reason.WINDOW_EXPIRED, State.SKIPPED: Reason.STOPPED_F
 @pytest.fixture(autouse=True)
 def always_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """The page shows what there is now, and not what there was a second ago."""
-    monkeypatch.setattr(latest, "SECONDS", 0.0)
+    monkeypatch.setattr(cache, "SECONDS", 0.0)
 
 
 def row(state: State, *, ago: timedelta, **values: Any) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def row(state: State, *, ago: timedelta, **values: Any) -> dict[str, Any]:
         "meeting_uuid": f"uuid-{number}==",
         "meeting_id": str(81_000_000_000 + number),
         "product": "meeting",
-        "server_urls": "wss://rtms.zoom.example",
+        "server_urls": "wss://rtms.zoom.signature.example",
         "event_ts": int(at.timestamp() * 1000),
         "state": state,
         "reason": _REASONS.get(state),
@@ -162,8 +163,8 @@ def test_a_failure_says_why_and_what_to_do(app: Flask, its: Services) -> None:
 @pytest.mark.parametrize("reason", [Reason.REFUSED, Reason.WINDOW_EXPIRED, Reason.RECALL_FAILED])
 def test_every_way_to_fail_has_its_words(app: Flask, its: Services, reason: Reason) -> None:
     put(its, failed := row(State.FAILED, ago=5 * MINUTES, reason=reason))
-    assert states.todo(failed)
-    assert f"{states.REASONS[reason]} {states.todo(failed)}" in words_of(app)
+    assert state_filters.todo(failed)
+    assert f"{state_filters.REASONS[reason]} {state_filters.todo(failed)}" in words_of(app)
 
 
 def test_the_ten_newest_failures_of_the_week_are_listed(app: Flask, its: Services) -> None:
@@ -178,7 +179,7 @@ def test_the_oldest_that_waits_is_named_with_its_age(app: Flask, its: Services) 
     put(its, row(State.PENDING, ago=40 * SECONDS), row(State.PENDING, ago=2 * SECONDS))
     page = log_in(app).get("/").text
     with its.database.read() as connection:
-        oldest = standing.read(connection, now=clock.now()).oldest_waiting
+        oldest = snapshot.read(connection, now=clock.now()).oldest_waiting
     assert oldest
     assert f'<a href="/meetings/{oldest.id}">The oldest</a>: for 4' in page
     assert "2 meetings wait to be connected, the oldest for 4" in page
@@ -238,7 +239,7 @@ def test_the_time_to_connect_is_by_this_servers_clock(
     skewed["event_ts"] += zoom_is_ahead * 1000
     put(its, skewed, row(State.CONNECTED, ago=HOURS), row(State.DONE, ago=2 * DAYS))
     with its.database.read() as connection:
-        seconds = standing.read(connection, now=clock.now()).connect_seconds
+        seconds = snapshot.read(connection, now=clock.now()).connect_seconds
     assert sorted(seconds) == pytest.approx([1.5, 1.5], abs=0.01)
     assert "1 to 2 s 2" in words_of(app)
 
@@ -349,15 +350,15 @@ def test_a_process_from_the_future_is_not_believed(app: Flask, its: Services) ->
 def test_those_who_look_at_once_share_what_one_has_read(
     app: Flask, its: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(latest, "SECONDS", 60.0)
-    read, reads, may_go_on = standing.read, list[int](), threading.Event()
+    monkeypatch.setattr(cache, "SECONDS", 60.0)
+    read, reads, may_go_on = snapshot.read, list[int](), threading.Event()
 
-    def read_slowly(*args: Any, **named: Any) -> standing.Standing:
+    def read_slowly(*args: Any, **named: Any) -> snapshot.Standing:
         reads.append(1)
         assert may_go_on.wait(20)
         return read(*args, **named)
 
-    monkeypatch.setattr(standing, "read", read_slowly)
+    monkeypatch.setattr(snapshot, "read", read_slowly)
     browsers, answers = [log_in(app) for _ in range(8)], list[int]()
     asking = [
         threading.Thread(target=lambda each=each: answers.append(each.get("/").status_code))
@@ -373,12 +374,12 @@ def test_those_who_look_at_once_share_what_one_has_read(
     put(its, row(State.FAILED, ago=MINUTES))
     assert "No meeting yet" in browsers[0].get("/").text
     assert app.test_client().get("/").status_code == 303  # who has not logged in sees nothing
-    monkeypatch.setattr(latest, "SECONDS", 0.0)
+    monkeypatch.setattr(cache, "SECONDS", 0.0)
     assert "1 meeting failed" in browsers[0].get("/").text
 
 
 def test_what_could_not_be_read_is_not_remembered() -> None:
-    remembered = latest.Latest[int]()
+    remembered = cache.Latest[int]()
 
     def fail() -> int:
         raise OSError("away")

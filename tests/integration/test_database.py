@@ -26,8 +26,9 @@ from flask.testing import FlaskCliRunner
 from app import create_app
 from config import ROOT, Config
 from models import CONNECTS, RECORDINGS, SCHEMA_REVISION, Base
-from rtms import database_url, migrate
-from rtms.database import Database, DatabaseUnavailable, sqlite_path
+from rtms.configuration import database_url
+from rtms.db import migrate
+from rtms.db.database import Database, DatabaseUnavailable, sqlite_path
 from rtms.services import Services
 from sandbox import Stream, events
 from tests.integration.conftest import Rows, Zoom

@@ -23,10 +23,10 @@ from werkzeug.serving import make_server as serve_app
 
 from models import CONNECTS, GATES, PROCESSES
 from rtms import clock
-from rtms.database import Database
-from rtms.doctor import disks, endpoint
+from rtms.db.database import Database
+from rtms.doctor import disks, public_url
 from rtms.services import Services
-from rtms.zoom import hex_hmac
+from rtms.zoom.signature import hex_hmac
 from sandbox import Fault, RecallSandbox, Stream, events
 from tests.conftest import ENVIRON
 from tests.integration.conftest import Rows
@@ -386,7 +386,7 @@ def test_a_server_with_another_secret_token(
     runner: FlaskCliRunner, its: Services, served: str
 ) -> None:
     ours = replace(its.config, zoom_secret_tokens=("a-token-of-another-app",), public_url=served)
-    found = [finding for finding in endpoint.look(ours) if finding.about == "challenge"]
+    found = [finding for finding in public_url.look(ours) if finding.about == "challenge"]
     assert [finding.grade for finding in found] == ["failure"]
     assert "another ZOOM_SECRET_TOKEN" in (found[0].next_step or "")
 

@@ -19,7 +19,8 @@ import pytest
 import requests
 import responses
 
-from rtms.downloads import (
+from rtms.recall.responses import read_connection
+from rtms.recordings.download import (
     BrokenOff,
     DiskTrouble,
     DownloadError,
@@ -30,7 +31,6 @@ from rtms.downloads import (
     exists,
     fetch,
 )
-from rtms.media import read_connection
 from sandbox import RecallSandbox
 from sandbox.media import synthetic
 
@@ -42,7 +42,7 @@ CHILD = """
 import json, resource, signal, sys
 from pathlib import Path
 import psutil
-from rtms.downloads import DownloadError, fetch
+from rtms.recordings.download import DownloadError, fetch
 
 link, target, host, stop_at, limit = sys.argv[1:]
 if int(limit):

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from config import Config
 from models import CONNECTS, GATES
-from rtms import clock, gates
+from rtms import clock
+from rtms.recall import rate_limit
 from rtms.services import Services
 from sandbox import RecallSandbox, Stream, events
 from tests.integration.conftest import Rows, wait_for
@@ -18,12 +19,14 @@ from tests.integration.conftest import Rows, wait_for
 
 def refuse(its: Services, *, retry_after: float, id: int = 0) -> Any:
     return its.database.write(
-        lambda c: gates.refuse_create(c, id, retry_after=retry_after, now=clock.now())
+        lambda c: rate_limit.refuse_create(c, id, retry_after=retry_after, now=clock.now())
     )
 
 
 def room(its: Services) -> Any:
-    return its.database.write(lambda c: gates.room_for_creates(its.database, c, now=clock.now()))
+    return its.database.write(
+        lambda c: rate_limit.room_for_creates(its.database, c, now=clock.now())
+    )
 
 
 def gate(its: Services) -> Any:

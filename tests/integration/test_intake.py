@@ -15,10 +15,10 @@ from flask import Flask
 from config import Config
 from models import CONNECTS
 from rtms import clock
-from rtms.connect import ConnectLane
-from rtms.database import Database
-from rtms.effects import Taken
-from rtms.intake import Intake
+from rtms.db.database import Database
+from rtms.intake.deliveries import Intake
+from rtms.intake.handlers import Taken
+from rtms.jobs.connect.job import ConnectLane
 from rtms.services import Services
 from sandbox import RecallSandbox, Stream, events
 from tests.integration.conftest import Rows, Zoom, wait_for
@@ -414,7 +414,7 @@ def test_it_is_crowded_where_several_deliveries_come_together_and_soon_not_any_m
 def test_it_is_crowded_while_the_answers_to_several_are_on_their_way(
     its: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rtms.intake._CROWD_SECONDS", 60.0)
+    monkeypatch.setattr("rtms.intake.deliveries._CROWD_SECONDS", 60.0)
     several = [its.intake.begin(events.started(Stream())) for _ in range(4)]
     several[0].result()
     assert its.intake.is_crowded

@@ -25,12 +25,14 @@ from hypothesis.stateful import (
 
 from config import Config
 from models import CONNECTS, EVENTS, GATES, LIVE, NOTIFICATIONS, RECORDINGS
-from rtms import clock, mend, migrate
-from rtms.connect import ConnectLane
-from rtms.database import Database
-from rtms.intake import Intake
-from rtms.leases import Leased
-from rtms.recall import (
+from rtms import clock
+from rtms.db import migrate
+from rtms.db.database import Database
+from rtms.intake.deliveries import Intake
+from rtms.jobs.connect import manual_retry
+from rtms.jobs.connect.job import ConnectLane
+from rtms.queue.leases import Leased
+from rtms.recall.client import (
     Created,
     CreateOutcome,
     NotDone,
@@ -354,7 +356,7 @@ class Machine(RuleBasedStateMachine):
         failed = [row.id for row in self._all(CONNECTS) if row.state == "failed"]
         if failed:
             id = data.draw(st.sampled_from(failed))
-            if mend.retry(self.database, id, window=timedelta(seconds=60)).done:
+            if manual_retry.retry(self.database, id, window=timedelta(seconds=60)).done:
                 self.retries.append((id, len(self.recall.requests)))
 
     @rule(seconds=st.sampled_from([1, 1, 5, 20, 70, 600, 3600]))
@@ -505,7 +507,7 @@ def test_a_retry_beside_another_live_stream_of_the_meeting_is_refused_in_words(
     with database.read() as connection:
         id = connection.scalar(sa.select(CONNECTS.c.id).where(CONNECTS.c.state == "failed"))
     assert id is not None
-    retried = mend.retry(database, id, window=timedelta(seconds=60))
+    retried = manual_retry.retry(database, id, window=timedelta(seconds=60))
     assert not retried.done
     assert live(database) == [("stream-3", SERVERS[0])]
 
@@ -520,7 +522,7 @@ def test_a_retry_beside_a_later_stream_of_the_same_user_is_refused_in_words(
     with database.read() as connection:
         id = connection.scalar(sa.select(CONNECTS.c.id).where(CONNECTS.c.state == "failed"))
     assert id is not None
-    retried = mend.retry(database, id, window=timedelta(seconds=60))
+    retried = manual_retry.retry(database, id, window=timedelta(seconds=60))
     assert not retried.done
     assert "a later stream of the same user" in retried.detail
     assert live(database) == [("stream-2", SERVERS[0])]

@@ -16,7 +16,10 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 
 from models import CONNECTS, NOTIFICATIONS
-from rtms import clock, followup, lookup, refresh
+from rtms import clock
+from rtms.jobs.follow import job as follow_job
+from rtms.jobs.follow import schedule as follow_schedule
+from rtms.recall import lookup
 from rtms.services import Services
 from sandbox import RecallSandbox, Stream, events
 from tests.dashboard import PASSWORD, log_in
@@ -134,7 +137,7 @@ def test_two_that_ask_at_once_tell_it_once(
 
     def ask(_: int) -> None:
         together.wait(10)
-        refresh.refresh(its.database, its.recall, its.config, row.id, row.recall_id)
+        follow_job.refresh(its.database, its.recall, its.config, row.id, row.recall_id)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(ask, range(4)))
@@ -152,11 +155,11 @@ def test_an_answer_that_was_overtaken_is_not_written_down(
         answer = ask(*args, **options)
         monkeypatch.undo()  # somebody else asks later, and is faster
         recall.change_medium(stream.rtms_stream_id, "transcript", "done")
-        refresh.refresh(its.database, its.recall, its.config, row.id, row.recall_id)
+        follow_job.refresh(its.database, its.recall, its.config, row.id, row.recall_id)
         return answer
 
-    monkeypatch.setattr(refresh, "look_up", slow)
-    refresh.refresh(its.database, its.recall, its.config, row.id, row.recall_id)
+    monkeypatch.setattr(follow_job, "look_up", slow)
+    follow_job.refresh(its.database, its.recall, its.config, row.id, row.recall_id)
     assert recording(its).media["transcript"] == "done"
 
 
@@ -168,7 +171,7 @@ def test_a_medium_that_is_never_finished_is_asked_about_for_a_day(
     wait_for(lambda: rows.meeting().lease_owner is None)
     assert (rows.meeting().state, rows.meeting().due_at is None) == ("ended", False)
     row = rows.meeting()
-    standing = followup.stand(
+    standing = follow_schedule.stand(
         lookup.look_up(its.recall, row.recall_id, audio=0),
         state=row.state,
         reason=None,

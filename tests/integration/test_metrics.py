@@ -17,10 +17,12 @@ from werkzeug.test import TestResponse
 
 from config import Config
 from models import ATTEMPTS, CONNECTS, GATES, PROCESSES
-from rtms import clock, gates, heartbeat
-from rtms.database import DatabaseUnavailable, sqlite_path
+from rtms import clock
+from rtms.db.database import DatabaseUnavailable, sqlite_path
+from rtms.monitoring import heartbeat
+from rtms.monitoring.meeting_counts import Tally
+from rtms.recall import rate_limit
 from rtms.services import Services
-from rtms.tally import Tally
 from sandbox import Fault, RecallSandbox, Stream, events
 from tests.conftest import ENVIRON
 from tests.integration.conftest import Rows, Zoom, wait_for
@@ -219,7 +221,7 @@ def test_the_queue_and_who_waits_longest(app: Flask, its: Services) -> None:
 
 def test_the_gate_and_the_limit_that_was_learned(app: Flask, its: Services) -> None:
     assert scrape(app).values("rtms_gate_closed", "gate") == {"create": 0, "retrieve": 0}
-    its.database.write(lambda c: gates.refuse_create(c, 0, retry_after=30, now=clock.now()))
+    its.database.write(lambda c: rate_limit.refuse_create(c, 0, retry_after=30, now=clock.now()))
     told = scrape(app)
     assert told.sum("rtms_gate_closed", gate="create") == 1
     until = told.sum("rtms_gate_closed_until_timestamp_seconds", gate="create")

@@ -20,8 +20,8 @@ from app import create_app
 from config import Config, ConfigError
 from models import CONNECTS, NOTIFICATIONS, Happening
 from rtms import clock, signals
-from rtms import told as told_fields
-from rtms.notify import next_telling
+from rtms.jobs.notify import message as told_fields
+from rtms.jobs.notify.job import next_telling
 from rtms.services import Services, services
 from sandbox import Fault, RecallSandbox, Stream, events
 from tests.integration.conftest import Rows, Zoom, wait_for

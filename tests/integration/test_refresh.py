@@ -17,7 +17,9 @@ from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
 from models import CONNECTS, EVENTS, RECORDINGS
-from rtms import clock, gates, leases
+from rtms import clock
+from rtms.queue import leases
+from rtms.recall import rate_limit
 from rtms.services import Services
 from sandbox import Fault, RecallSandbox, Stream, events
 from tests.integration.conftest import Rows, Zoom, wait_for
@@ -394,7 +396,7 @@ def test_without_a_secret_there_is_no_such_route(app: Flask) -> None:
 
 def test_the_retrieve_gate_is_not_the_create_gate(its: Services) -> None:
     until = clock.now() + timedelta(hours=1)
-    its.database.write(lambda c: gates.close(c, gates.RETRIEVE_GATE, until=until))
+    its.database.write(lambda c: rate_limit.close(c, rate_limit.RETRIEVE_GATE, until=until))
     its.intake.take(events.started(Stream()))
     with its.database.read() as connection:
         due = leases.next_due(connection, leases.Leased)

@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from flask.testing import FlaskCliRunner
 
 from models import ATTEMPTS, CONNECTS, EVENTS, NOTIFICATIONS, RECORDINGS
-from rtms import clock, retention
-from rtms.deletion import Old
+from rtms import clock
+from rtms.jobs.retention import job as retention_job
+from rtms.jobs.retention.deletion import Old
 from rtms.services import Services
 from sandbox import Stream, events
 from tests.integration.conftest import Rows
@@ -109,8 +110,8 @@ def test_what_somebody_still_wants_something_of_stays(
     its: Services, rows: Rows, table: sa.Table, values: dict[str, Any]
 ) -> None:
     change(its, table, an_old_meeting(its), **values)
-    assert retention.count_old(its.database, clock.now()) == Old(open=1)
-    assert retention.prune_meetings(its.database, clock.now()) == Old()
+    assert retention_job.count_old(its.database, clock.now()) == Old(open=1)
+    assert retention_job.prune_meetings(its.database, clock.now()) == Old()
     assert (ids(rows), count(its, EVENTS)) == ([1], 1)
 
 
@@ -127,9 +128,9 @@ def test_a_meeting_of_which_somebody_is_still_to_be_told_stays(its: Services, ro
             )
         )
     )
-    assert retention.prune_meetings(its.database, now) == Old()
+    assert retention_job.prune_meetings(its.database, now) == Old()
     change(its, NOTIFICATIONS, id, due_at=None)
-    assert retention.prune_meetings(its.database, now).meetings == 1
+    assert retention_job.prune_meetings(its.database, now).meetings == 1
     assert (ids(rows), count(its, NOTIFICATIONS)) == ([], 0)
 
 
@@ -148,9 +149,9 @@ def test_what_the_archive_has_not_taken_up_yet_stays(
     ):
         stays = {"archived_at": None, "archive_attempts": 0, "expires_at": None, "status": "done"}
         change(its, RECORDINGS, id, **stays | values)
-        old = retention.count_old(its.database, clock.now(), archives=True)
+        old = retention_job.count_old(its.database, clock.now(), archives=True)
         assert (values, old.meetings) == (values, 1)
-    assert retention.prune_meetings(its.database, clock.now(), archives=True).meetings == 1
+    assert retention_job.prune_meetings(its.database, clock.now(), archives=True).meetings == 1
     assert ids(rows) == []
 
 
@@ -159,10 +160,10 @@ def test_a_chain_of_failovers_goes_from_its_beginning(its: Services, rows: Rows)
     change(its, CONNECTS, first, superseded_by=second, state="ended", due_at=clock.now())
     change(its, CONNECTS, second, superseded_by=third)
     # While the first is followed, what took its place stays: it refers to it.
-    assert retention.prune_meetings(its.database, clock.now()).meetings == 0
+    assert retention_job.prune_meetings(its.database, clock.now()).meetings == 0
     assert ids(rows) == [first, second, third]
     change(its, CONNECTS, first, due_at=None)
-    assert retention.prune_meetings(its.database, clock.now()).meetings == 3
+    assert retention_job.prune_meetings(its.database, clock.now()).meetings == 3
     assert ids(rows) == []
 
 
@@ -173,7 +174,7 @@ def test_the_events_of_a_stream_that_has_a_younger_run_stay(its: Services, rows:
     again = its.intake.take(events.started(stream, event_ts=events.now_ms() + 1)).row_id
     assert old is not None
     change(its, CONNECTS, old, received_at=clock.now() - AGE, due_at=None)
-    deleted = retention.prune_meetings(its.database, clock.now() - timedelta(days=1))
+    deleted = retention_job.prune_meetings(its.database, clock.now() - timedelta(days=1))
     assert (deleted, ids(rows)) == (Old(meetings=1), [again])
 
 

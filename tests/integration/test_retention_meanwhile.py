@@ -17,9 +17,11 @@ import sqlalchemy as sa
 
 from bench.fill import fill
 from models import CONNECTS, EVENTS, GATES, RECORDINGS, Base
-from rtms import clock, keeping, retention
-from rtms.database import Database, DatabaseUnavailable, sqlite_path
-from rtms.deletion import Old
+from rtms import clock
+from rtms.db.database import Database, DatabaseUnavailable, sqlite_path
+from rtms.jobs.archive import eligibility
+from rtms.jobs.retention import job as retention_job
+from rtms.jobs.retention.deletion import Old
 from rtms.services import Services
 from tests.integration.conftest import Rows
 from tests.integration.test_retention import an_old_meeting, change, count, ids
@@ -63,7 +65,7 @@ def test_others_write_between_any_two_steps(its: Services) -> None:
     seen: list[int] = []
     with ThreadPoolExecutor(1) as pool:
         writer = pool.submit(write)
-        deleted = retention.prune_meetings(
+        deleted = retention_job.prune_meetings(
             its.database, clock.now() - DAY, lambda _: seen.append(written)
         )
         over.set()
@@ -81,7 +83,7 @@ def test_a_step_that_has_to_wait_too_long_is_tried_again(its: Services, rows: Ro
     own = Database(its.database.url)
     with ThreadPoolExecutor(1) as pool:
         with somebody_who_writes(its.database):
-            pruned = pool.submit(retention.prune_meetings, own, clock.now() - DAY)
+            pruned = pool.submit(retention_job.prune_meetings, own, clock.now() - DAY)
             with pytest.raises(TimeoutError):
                 pruned.result(timeout=2.5)  # longer than a write waits
         assert pruned.result(timeout=20).meetings == 1
@@ -93,13 +95,13 @@ def test_who_gives_up_says_what_was_done_until_then(
     its: Services, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     an_old_meeting(its)
-    monkeypatch.setattr(retention, "_TRIES", 1)
+    monkeypatch.setattr(retention_job, "_TRIES", 1)
     own = Database(its.database.url)
     with (
         somebody_who_writes(its.database),
         pytest.raises(DatabaseUnavailable, match=r"0 meetings .* were deleted. Run the command"),
     ):
-        retention.prune_meetings(own, clock.now() - DAY)
+        retention_job.prune_meetings(own, clock.now() - DAY)
     own.dispose()
     assert len(ids(rows)) == 1
 
@@ -112,8 +114,8 @@ def test_a_recording_that_the_archive_takes_up_at_that_moment_stays(
     taken, other = an_old_meeting(its), an_old_meeting(its)
     change(its, RECORDINGS, other, archive_attempts=1)
     with its.database.engine.connect() as archive, ThreadPoolExecutor(1) as pool:
-        keeping.take_up(archive, clock.now())
-        pruned = pool.submit(retention.prune_meetings, its.database, clock.now() - DAY)
+        eligibility.take_up(archive, clock.now())
+        pruned = pool.submit(retention_job.prune_meetings, its.database, clock.now() - DAY)
         with pytest.raises(TimeoutError):
             pruned.result(timeout=0.5)
         archive.commit()
@@ -129,7 +131,7 @@ def test_two_that_prune_at_once_both_do_their_part(its: Services) -> None:
     with its.database.engine.connect() as other:
         oldest = sa.select(EVENTS.c.id).order_by(EVENTS.c.received_at).limit(500)
         other.execute(EVENTS.delete().where(EVENTS.c.id.in_(oldest)))
-        assert retention.prune_events(its.database, clock.now() - DAY) == Old(events=700)
+        assert retention_job.prune_events(its.database, clock.now() - DAY) == Old(events=700)
         other.commit()
     assert count(its, EVENTS) == 0
 

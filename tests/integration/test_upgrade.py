@@ -21,8 +21,8 @@ from alembic.config import Config as AlembicConfig
 from app import create_app
 from config import ROOT, Config
 from models import CONNECTS, SCHEMA_REVISION, Base
-from rtms import migrate
-from rtms.database import Database
+from rtms.db import migrate
+from rtms.db.database import Database
 from rtms.services import services
 from sandbox import Stream, events
 from tests.integration.conftest import Rows, Zoom

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from config import Config
-from rtms.database import Database
-from rtms.intake import Intake
+from rtms.db.database import Database
+from rtms.intake.deliveries import Intake
 from rtms.services import Services
 from sandbox import RecallSandbox, Stream, events
 from tests.integration.conftest import Rows, Zoom, wait_for

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rtms.effects import Arrival, window_closes_at
+from rtms.intake.handlers import Arrival, window_closes_at
 from rtms.services import Services
 from sandbox import Fault, RecallSandbox, Stream, events
 from tests.integration.conftest import Rows, Zoom, wait_for

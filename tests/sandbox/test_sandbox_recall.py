@@ -20,7 +20,7 @@ def body_for(stream: str = "stream-1", **changes: Any) -> dict[str, Any]:
     rtms = {
         "meeting_uuid": "4444AAAiAAAAAiAiAiiAii==",
         "rtms_stream_id": stream,
-        "server_urls": "wss://rtms.zoom.example:443",
+        "server_urls": "wss://rtms.zoom.signature.example:443",
         "signature": "0" * 64,
     }
     return {

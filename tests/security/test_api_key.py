@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from rtms.recall import Created, Recall, RecallError, Refused
+from rtms.recall.client import Created, Recall, RecallError, Refused
 from sandbox import Fault, RecallSandbox
 from tests.conftest import ENVIRON
 

@@ -18,9 +18,9 @@ from werkzeug.test import TestResponse
 
 from app import create_app
 from config import Config, ConfigError
-from rtms.dashboard import keys
-from rtms.dashboard.auth import is_local_path
-from rtms.dashboard.notice import redirect_with
+from rtms.dashboard.auth import keys
+from rtms.dashboard.auth.login import is_local_path
+from rtms.dashboard.flash import redirect_with
 from rtms.services import services
 from tests.conftest import ENVIRON
 from tests.dashboard import PASSWORD, browser, csrf_token, log_in

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from models import CONNECTS, Base
-from rtms.database import Database
+from rtms.db.database import Database
 from sandbox import Fault, RecallSandbox, Stream, ZoomSandbox, events
 from sandbox.zoom import sign, stringify
 from tests.conftest import database_url

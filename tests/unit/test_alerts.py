@@ -16,10 +16,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from config import ROOT
 from rtms import clock
-from rtms.counters import Counts
-from rtms.database import AnyRow
-from rtms.exposition import Exposition
-from rtms.standing import Queue, Standing
+from rtms.db.database import AnyRow
+from rtms.monitoring.counters import Counts
+from rtms.monitoring.prometheus import Exposition
+from rtms.monitoring.snapshot import Queue, Standing
 from tests.prometheus import Scraped
 
 ALERTS = ROOT / "docs" / "alerts.yml"

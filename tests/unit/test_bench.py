@@ -15,7 +15,7 @@ from bench.ledger import connected, duplicates, lost
 from bench.recall import Creates, Entry
 from bench.report import Figure, Goal, number, show, write
 from bench.samples import median, percentile, spread, steady_rate
-from rtms import zoom
+from rtms.zoom import signature
 from sandbox.demo import SECRETS
 
 
@@ -121,7 +121,7 @@ def test_a_delivery_is_signed_as_zoom_signs() -> None:
     parsed = json.loads(body)
     timestamp = headers["x-zm-request-timestamp"]
     token = SECRETS["ZOOM_SECRET_TOKEN"]
-    verified = zoom.verify(
+    verified = signature.verify(
         (token,),
         timestamp=timestamp,
         signature=headers["x-zm-signature"],

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from rtms.dashboard import charts
-from rtms.dashboard.standing import Standing
-from rtms.dashboard.totals import HOUR, History, Totals, edges
-from rtms.dashboard.verdict import judge
-from rtms.dashboard.words import duration
+from rtms.dashboard.filters import duration
+from rtms.dashboard.overview import charts
+from rtms.dashboard.overview.headline import judge
+from rtms.dashboard.overview.snapshot import Standing
+from rtms.dashboard.overview.totals import HOUR, History, Totals, edges
 
 NOW = datetime(2026, 11, 22, 10, 0, 20, tzinfo=UTC)
 FLOOR = charts.TOP + charts.HEIGHT

@@ -13,9 +13,9 @@ import webvtt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtms.captions import cues
-from rtms.speech import turns
-from rtms.transcripts import read_parts, render
+from rtms.recordings.captions import cues
+from rtms.recordings.transcripts import read_parts, render
+from rtms.recordings.utterances import turns
 
 Said = tuple[str, float | None, float | None]
 

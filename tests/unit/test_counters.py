@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rtms.counters import (
+from rtms.monitoring.counters import (
     ACKNOWLEDGED,
     COUNTERS,
     HISTOGRAMS,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rtms.database_url import parse
+from rtms.configuration.database_url import parse
 
 FOLDER = Path("/project")
 PASSWORD = "hunter2-hunter2"

@@ -17,7 +17,7 @@ import yaml
 
 from app import create_app
 from config import ROOT, Config, variables
-from rtms.doctor.capacity import CONNECTIONS_A_PROCESS
+from rtms.doctor.connections import CONNECTIONS_A_PROCESS
 from rtms.services import services
 from tests.conftest import ENVIRON
 from tests.deploy_files import (

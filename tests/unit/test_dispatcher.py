@@ -10,9 +10,11 @@ from threading import Event
 import pytest
 from structlog.testing import capture_logs
 
-from rtms import clock, dispatcher, retry
-from rtms.database import DatabaseUnavailable
-from rtms.dispatcher import Dispatcher
+from rtms import clock
+from rtms.db.database import DatabaseUnavailable
+from rtms.jobs.connect import retry_policy
+from rtms.queue import dispatcher
+from rtms.queue.dispatcher import Dispatcher
 from tests.servers import wait_for
 
 DEADLINE = 20.0
@@ -82,7 +84,7 @@ def test_a_crowd_that_stays_holds_nothing_up_for_ever(running: list[Dispatcher])
 
 def test_giving_way_leaves_the_last_try_its_time() -> None:
     longest = dispatcher._GATHER + dispatcher._GIVE_WAY + dispatcher.POLL_SECONDS
-    assert longest < retry._LAST_TRY_LEAD
+    assert longest < retry_policy._LAST_TRY_LEAD
 
 
 def test_nothing_more_is_leased_where_the_process_must_go_meanwhile() -> None:

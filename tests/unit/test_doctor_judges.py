@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 
 from models import SCHEMA_REVISION
-from rtms import database
-from rtms.doctor import capacity, disks, storage, tunnels, work, workspace
-from rtms.doctor.asking import Answer
-from rtms.doctor.endpoint import judge_challenge, judge_ready
+from rtms.db import database
+from rtms.doctor import activity, connections, disks, recall, tunnels
+from rtms.doctor import database as storage
 from rtms.doctor.finding import Grade
-from rtms.doctor.oracle import signs
-from rtms.gates import CREATE_GATE
-from rtms.zoom import hex_hmac
+from rtms.doctor.probe import Answer
+from rtms.doctor.public_url import judge_challenge, judge_ready
+from rtms.doctor.signing_oracle import signs
+from rtms.recall.rate_limit import CREATE_GATE
+from rtms.zoom.signature import hex_hmac
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 MOUNTS = r"""
@@ -30,7 +31,7 @@ malformed
 
 def test_the_pool_is_counted_as_it_is() -> None:
     most = database._POOL["pool_size"] + database._POOL["max_overflow"]
-    assert most == capacity.CONNECTIONS_A_PROCESS
+    assert most == connections.CONNECTIONS_A_PROCESS
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_speed_of_a_commit(seconds: float, grade: Grade) -> None:
 def test_clocks_are_compared_without_blame_for_whole_seconds_and_slow_answers(
     asked: float, answered: float, date: float, ahead: float
 ) -> None:
-    assert workspace.apart(asked, answered, date) == pytest.approx(ahead)
+    assert recall.apart(asked, answered, date) == pytest.approx(ahead)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +98,7 @@ def test_clocks_are_compared_without_blame_for_whole_seconds_and_slow_answers(
     ],
 )
 def test_clock(ahead: float, grade: Grade, words: str) -> None:
-    found = workspace.judge_clock(ahead, 300)
+    found = recall.judge_clock(ahead, 300)
     assert (found.grade, words in found.found) == (grade, True)
 
 
@@ -115,7 +116,7 @@ def test_clock(ahead: float, grade: Grade, words: str) -> None:
     ],
 )
 def test_recalls_answers(status: int, grade: Grade, words: str) -> None:
-    found = workspace.judge_answer(status, "https://eu-central-1.recall.ai")
+    found = recall.judge_answer(status, "https://eu-central-1.recall.ai")
     assert (found.grade, words in found.found) == (grade, True)
     if status == 401:
         assert found.next_step
@@ -123,9 +124,9 @@ def test_recalls_answers(status: int, grade: Grade, words: str) -> None:
         assert "eu-central-1" not in found.next_step
 
 
-def counts(**values: int) -> capacity.Capacity:
+def counts(**values: int) -> connections.Capacity:
     usual = {"web": 2, "workers": 0, "threads": 32, "connects": 32, "allowed": 97, "used": 5}
-    return capacity.Capacity(**{**usual, **values})
+    return connections.Capacity(**{**usual, **values})
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,7 @@ def counts(**values: int) -> capacity.Capacity:
     ],
 )
 def test_connections(values: dict[str, int], grade: Grade) -> None:
-    (found,) = capacity.judge(counts(**values))
+    (found,) = connections.judge(counts(**values))
     assert found.grade == grade
 
 
@@ -156,11 +157,11 @@ def test_connections(values: dict[str, int], grade: Grade) -> None:
     ],
 )
 def test_processes(web: int, workers: int, connecting: int, dispatcher: bool, grade: Grade) -> None:
-    found = work.judge_processes(web, workers, connecting, dispatcher=dispatcher)
+    found = activity.judge_processes(web, workers, connecting, dispatcher=dispatcher)
     assert found.grade == grade
 
 
-WAITING = work.Waiting(
+WAITING = activity.Waiting(
     pending=0,
     overdue=[],
     unfollowed=0,
@@ -173,7 +174,7 @@ WAITING = work.Waiting(
 
 
 def test_a_last_delivery_is_told_with_its_age() -> None:
-    pending, last = work.judge_meetings(WAITING)
+    pending, last = activity.judge_meetings(WAITING)
     assert pending.grade == last.grade == Grade.OK
     assert "2026-11-22 04:30:00 UTC, 5 hours ago" in last.found
 
@@ -184,13 +185,13 @@ def test_a_last_delivery_is_told_with_its_age() -> None:
 )
 def test_a_fresh_delivery_is_told_in_seconds(seconds: float, words: str) -> None:
     waiting = replace(WAITING, last_delivery=NOW - timedelta(seconds=seconds))
-    *_, last = work.judge_meetings(waiting)
+    *_, last = activity.judge_meetings(waiting)
     assert f", {words} ago." in last.found
 
 
 def test_meetings_that_wait_for_a_gate_are_not_said_to_be_on_time() -> None:
     waiting = replace(WAITING, pending=3, gates={CREATE_GATE: NOW + timedelta(minutes=10)})
-    pending, gate, _ = work.judge_meetings(waiting)
+    pending, gate, _ = activity.judge_meetings(waiting)
     assert (pending.grade, gate.grade) == (Grade.OK, Grade.WARNING)
     assert "3 meetings wait until Recall's pause is over" in pending.found
 

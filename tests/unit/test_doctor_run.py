@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from rtms.doctor.finding import Finding, Grade, failure, ok, without_secrets
-from rtms.doctor.run import Check, run
+from rtms.doctor.runner import Check, run
 
 
 def fine() -> Iterator[Finding]:

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from config import Config
-from rtms.doctor import settings
+from rtms.configuration.spelling import Misspelt
+from rtms.doctor import configuration
 from rtms.doctor.finding import Finding, Grade, secrets_of
-from rtms.spelling import Misspelt
 from tests.conftest import ENVIRON
 
 SOUND = {
@@ -22,7 +22,7 @@ NOTHING_KEPT = '{"video_mixed_mp4": {}, "retention": null}'
 
 
 def look(**variables: str) -> list[Finding]:
-    return list(settings.look(Config.from_environ({**SOUND, **variables}), {}))
+    return list(configuration.look(Config.from_environ({**SOUND, **variables}), {}))
 
 
 def test_a_sound_configuration_is_told_and_nothing_else() -> None:
@@ -86,7 +86,7 @@ def test_what_cannot_be_meant_is_found(variables: dict[str, str], grade: Grade, 
 def test_a_misspelt_variable_is_named() -> None:
     misspelt = (Misspelt("RECORD_STREAM", ".env", "RECORD_STREAMS"),)
     config = replace(Config.from_environ(SOUND), misspelt=misspelt)
-    (found,) = [each for each in settings.look(config, {}) if "RECORD_STREAM " in each.found]
+    (found,) = [each for each in configuration.look(config, {}) if "RECORD_STREAM " in each.found]
     assert found.grade == Grade.WARNING
     assert "RECORD_STREAMS may be meant" in found.found
     assert found.next_step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rtms.envfile import EnvFile, parse
+from rtms.configuration.env_file import EnvFile, parse
 
 # A line, and the value that it gives to A.
 AS_WRITTEN = [

@@ -11,8 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from models import Product
-from rtms.bodies import BadBody, BadSignature, decode_body
-from rtms.events import (
+from rtms.payload import BadBody, BadSignature, decode_body
+from rtms.zoom.events import (
     ConcurrencyLimited,
     ConcurrencyNearLimit,
     Interrupted,
@@ -28,7 +28,7 @@ from rtms.events import (
     parse,
     stop_in_words,
 )
-from rtms.zoom import BadChallenge, answer_challenge, verify
+from rtms.zoom.signature import BadChallenge, answer_challenge, verify
 from tests.conftest import FIXTURES, load
 
 STREAM = "609340fb2a7946909659956c8aa9250c"

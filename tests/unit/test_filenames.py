@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtms.filenames import UnsafeName, file_name, inside, kind_and_extension, label
-from rtms.media import Medium
+from rtms.recall.responses import Medium
+from rtms.recordings.filenames import UnsafeName, file_name, inside, kind_and_extension, label
 
 AT = datetime(2026, 11, 22, 9, 30, 59, tzinfo=UTC)
 ID = "6ee6b2e5-5a6e-4a3c-8e38-4a4bfb8c0b4e"

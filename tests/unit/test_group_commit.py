@@ -10,8 +10,8 @@ from contextlib import suppress
 
 import pytest
 
-from rtms.database import DatabaseUnavailable, RowRefused
-from rtms.group_commit import GroupCommit, Ticket
+from rtms.db.database import DatabaseUnavailable, RowRefused
+from rtms.db.group_commit import GroupCommit, Ticket
 from tests.servers import wait_for
 
 Gather = Callable[[], Sequence[int]]

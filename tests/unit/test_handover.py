@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rtms.handover import Handover
+from rtms.server.reload_handover import Handover
 from tests.servers import PATIENCE
 
 LEFT = 7  # exit code

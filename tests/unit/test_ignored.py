@@ -32,7 +32,7 @@ WRITTEN = {
     ".env~",
     ".venv/bin/python",
 }
-KEPT = {".env.example", "my_subscribers.py", "rtms/recordings.py", "rtms/database.py"}
+KEPT = {".env.example", "my_subscribers.py", "rtms/recordings/library.py", "rtms/db/database.py"}
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtms.captions import cues
-from rtms.filenames import file_name
-from rtms.letters import attached, cut, letters
-from rtms.speech import Part, Word, turns
+from rtms.recordings.captions import cues
+from rtms.recordings.filenames import file_name
+from rtms.recordings.utterances import Part, Word, turns
 from rtms.text import shown
+from rtms.text_breaks import attached, cut, letters
 
 _FAMILY = "👨\u200d👩\u200d👧\u200d👦"
 _SCOTLAND = "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
@@ -154,7 +154,7 @@ def test_an_endless_word_is_cut_in_bearable_time(text: str) -> None:
 
 def test_regex_is_loaded_only_where_a_text_is_cut() -> None:
     code = (
-        "import sys, rtms.transcripts, rtms.filenames, rtms.text\n"
+        "import sys, rtms.recordings.transcripts, rtms.recordings.filenames, rtms.text\n"
         "rtms.text.shown('Réunion'), rtms.text.search_text('Réunion')\n"
         "print('regex' in sys.modules)"
     )

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from config import Config
-from rtms.front import Front
-from rtms.listening import binds, how_to_reach, local_url, with_mapped
+from rtms.server.addresses import binds, how_to_reach, local_url, with_mapped
+from rtms.web.path_prefix import Front
 from tests.conftest import ENVIRON
 
 NONE, APART, BOTH = frozenset[int](), frozenset({6}), frozenset({4, 6})

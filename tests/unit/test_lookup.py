@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import responses
 
-from rtms.asked_for import audio_count
-from rtms.lookup import look_up
-from rtms.media import ConnectionState, Medium
-from rtms.recall import Recall, RecallError
+from rtms.recall.client import Recall, RecallError
+from rtms.recall.lookup import look_up
+from rtms.recall.recording_config import audio_count
+from rtms.recall.responses import ConnectionState, Medium
 
 BASE = "https://us-east-1.recall.ai"
 CONNECT = f"{BASE}/api/v1/meeting_direct_connect/r-1"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtms.media import ConnectionState, Medium, RecordingState, read_connection
+from rtms.recall.responses import ConnectionState, Medium, RecordingState, read_connection
 
 LINK = "https://media.example/a.mp4?X-Amz-Signature=very-secret"
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtms.pace import Limit, Sent, learn, room
+from rtms.recall.limit_estimate import Limit, Sent, learn, room
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 

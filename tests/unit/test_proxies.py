@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from config import Config, ConfigError
-from rtms import archive, notify, proxies
-from rtms.downloads import CannotBeFetched, fetch
-from rtms.http import CannotBeSent, Session
-from rtms.links import Links, LinkUnusable
-from rtms.recall import Recall, RecallError, Refused
+from rtms.jobs.archive import job as archive_job
+from rtms.jobs.notify import job as notify_job
+from rtms.recall import proxies
+from rtms.recall.client import Recall, RecallError, Refused
+from rtms.recall.http import CannotBeSent, Session
+from rtms.recordings.download import CannotBeFetched, fetch
+from rtms.recordings.presigned import Links, LinkUnusable
 from tests.conftest import ENVIRON
 
 URL = "https://us-east-1.recall.ai"
@@ -145,9 +147,9 @@ def test_certificates_that_are_not_there_are_told(
 
 
 def test_what_somebody_has_to_mend_is_tried_seldom() -> None:
-    assert notify.next_telling(attempts=1, created_at=NOW, now=NOW, passes=False) == (
+    assert notify_job.next_telling(attempts=1, created_at=NOW, now=NOW, passes=False) == (
         NOW + timedelta(hours=1)
     )
-    assert archive.next_try(attempts=1, expires_at=None, now=NOW, passes=False) == (
+    assert archive_job.next_try(attempts=1, expires_at=None, now=NOW, passes=False) == (
         NOW + timedelta(hours=6)
     )

@@ -16,7 +16,7 @@ import responses
 from requests import PreparedRequest
 from urllib3.exceptions import ReadTimeoutError
 
-from rtms.recall import (
+from rtms.recall.client import (
     Created,
     CreateOutcome,
     NotDone,

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models import Reason, State
-from rtms.recall import Created, CreateOutcome, NotDone, OutcomeUnknown, RateLimited, Refused
-from rtms.retry import Decision, decide
+from rtms.jobs.connect.retry_policy import Decision, decide
+from rtms.recall.client import Created, CreateOutcome, NotDone, OutcomeUnknown, RateLimited, Refused
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 

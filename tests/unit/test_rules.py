@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from models import Product, Reason, State
-from rtms.events import Started
-from rtms.rules import Known, OtherStream, Verdict, is_to_rejoin, judge
+from rtms.intake.start_rules import Known, OtherStream, Verdict, is_to_rejoin, judge
+from rtms.zoom.events import Started
 
 URLS = "wss://one.example:443"
 OTHER_URLS = "wss://two.example:443"

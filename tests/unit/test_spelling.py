@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from config import variables
-from rtms.spelling import Misspelt, misspelt
+from rtms.configuration.spelling import Misspelt, misspelt
 
 KNOWN = variables()
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from models import Reason, State
-from rtms.dashboard.advice import advise, for_pages
-from rtms.dashboard.moments import Moment
-from rtms.dashboard.plainly import plainly
-from rtms.dashboard.runs import run_of
-from rtms.dashboard.shown import downloads, gone, played, unplayed
-from rtms.dashboard.timeline import timeline
+from rtms.dashboard.meetings.advice import advise, for_pages
+from rtms.dashboard.meetings.answer_text import plainly
+from rtms.dashboard.meetings.media import downloads, gone, played, unplayed
+from rtms.dashboard.meetings.moments import Moment
+from rtms.dashboard.meetings.runs import run_of
+from rtms.dashboard.meetings.timeline import timeline
 
 BEGAN = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 NOW = BEGAN + timedelta(days=1)

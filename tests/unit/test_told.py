@@ -11,8 +11,8 @@ import pytest
 
 from config import ROOT
 from models import CONNECTS, RECORDINGS, Happening
-from rtms import told
-from rtms.tables import as_json
+from rtms.cli.tables import as_json
+from rtms.jobs.notify import message
 
 NOW = datetime(2026, 11, 22, 10, 31, 7, 120000, tzinfo=UTC)
 MEETING = {column.name: f"a {column.name}" for column in CONNECTS.columns}
@@ -20,7 +20,7 @@ RECORDING = {column.name: f"a {column.name}" for column in RECORDINGS.columns}
 
 
 def test_the_shape_is_exactly_this() -> None:
-    body = told.body(Happening.RECORDING_DONE, NOW, MEETING, RECORDING)
+    body = message.body(Happening.RECORDING_DONE, NOW, MEETING, RECORDING)
     assert json.loads(json.dumps(body, default=as_json)) == {
         "type": "recording_done",
         "version": 1,
@@ -63,22 +63,22 @@ def test_the_shape_is_exactly_this() -> None:
 
 def test_a_new_column_is_not_told_by_itself() -> None:
     more = {"a_column_of_next_year": "not to be told"}
-    body = told.body(Happening.RECORDING_DONE, NOW, MEETING | more, RECORDING | more)
-    assert body == told.body(Happening.RECORDING_DONE, NOW, MEETING, RECORDING)
+    body = message.body(Happening.RECORDING_DONE, NOW, MEETING | more, RECORDING | more)
+    assert body == message.body(Happening.RECORDING_DONE, NOW, MEETING, RECORDING)
     assert "not to be told" not in str(body)
 
 
 def test_what_is_about_no_recording_says_so() -> None:
-    body = told.body(Happening.STREAM_CONNECTED, NOW, MEETING, None)
+    body = message.body(Happening.STREAM_CONNECTED, NOW, MEETING, None)
     assert body["data"]["recording"] is None
 
 
 def test_readme_has_every_field_in_its_tables() -> None:
     section = (ROOT / "README.md").read_text().split("### 3. A webhook of yours")[1]
     section = section.split("\n### ")[0]
-    for field in told.MEETING_FIELDS:
+    for field in message.MEETING_FIELDS:
         assert f"`meeting.{field}`" in section
-    for field in told.RECORDING_FIELDS:
+    for field in message.RECORDING_FIELDS:
         assert f"`recording.{field}`" in section
     for happening in Happening:
         assert f"`{happening}`" in section
@@ -95,8 +95,8 @@ NOTIFICATION: dict[str, Any] = {
 
 
 def test_a_repetition_has_the_same_id() -> None:
-    first = told.message_id(**NOTIFICATION)
-    assert first == told.message_id(**NOTIFICATION)
+    first = message.message_id(**NOTIFICATION)
+    assert first == message.message_id(**NOTIFICATION)
     assert re.fullmatch(r"msg_[0-9a-f]{32}", first)
 
 
@@ -116,4 +116,4 @@ def test_a_repetition_has_the_same_id() -> None:
     ids=str,
 )
 def test_another_notification_has_another_id(other: dict[str, Any]) -> None:
-    assert told.message_id(**NOTIFICATION | other) != told.message_id(**NOTIFICATION)
+    assert message.message_id(**NOTIFICATION | other) != message.message_id(**NOTIFICATION)

@@ -14,9 +14,9 @@ import webvtt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtms.captions import cues
-from rtms.speech import turns
-from rtms.transcripts import FORMATS, NotATranscript, read_parts, render
+from rtms.recordings.captions import cues
+from rtms.recordings.transcripts import FORMATS, NotATranscript, read_parts, render
+from rtms.recordings.utterances import turns
 
 PUBLISHED = Path(__file__).parents[1] / "fixtures" / "recall" / "transcript.json"
 

@@ -13,13 +13,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from rtms.bodies import BadSignature, decode_body
-from rtms.zoom import (
-    BadChallenge,
-    answer_challenge,
-    join_signature,
-    verify,
-)
+from rtms.payload import BadSignature, decode_body
+from rtms.zoom.signature import BadChallenge, answer_challenge, join_signature, verify
 from tests.conftest import ENVIRON, FIXTURES, load
 
 TOKEN = ENVIRON["ZOOM_SECRET_TOKEN"]

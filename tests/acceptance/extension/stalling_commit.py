@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rtms.database import Database
+from rtms.db.database import Database
 
 _STALL = Path(os.environ["COMMIT_STALL"])
 _write = Database.write

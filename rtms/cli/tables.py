@@ -1,0 +1,217 @@
+"""How rows look to people and to scripts."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from models import Product, Reason, State
+from rtms.zoom.events import NOT_AUTHENTICATED
+
+# Here and below: rich is loaded by who prints for people, and not by who prints JSON.
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from rtms.layout import Column, Line, Span
+
+_STYLES = {
+    State.PENDING: "yellow",
+    State.CONNECTED: "green",
+    State.ENDED: "cyan",
+    State.DONE: "bold green",
+    State.FAILED: "bold red",
+    State.SKIPPED: "dim",
+}
+
+# What each state and reason means, and what to do about it.
+MEANINGS: dict[str, str] = {
+    State.PENDING: "Being connected, by itself. If it stays so, `flask --app app doctor` says why.",
+    State.CONNECTED: "Recall has the stream. Nothing to do.",
+    State.ENDED: "The stream is over, or a newer connection took its place; what Recall has of it "
+    "is being looked up.",
+    State.DONE: "Every recording has reached an end.",
+    Reason.REFUSED: "Recall said no for good. Mend what the error names, then `meetings retry`.",
+    Reason.WINDOW_EXPIRED: "Recall was not reached while Zoom was waiting. If the meeting is still "
+    "on, `meetings retry`.",
+    Reason.RECALL_FAILED: "Recall says that no recording will come. Ask its support, with the "
+    "Recall id.",
+    Reason.STOPPED_FIRST: "The stream was over before it could be connected. Nothing to do.",
+    Reason.UNSUPPORTED: "A stream of a product that Recall does not connect: a Video SDK session, "
+    "Contact Center or Phone. Nothing to do.",
+    Reason.NOT_WANTED: "RECORD_STREAMS excludes this stream. Change it if it should be recorded.",
+}
+
+# Loud wherever it is shown: until it is mended, no meeting is recorded.
+REFUSED_BY_ZOOM = (
+    "Zoom refused the join signature (stop reason 18, authentication failure), and will refuse "
+    "every other until ZOOM_CLIENT_ID and ZOOM_CLIENT_SECRET are right. As a rule they are the "
+    "development app's beside the production app's, or the other way round. Copy both from one "
+    "place, and restart the server."
+)
+
+
+def meaning(row: Mapping[str, Any]) -> str:
+    """Return what a connection's state means, and what to do about it."""
+    if row["stop_reason"] == NOT_AUTHENTICATED:
+        return REFUSED_BY_ZOOM
+    return MEANINGS[row["reason"] or row["state"]]
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON; times as ISO 8601 in UTC."""
+    click.echo(json.dumps(value, indent=2, default=as_json))
+
+
+def print_meetings(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print connections as a table, in the order given."""
+    from rtms.layout import Column
+
+    _print_table(
+        [
+            Column("ID", is_fixed=True),
+            Column("Received (UTC)", is_fixed=True),
+            Column("State", is_fixed=True),
+            Column("Meeting"),
+            Column("Topic", is_text=True),
+            Column("Host"),
+            Column("At Recall"),
+        ],
+        [
+            [
+                (str(row["id"]), ""),
+                (_moment(row["received_at"]), ""),
+                (_state(row), _style(row)),
+                (_called(row), ""),
+                (row["topic"] or "", ""),
+                (row["host_id"] or "", ""),
+                (" ".join(filter(None, (row["recall_id"], row["status"], row["sub_code"]))), ""),
+            ]
+            for row in rows
+        ],
+    )
+    refused = [str(row["id"]) for row in rows if row["stop_reason"] == NOT_AUTHENTICATED]
+    if refused:
+        which = f"meeting {refused[0]}" if len(refused) == 1 else f"meetings {', '.join(refused)}"
+        print_loudly(f"Not recorded: {which}. {REFUSED_BY_ZOOM}")
+
+
+def print_events(rows: Sequence[Mapping[str, Any]], *, with_stream: bool = True) -> None:
+    """Print webhook events as a table, in the order given.
+
+    Args:
+        rows: of `webhook_events`.
+        with_stream: whether they may be of several streams.
+    """
+    from rtms.layout import Column
+
+    columns = [
+        Column("ID", is_fixed=True),
+        Column("Received (UTC)", is_fixed=True),
+        Column("Event", is_fixed=True),
+        Column("Outcome", is_text=True),
+        Column("Stream"),
+    ]
+    cells = [
+        [
+            (str(row["id"]), ""),
+            (_moment(row["received_at"]), ""),
+            (row["event"], ""),
+            (row["outcome"], ""),
+            ((row["rtms_stream_id"] or "") if with_stream else "", ""),
+        ]
+        for row in rows
+    ]
+    _print_table(columns, cells)
+
+
+def print_fields(fields: Mapping[str, Any]) -> None:
+    """Print one row's fields, a line each; those without a value are left out."""
+    from rtms.layout import labelled
+
+    _print(
+        lambda width: labelled(
+            [(name, _value(value)) for name, value in fields.items() if value is not None], width
+        )
+    )
+
+
+def print_loudly(text: str) -> None:
+    """Print a paragraph that nobody should miss."""
+    from rtms.layout import wrapped
+
+    click.echo()
+    _print(lambda width: [[(line, "bold red")] for line in wrapped(text, width or len(text))])
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a way to the screen on which what Zoom and Recall say is text, never markup."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+
+
+def screen_width(screen: Console) -> int | None:
+    """Return how many cells a line has; None where there is no end to it: in a file or a pipe,
+    unless COLUMNS says otherwise."""
+    return screen.width if screen.is_terminal or os.environ.get("COLUMNS") else None
+
+
+def show(screen: Console, lines: Iterable[Line]) -> None:
+    """Print lines as they are: a terminal may wrap one that is wider, and nothing else does."""
+    from rich.text import Text
+
+    for line in lines:
+        screen.print(Text.assemble(*line), soft_wrap=True)
+
+
+def _print(make: Callable[[int | None], Iterable[Line]]) -> None:
+    screen = console()
+    show(screen, make(screen_width(screen)))
+
+
+def _print_table(columns: Sequence[Column], rows: Sequence[Sequence[Span]]) -> None:
+    from rtms.layout import table
+
+    _print(lambda width: table(columns, rows, width))
+
+
+def _value(value: object) -> str:
+    return f"{value:%Y-%m-%d %H:%M:%S.%f}"[:-3] if isinstance(value, datetime) else str(value)
+
+
+def _called(row: Mapping[str, Any]) -> str:
+    called: str = row["meeting_id"] or row["meeting_uuid"]
+    return called if row["product"] == Product.MEETING else f"{row['product']} {called}"
+
+
+def _state(row: Mapping[str, Any]) -> str:
+    if row["stop_reason"] == NOT_AUTHENTICATED:
+        return f"{row['state']}: stop reason {NOT_AUTHENTICATED}"
+    return f"{row['state']}: {row['reason']}" if row["reason"] else str(row["state"])
+
+
+def _style(row: Mapping[str, Any]) -> str:
+    if row["stop_reason"] == NOT_AUTHENTICATED:
+        return _STYLES[State.FAILED]
+    return _STYLES.get(row["state"], "")
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}"
+
+
+def as_json(value: object) -> str:
+    """A value that JSON has no form for: times as ISO 8601 in UTC."""
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    raise TypeError(f"{type(value).__name__} has no JSON form here")
+
+
+def as_dicts(rows: Iterable[Any]) -> list[dict[str, Any]]:
+    """Result rows as dictionaries."""
+    return [dict(row._mapping) for row in rows]

@@ -1,0 +1,160 @@
+"""Logging in and out."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+import re
+from urllib.parse import urlsplit
+
+import structlog
+from flask import Response, abort, g, redirect, render_template, request, url_for
+from sqlalchemy.engine import Connection
+from werkzeug.exceptions import TooManyRequests
+from werkzeug.wrappers import Response as Answer
+
+from config import Config
+from rtms import clock
+from rtms.dashboard.auth import sessions, throttle
+from rtms.dashboard.blueprint import blueprint
+from rtms.dashboard.errors import page_or_json
+from rtms.dashboard.filters import duration
+from rtms.services import services
+
+_ELSEWHERE = (
+    "The form was not sent from this server's own login page. Where a proxy stands in front of the "
+    "server, let it pass the Host header on, or set PUBLIC_URL."
+)
+
+log = structlog.get_logger()
+
+
+@blueprint.route("/login", methods=["GET", "POST"])
+def login() -> Answer | str:
+    """The way in."""
+    if request.method == "POST":
+        return _log_in()
+    its = services()
+    token = sessions.token_of_request(its.config)
+    if token is not None:
+        with its.database.read() as connection:
+            if sessions.stands(connection, token, now=clock.now()):
+                return redirect(_next(), 303)
+    return render_template("login.html", next=_next())
+
+
+def _log_in() -> Answer:
+    its = services()
+    if not _is_from_here(its.config):
+        abort(403, _ELSEWHERE)
+    address = throttle.address_of(request.remote_addr)
+    with its.database.read() as connection:  # who must wait shall cost the table no write
+        _refuse_haste(connection, address)
+    now = clock.now()
+    if not its.database.write(lambda c: throttle.count_try(c, address, now=now)):
+        with its.database.read() as connection:
+            _refuse_haste(connection, address)
+        raise _too_many(1)  # another try was let through at this moment
+    if not _is_password(request.form.get("password", ""), its.config):
+        log.warning("dashboard: a wrong password", remote=address)
+        page = render_template("login.html", next=_next(), wrong=True)
+        return page_or_json(page, "That is not the password.", 403)
+
+    def begin(connection: Connection) -> str:
+        throttle.forget(connection, address)
+        return sessions.begin(connection, now=now)
+
+    token = its.database.write(begin)
+    log.info("dashboard: somebody logged in", remote=address)
+    answer = redirect(_next(), 303)
+    assert isinstance(answer, Response)
+    sessions.cookie().set(answer, sessions.signed(its.config, token))
+    return answer
+
+
+@blueprint.post("/logout")
+def logout() -> Answer:
+    """The way out."""
+    token: str = g.session_token
+    services().database.write(lambda c: sessions.end(c, token))
+    log.info("dashboard: somebody logged out", remote=throttle.address_of(request.remote_addr))
+    answer = redirect(url_for("dashboard.login"), 303)
+    assert isinstance(answer, Response)
+    sessions.cookie().delete(answer)
+    return answer
+
+
+def is_local_path(path: str, root: str = "") -> bool:
+    """Whether a browser that is sent to this stays on this server. Browsers take a backslash for a
+    slash, and leave out tabs and line ends.
+
+    Args:
+        path: where it is sent.
+        root: the path under which it finds this server; beside it may be other programs.
+    """
+    if not path.startswith(f"{root}/") or "\\" in path or path.startswith("//"):
+        return False
+    if not all("!" <= character <= "~" for character in path):
+        return False
+    try:
+        parts = urlsplit(path)
+    except ValueError:
+        return False
+    outside = {".", ".."} & set(parts.path.lower().replace("%2e", ".").split("/"))
+    return not parts.scheme and not parts.netloc and not (root and outside)
+
+
+def _next() -> str:
+    wanted = request.values.get("next", "")
+    is_ours = is_local_path(wanted, request.script_root)
+    return wanted if is_ours else url_for("dashboard.overview")
+
+
+def _is_from_here(config: Config) -> bool:
+    """Whether a form comes from a page of this server, by what browsers say of it. Who is no
+    browser says nothing, and has no cookies that somebody else could use."""
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        return False
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return True
+    scheme, _, host = origin.partition("://")
+    hosts = {request.host, urlsplit(config.public_url or "").netloc} - {""}
+    return scheme in ("http", "https") and _plain(host) in map(_plain, hosts)
+
+
+def _plain(host: str) -> str:
+    """A host without the default port of either scheme: a proxy that ends TLS may pass on `:443`
+    to a server that takes itself to be on plain HTTP."""
+    return re.sub(r":(80|443)$", "", host.lower())
+
+
+def _is_password(given: str, config: Config) -> bool:
+    digests = (_digest(given), _digest(config.admin_password or ""))
+    return hmac.compare_digest(*digests)
+
+
+def _digest(text: str) -> bytes:
+    # What a form's bytes make of no UTF-8 must compare, and not raise.
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _refuse_haste(connection: Connection, address: str) -> None:
+    wait = throttle.must_wait(connection, address, now=clock.now())
+    if wait:
+        raise _too_many(math.ceil(wait.total_seconds()))
+
+
+def _too_many(seconds: int) -> TooManyRequests:
+    # Each wrong password that was looked at has its line; who knocks on must not fill the log.
+    log.debug(
+        "dashboard: a login must wait",
+        remote=throttle.address_of(request.remote_addr),
+        seconds=seconds,
+    )
+    return TooManyRequests(
+        "Too many wrong passwords came from your address. Whoever is logged in stays so. "
+        f"Try again in {duration(seconds)}.",
+        retry_after=seconds,
+    )

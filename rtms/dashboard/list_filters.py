@@ -1,0 +1,82 @@
+"""How the rows of the lists, and the parts of a transcript, look: filters of those templates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any
+
+from markupsafe import Markup
+
+from models import State
+from rtms import clock as its
+from rtms.dashboard.blueprint import blueprint
+from rtms.dashboard.filters import duration
+from rtms.dashboard.meetings.answer_text import plainly
+from rtms.db.database import AnyRow
+
+blueprint.add_app_template_filter(plainly)
+_TONES = {"accepted": "good", "rejected": "bad", "unknown": "warn"}
+
+
+@blueprint.app_template_filter()
+def listed(at: datetime) -> Markup:
+    """A moment in a column whose heading says that it is UTC."""
+    at = at.astimezone(UTC)
+    iso = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return Markup('<time datetime="{}">{}</time>').format(iso, f"{at:%Y-%m-%d %H:%M:%S}")
+
+
+@blueprint.app_template_filter()
+def by_stream(rows: Sequence[AnyRow], is_folded: bool) -> list[list[AnyRow]]:
+    """The events of a page in their order: those of one stream that follow each other together,
+    where they are to be folded."""
+
+    def stream(row: AnyRow) -> Any:
+        return (is_folded and row.rtms_stream_id) or row.id
+
+    return [list(group) for _, group in groupby(rows, stream)]
+
+
+@blueprint.app_template_filter()
+def connected_after(row: AnyRow) -> str:
+    """How long after the delivery a stream was connected."""
+    if row.connected_at is None:
+        return "–"
+    return duration(max((row.connected_at - row.received_at).total_seconds(), 0.0))
+
+
+@blueprint.app_template_filter()
+def lasted(row: AnyRow) -> str:
+    """How long a connection lasted, or has lasted so far."""
+    if row.connected_at is None:
+        return "–"
+    if row.stopped_at is None:
+        if row.state != State.CONNECTED:
+            return "–"
+        return f"{duration((its.now() - row.connected_at).total_seconds())} so far"
+    return duration(max((row.stopped_at - row.connected_at).total_seconds(), 0.0))
+
+
+@blueprint.app_template_filter()
+def outcome(text: str) -> Markup:
+    """An event's outcome: a word, and why."""
+    word, _, why = text.partition(": ")
+    tone = _TONES.get(word, "plain")
+    label = Markup('<span class="badge badge-{}"><bdi>{}</bdi></span>').format(tone, word)
+    return Markup("{} <bdi>{}</bdi>").format(label, why) if why else label
+
+
+@blueprint.app_template_filter("clock")
+def on_the_clock(seconds: float) -> str:
+    """A place in a recording, as players show it: 1:05, 1:02:03."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+@blueprint.app_template_test("moment")
+def is_moment(value: Any) -> bool:
+    """Whether a value is a moment."""
+    return isinstance(value, datetime)

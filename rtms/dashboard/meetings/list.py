@@ -1,0 +1,37 @@
+"""The list of meetings: newest first, searched, filtered, page by page."""
+
+from __future__ import annotations
+
+from flask import Response, make_response, render_template, request
+
+from models import CONNECTS
+from rtms.dashboard.blueprint import blueprint
+from rtms.dashboard.errors import page_or_json
+from rtms.dashboard.meetings import search
+from rtms.dashboard.meetings.search import Asked, BadQuestion
+from rtms.services import services
+
+_COLUMNS = tuple(
+    CONNECTS.c[name]
+    for name in (
+        "id", "received_at", "product", "meeting_id", "meeting_uuid", "topic", "host_id", "state",
+        "reason", "connected_at", "stopped_at", "stop_reason", "status", "sub_code", "last_error",
+    )
+)  # fmt: skip
+
+
+@blueprint.get("/meetings")
+def meetings() -> Response:
+    """The list."""
+    try:
+        asked, trouble = search.read(request.args), None
+    except BadQuestion as error:
+        asked, trouble = Asked(), str(error)
+    page = None
+    if trouble is None:
+        with services().database.read() as connection:
+            page = search.find(connection, asked, _COLUMNS)
+    body = render_template(
+        "meetings.html", asked=asked, page=page, trouble=trouble, choices=search.CHOICES
+    )
+    return page_or_json(body, trouble, 400) if trouble else make_response(body)

@@ -1,0 +1,214 @@
+"""Asking Recall while somebody waits for a page: soon, or not at all."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from flask import abort
+
+from rtms import clock
+from rtms.dashboard.meetings.advice import for_pages
+from rtms.dashboard.meetings.media import MEDIA, gone
+from rtms.recall.client import Recall, RecallError
+from rtms.recall.http import origin
+from rtms.recordings import transcripts
+from rtms.recordings.download import DownloadError
+from rtms.recordings.library import TRANSCRIPT, File, NothingThere, Recordings
+from rtms.recordings.utterances import Part
+from rtms.services import Services
+
+USUAL_LINK = "download_url"
+_T = TypeVar("_T")
+# Seconds for all that is asked for one page: a request has five, in which the page is made and
+# sent as well.
+_IN_ALL = 4.0
+_PATIENCE = 2.0  # seconds to connect, and again for each read
+_AT_ONCE = 4  # pages for which this process asks Recall at a time
+_FOR_A_TURN = 1.0  # seconds: a page with a player asks for several things at once
+_MOST_WORDS = 100_000  # on a page: eleven hours of talk
+_BUSY = (
+    "This server is asking Recall for other pages at the moment, as many as it does at once. Try "
+    "again in a minute."
+)
+_room = threading.BoundedSemaphore(_AT_ONCE)
+
+
+class NotToBeHad(Exception):
+    """A medium cannot be had now. The message says why, and what to do."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(for_pages(message))
+        self.status = status  # HTTP's
+
+
+@contextmanager
+def a_client(its: Services) -> Iterator[Recall]:
+    """A client for Recall that gives up before the person's request is cut off. While too many
+    are in use, the request ends with 503."""
+    if not _room.acquire(timeout=_FOR_A_TURN):
+        abort(503, _BUSY)
+    try:
+        # A call takes at most three times that (rtms/recall/client.py).
+        with _client(its, _IN_ALL / 3) as recall:
+            yield recall
+    finally:
+        _room.release()
+
+
+def link(its: Services, recording: Mapping[str, Any], kind: str, name: str = USUAL_LINK) -> str:
+    """A fresh pre-signed link to a medium. Whoever has it can read the medium: it goes into the
+    Location header of an answer, and nowhere else.
+
+    Args:
+        recording: a row of `recordings`.
+        kind: of the medium, as Recall calls it.
+        name: which of the medium's links.
+
+    Raises:
+        NotToBeHad: there is none; it says why.
+    """
+
+    def ask(recordings: Recordings, _: float) -> str:
+        file = _file(recording, kind, name)
+        return recordings.link(recording["meeting_direct_connect_id"], file)
+
+    found = _ask(its, recording, kind, ask)
+    where = origin(found)
+    if where is None or not (where[0] == "https" or where == origin(its.config.recall_base_url)):
+        raise NotToBeHad(502, "Recall's link leads to an address that is not safe to follow.")
+    return found
+
+
+def transcript(its: Services, recording: Mapping[str, Any]) -> list[Part]:
+    """A recording's transcript, for a page.
+
+    Raises:
+        NotToBeHad: there is none, or it is too long for a page; it says why.
+    """
+    parts = _ask(its, recording, TRANSCRIPT, _parts_of(recording))
+    words = sum(len(part.words) for part in parts)
+    if words > _MOST_WORDS:
+        raise NotToBeHad(
+            413,
+            f"This transcript has {words:,} words, more than a page shows. It can be downloaded "
+            "from the meeting's page, as text and as captions.",
+        )
+    return parts
+
+
+def captions(its: Services, recording: Mapping[str, Any], format: transcripts.Format) -> str:
+    """A recording's transcript as a file.
+
+    Raises:
+        NotToBeHad: there is none; it says why.
+    """
+    parts_of = _parts_of(recording)
+
+    def ask(recordings: Recordings, give_up_at: float) -> str:
+        return transcripts.render(parts_of(recordings, give_up_at), format)
+
+    return _ask(its, recording, TRANSCRIPT, ask)
+
+
+def _parts_of(recording: Mapping[str, Any]) -> Callable[[Recordings, float], list[Part]]:
+    def ask(recordings: Recordings, give_up_at: float) -> list[Part]:
+        file = _file(recording, TRANSCRIPT, USUAL_LINK)
+        return recordings.transcript(recording["meeting_direct_connect_id"], file, give_up_at)
+
+    return ask
+
+
+def _ask(
+    its: Services,
+    recording: Mapping[str, Any],
+    kind: str,
+    ask: Callable[[Recordings, float], _T],
+) -> _T:
+    """Ask in another thread: a server that sends its answer byte by byte can keep that one, and
+    one of few places, but not the request.
+
+    Args:
+        ask: asks, until a moment of `time.monotonic()`.
+
+    Raises:
+        NotToBeHad: it could not be had in time, or at all; it says why.
+    """
+    why = gone(recording, clock.now())
+    if why:
+        raise NotToBeHad(410, why)
+    give_up_at = time.monotonic() + _IN_ALL
+    if not _room.acquire(timeout=_FOR_A_TURN):
+        raise NotToBeHad(503, _BUSY)
+    answer: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            with _asking(its, recording, kind) as recordings:
+                answer.set_result(ask(recordings, give_up_at))
+        except BaseException as error:
+            answer.set_exception(error)
+        finally:
+            _room.release()
+
+    threading.Thread(target=run, name="asking", daemon=True).start()
+    try:
+        return answer.result(give_up_at - time.monotonic())
+    except TimeoutError:
+        raise NotToBeHad(
+            502,
+            f"Recall, or the storage that it keeps media in, took longer than {_IN_ALL:g} seconds. "
+            "Try again in a minute; `flask meetings transcript` and `flask meetings download` have "
+            "more time.",
+        ) from None
+
+
+@contextmanager
+def _client(its: Services, patience: float) -> Iterator[Recall]:
+    config = its.config
+    timeout = min(config.recall_timeout_seconds, patience)
+    recall = Recall(config.recall_api_key, config.recall_base_url, timeout=timeout, connections=1)
+    try:
+        yield recall
+    finally:
+        recall.close()
+
+
+@contextmanager
+def _asking(its: Services, recording: Mapping[str, Any], kind: str) -> Iterator[Recordings]:
+    with _client(its, _PATIENCE) as recall:
+        config = replace(its.config, recall_timeout_seconds=_PATIENCE)
+        recordings = Recordings(its.database, recall, config)
+        try:
+            yield recordings
+        except NothingThere as error:
+            raise NotToBeHad(404, _why(recordings, recording, kind, error)) from None
+        except (RecallError, DownloadError) as error:
+            again = " Try again in a minute." if error.passes else ""
+            raise NotToBeHad(502, f"{error}{again}") from None
+
+
+def _why(
+    recordings: Recordings, recording: Mapping[str, Any], kind: str, error: NothingThere
+) -> str:
+    """What Recall has of the meeting says more than that it has no link."""
+    try:
+        recordings.files(recording["meeting_direct_connect_id"], [kind])
+    except (NothingThere, RecallError) as more:
+        return str(more)
+    return str(error)
+
+
+def _file(recording: Mapping[str, Any], kind: str, name: str) -> File:
+    return File(
+        recording_id=recording["recall_recording_id"],
+        kind=kind,
+        link_name=name,
+        name=MEDIA.get(kind, kind).lower() if kind != TRANSCRIPT else "transcript.json",
+        index=1,
+    )

@@ -1,0 +1,222 @@
+"""A meeting's life, moment by moment, in words: from its row and what was recorded about it. Pure.
+
+What Zoom or Recall said is never part of a sentence of ours, but quoted beside it (`said`): it may
+hold marks that turn the direction of text around.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from models import Reason, State
+from rtms.dashboard.filters import duration
+from rtms.dashboard.meetings.answer_text import plainly
+from rtms.dashboard.meetings.archive_moments import recorded
+from rtms.dashboard.meetings.moments import Moment, Row, happened_at, is_zooms, merged, zoom_moment
+from rtms.dashboard.meetings.other_events import besides
+from rtms.dashboard.state_filters import why
+from rtms.intake.unstreamed_events import LONGEST_MEETING
+from rtms.jobs.connect.attempts import RETRIED
+from rtms.zoom.events import is_fault, stop_in_words
+
+_LATE = timedelta(seconds=5)  # from Zoom's moment to when it was sent, that is worth a word
+_NARROW = timedelta(seconds=15)  # left of Zoom's window at the connect, that is worth a word
+
+_TRIES = {
+    "refused": "Recall refused the stream",
+    "rate_limited": "Recall had no room for the stream: too many connects at once",
+    "not_done": "Recall could not connect the stream",
+    "unknown": "A try whose outcome is not known",
+}
+_GIVEN_UP: dict[str, str] = {
+    Reason.REFUSED: "Given up: Recall said no for good",
+    Reason.WINDOW_EXPIRED: "Given up: the window had closed",
+    Reason.RECALL_FAILED: "No recording will come of it",
+    Reason.STOPPED_FIRST: "Not connected: the stream was over before",
+    Reason.NOT_WANTED: "Not to be connected: RECORD_STREAMS excludes this stream",
+}
+
+
+def timeline(
+    row: Row,
+    *,
+    events: Sequence[Row] = (),
+    attempts: Sequence[Row] = (),
+    recordings: Sequence[Row] = (),
+    took_the_place_of: int | None = None,
+    successor_received_at: datetime | None = None,
+    now: datetime,
+) -> list[Moment]:
+    """Tell a meeting's life, in the order in which things happened; what lies ahead is last.
+
+    Args:
+        row: of `meeting_direct_connects`.
+        events: of `webhook_events`, those of this run of the stream.
+        attempts: of `connect_attempts`: tries that did not connect.
+        recordings: of `recordings`.
+        took_the_place_of: the row that this one superseded.
+        successor_received_at: when the row came that superseded this one.
+        now: what is later lies ahead.
+    """
+    moments = [
+        *_delivered(row, events, took_the_place_of),
+        *(_tried(attempt) for attempt in attempts),
+        *_connected(row),
+        *_interrupted(row, events),
+        *_stopped(row, events),
+        *_superseded(row, successor_received_at),
+        *besides(row, events, recordings),
+        *(moment for recording in recordings for moment in recorded(recording, now)),
+        *_given_up(row, [each for each in attempts if each["outcome"] != RETRIED]),
+    ]
+    past = [moment for moment in moments if moment.tone != "ahead"]
+    ahead = [moment for moment in moments if moment.tone == "ahead"] + list(_next(row, now))
+    return [*merged(_in_order(past, now)), *_in_order(ahead, now)]
+
+
+def _in_order(moments: list[Moment], now: datetime) -> list[Moment]:
+    return sorted(moments, key=lambda moment: moment.at or now)
+
+
+def _delivered(row: Row, events: Sequence[Row], took_the_place_of: int | None) -> Iterator[Moment]:
+    start = _event(events, ".rtms_started", row["event_ts"])
+    late = _late(start)
+    yield Moment(
+        at=start["received_at"] if start else row["received_at"],
+        what="Zoom said that the stream began",
+        detail=f"Zoom sent this {duration(late)} after it began." if late else "",
+        event_id=start["id"] if start else None,
+    )
+    if took_the_place_of is not None:
+        yield Moment(
+            at=row["received_at"],
+            what="Zoom's media server failed over: this takes the place of an older connection",
+            meeting_id=took_the_place_of,
+        )
+
+
+def _late(start: Row | None) -> timedelta | None:
+    """How late Zoom sent a start, by its own clock; None where it was in time, or nobody knows."""
+    if start is None or start["sent_at"] is None:
+        return None
+    began_at = zoom_moment(start["event_ts"])
+    late = start["sent_at"] - began_at if began_at else timedelta(0)
+    return late if _LATE < late < LONGEST_MEETING else None
+
+
+def _tried(attempt: Row) -> Moment:
+    if attempt["outcome"] == RETRIED:
+        return Moment(at=attempt["at"], what="Somebody put it back, to be connected at once")
+    then = attempt["next_try_at"]
+    if then is None:
+        detail = "It was the last try."
+    else:
+        detail = f"Next try {duration(max(then - attempt['at'], timedelta(0)))} later."
+    return Moment(
+        at=attempt["at"],
+        what=_TRIES.get(attempt["outcome"], "A try that did not connect"),
+        detail=detail,
+        said=plainly(attempt["error"] or ""),
+        tone="bad",
+    )
+
+
+def _connected(row: Row) -> Iterator[Moment]:
+    at = row["connected_at"]
+    if at is None:
+        return
+    after = duration(max(at - row["received_at"], timedelta(0)))
+    left = row["connect_by"] - at
+    notes = []
+    if left < timedelta(0):
+        notes.append(f"The time that Zoom waits had ended {duration(-left)} before.")
+    elif left < _NARROW:
+        notes.append(f"Zoom would have waited {duration(left)} more.")
+    if row.get("taken_over_from"):
+        notes.append("The process that had begun it did not finish it in time; another one did.")
+    yield Moment(
+        at=at,
+        what=f"Connected: Recall took the stream, {after} later",
+        detail=" ".join(notes),
+        tone="good",
+    )
+
+
+def _interrupted(row: Row, events: Sequence[Row]) -> Iterator[Moment]:
+    what = "The stream was interrupted"
+    detail = "Zoom waits for Recall to come back. Nothing to do."
+    said = [each for each in events if is_zooms(each, ".rtms_interrupted")]
+    for each in said:
+        yield Moment(at=happened_at(each), what=what, detail=detail, event_id=each["id"])
+    if row["interrupted_at"] and not said:
+        yield Moment(at=row["interrupted_at"], what=what, detail=detail)
+
+
+def _stopped(row: Row, events: Sequence[Row]) -> Iterator[Moment]:
+    if row["stopped_at"] is None:
+        return
+    reason = row["stop_reason"]
+    number = "" if reason is None else f" (reason {reason})"
+    stop = next((each for each in events if is_zooms(each, ".rtms_stopped")), None)
+    yield Moment(
+        at=happened_at(stop) if stop else row["stopped_at"],
+        what=f"The stream stopped: {stop_in_words(reason)}{number}",
+        tone="bad" if is_fault(reason) else "plain",
+        event_id=stop["id"] if stop else None,
+    )
+
+
+def _superseded(row: Row, at: datetime | None) -> Iterator[Moment]:
+    if row["superseded_by"] is not None:
+        yield Moment(
+            at=at,
+            what="Zoom's media server failed over: a newer connection took this one's place",
+            meeting_id=row["superseded_by"],
+        )
+
+
+def _given_up(row: Row, attempts: Sequence[Row]) -> Iterator[Moment]:
+    reason = row["reason"]
+    if reason is None:
+        return
+    at: datetime | None = None
+    match reason:
+        case Reason.UNSUPPORTED | Reason.NOT_WANTED:
+            at = row["received_at"]
+        case Reason.STOPPED_FIRST:
+            at = max(filter(None, (row["stopped_at"], row["received_at"])))
+        case Reason.WINDOW_EXPIRED:
+            at = max([row["connect_by"], *(attempt["at"] for attempt in attempts)])
+        case Reason.REFUSED if attempts:
+            at = max(attempt["at"] for attempt in attempts)
+    skipped = row["state"] == State.SKIPPED
+    yield Moment(
+        at=at,
+        what=_given_up_because(row),
+        said="" if attempts else plainly(row["last_error"] or ""),
+        tone="plain" if skipped else "bad",
+    )
+
+
+def _given_up_because(row: Row) -> str:
+    reason = row["reason"]
+    if reason == Reason.UNSUPPORTED:
+        return f"Not to be connected: {why(reason, row['product'])}"
+    return _GIVEN_UP.get(reason, "Given up")
+
+
+def _next(row: Row, now: datetime) -> Iterator[Moment]:
+    if row["state"] == State.PENDING:
+        if row["leased_until"] and row["leased_until"] > now:
+            yield Moment(at=None, what="A try is under way", tone="ahead")
+        elif row["due_at"]:
+            yield Moment(at=row["due_at"], what="The next try is due", tone="ahead")
+        if row["connect_by"] > now:
+            yield Moment(at=row["connect_by"], what="The window closes", tone="ahead")
+    elif row["due_at"]:
+        yield Moment(at=row["due_at"], what="Recall is to be asked how it stands", tone="ahead")
+
+
+def _event(events: Sequence[Row], verb: str, event_ts: int) -> Row | None:
+    return next((e for e in events if is_zooms(e, verb) and e["event_ts"] == event_ts), None)

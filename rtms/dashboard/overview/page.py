@@ -1,0 +1,46 @@
+"""The overview: are meetings being captured right now, which one failed, why, and what to do."""
+
+from __future__ import annotations
+
+from flask import Flask, current_app, render_template
+from flask.blueprints import BlueprintSetupState
+
+from rtms import clock
+from rtms.dashboard.blueprint import blueprint
+from rtms.dashboard.overview import charts, headline, snapshot
+from rtms.dashboard.overview.cache import Latest
+from rtms.dashboard.overview.snapshot import Standing
+from rtms.services import services
+
+_LATEST = "rtms_overview"  # among the app's extensions
+
+
+@blueprint.record
+def _remember(state: BlueprintSetupState) -> None:
+    """Many may have the page open, each asking every few seconds, while Zoom waits for answers."""
+    assert isinstance(state.app, Flask)
+    state.app.extensions[_LATEST] = Latest[Standing]()
+
+
+@blueprint.get("/")
+def overview() -> str:
+    """The first page. It is asked for again every few seconds (`refresh.js`)."""
+    its = services()
+
+    def read() -> Standing:
+        with its.database.read() as connection:
+            return snapshot.read(connection, now=clock.now())
+
+    latest: Latest[Standing] = current_app.extensions[_LATEST]
+    found = latest.get(read)
+    return render_template(
+        "overview.html",
+        standing=found,
+        verdict=headline.judge(found),
+        starts=charts.starts(found.history.hours),
+        connect_times=charts.connect_times(
+            found.connect_seconds, window=its.config.connect_window_seconds
+        ),
+        chart_height=charts.HEIGHT,
+        chart_top=charts.TOP,
+    )

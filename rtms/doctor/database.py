@@ -1,0 +1,140 @@
+"""The database: whether it answers, is migrated, keeps what it was given, and how fast."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from config import Config
+from models import SCHEMA_REVISION
+from rtms.db.database import Database, DatabaseUnavailable, sqlite_path
+from rtms.doctor import disks
+from rtms.doctor.finding import Finding, failure, ok, warning
+from rtms.services import Services
+
+_ABOUT = "database"
+_COMMITS = 5
+_SLOW_COMMIT = 0.05  # seconds
+_USELESS_COMMIT = 1.0  # seconds; Zoom waits three, and commits queue
+_DURABLE = {"fsync": "on", "full_page_writes": "on"}
+
+
+def look(its: Services) -> Iterator[Finding]:
+    """Whether deliveries can be written down, for good, and in time."""
+    database = its.database
+    engine = "SQLite" if database.is_sqlite else "PostgreSQL"
+    try:
+        revision = database.revision()
+    except DatabaseUnavailable as error:
+        yield failure(
+            _ABOUT,
+            f"{engine} does not answer: {str(error).rstrip('.')}. Every delivery gets a 503.",
+            "Check that it runs and that DATABASE_URL names it, with its user and password. The "
+            "server comes back by itself.",
+        )
+        return
+    unfit = database.unfit()
+    if unfit:
+        yield failure("migration", unfit, "Run `flask --app app db upgrade`.")
+        if revision is None:
+            return
+    else:
+        ahead = f", newer than this version's {SCHEMA_REVISION}" if _is_newer(revision) else ""
+        yield ok("migration", f"The schema is at revision {revision}{ahead}.")
+    yield _commits(database, engine)
+    if database.is_sqlite:
+        yield from _file(sqlite_path(database.url), its.config)
+    else:
+        yield from _settings(database)
+
+
+def judge_commits(seconds: float, engine: str) -> Finding:
+    """How fast a commit is.
+
+    Args:
+        seconds: that one takes, as a rule.
+        engine: its name.
+    """
+    found = f"{engine} answers; a commit takes {seconds * 1000:.1f} ms."
+    if seconds < _SLOW_COMMIT:
+        return ok(_ABOUT, found)
+    next_step = (
+        "Put the file on a local disk that nothing else keeps busy, or use PostgreSQL."
+        if engine == "SQLite"
+        else "Run the server in the database's region, and look at what keeps its disk busy."
+    )
+    if seconds < _USELESS_COMMIT:
+        return warning(_ABOUT, f"{found} Deliveries wait for it.", next_step)
+    return failure(_ABOUT, f"{found} Zoom waits three seconds, and commits queue.", next_step)
+
+
+def _is_newer(revision: str | None) -> bool:
+    return (revision or "") > SCHEMA_REVISION
+
+
+def _commits(database: Database, engine: str) -> Finding:
+    # Writes what is there already: a page or a row, and the wait for the disk.
+    same = sa.text("UPDATE alembic_version SET version_num = version_num")
+    took = []
+    try:
+        for _ in range(_COMMITS):
+            began = time.monotonic()
+            database.write(lambda connection: connection.execute(same))
+            took.append(time.monotonic() - began)
+    except DatabaseUnavailable as error:
+        return failure(
+            _ABOUT,
+            f"{engine} answers, and nothing can be written: {str(error).rstrip('.')}.",
+            "Free the disk, give the server's user the right to write, or wait for what holds the "
+            "lock. Until then every delivery gets a 503.",
+        )
+    return judge_commits(statistics.median(took), engine)
+
+
+def _file(path: Path, config: Config) -> Iterator[Finding]:
+    if config.paas:
+        yield warning(
+            _ABOUT,
+            f"The table is an SQLite file, and {config.paas} wipes its disks at each deploy.",
+            "Add a PostgreSQL database and set DATABASE_URL, or put the file on a persistent "
+            "volume.",
+        )
+    mounts = disks.mounts()
+    kind = disks.kind_of(path.parent, mounts) if mounts else None
+    if kind:
+        trouble = disks.trouble_with(kind)
+        if trouble:
+            yield warning(
+                _ABOUT,
+                f"{path} is on {kind}: {trouble}.",
+                "Put the file on a local disk that lasts, or use PostgreSQL.",
+            )
+    yield disks.judge_room(path.parent, disks.free_bytes(path.parent))
+
+
+def _settings(database: Database) -> Iterator[Finding]:
+    names = (*_DURABLE, "synchronous_commit")
+    with database.read() as connection:
+        found = {name: connection.scalar(sa.text(f"SHOW {name}")) for name in names}
+        size = connection.scalar(sa.text("SELECT pg_database_size(current_database())"))
+    yield ok(_ABOUT, f"The database takes {disks.in_words(int(size or 0))}.")
+    for name, wanted in _DURABLE.items():
+        if found[name] != wanted:
+            yield warning(
+                _ABOUT,
+                f"PostgreSQL runs with {name} = {found[name]}. On a disk of its own, a power cut "
+                "loses meetings that were acknowledged.",
+                f"Set {name} = {wanted}, unless the provider's storage does without (Aurora's and "
+                "Neon's do).",
+            )
+    if found["synchronous_commit"] == "off":
+        yield failure(
+            _ABOUT,
+            "PostgreSQL runs with synchronous_commit = off: Zoom is told that a delivery is safe "
+            "before it is on disk.",
+            "Set synchronous_commit = on, for the server or for this role.",
+        )

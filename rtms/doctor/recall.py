@@ -1,0 +1,172 @@
+"""Recall: whether it knows our key, and what it thinks the time is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import requests
+
+from config import RECALL_REGIONS, Config
+from rtms.doctor.finding import Finding, failure, ok, warning
+from rtms.recall.client import CREATE_PATH
+from rtms.recall.http import NETWORK_ERRORS, CannotBeSent, Session, in_words, join, origin
+
+_ABOUT = "Recall"
+_CLOCK = "clock"
+_PATIENCE = (3.0, 5.0)  # seconds to connect, and for each read
+_REDIRECTS = (301, 302, 303, 307, 308)
+_APART = 5.0  # seconds from which a clock is worth mending
+
+_ASK_SUPPORT = "Try again in a minute. If it stays, see status.recall.ai, then ask its support."
+
+
+def look(config: Config) -> Iterator[Finding]:
+    """Ask Recall for a list of one: it changes nothing, and needs the key."""
+    address = config.recall_base_url
+    with Session() as session:
+        session.headers["Accept"] = "application/json"
+        began = time.time()
+        try:
+            answer = _ask(session, config, f"{address}{CREATE_PATH}?page_size=1")
+            if answer.status_code in _REDIRECTS:
+                target = join(answer.url, answer.headers.get("Location", ""))
+                if origin(target) is not None and origin(target) == origin(address):
+                    began = time.time()
+                    answer = _ask(session, config, target)
+        except CannotBeSent as error:
+            yield failure(
+                _ABOUT,
+                f"{address} cannot be asked: {error}.",
+                "Mend that where the server is started, and restart it. Until then no meeting is "
+                "connected.",
+            )
+            return
+        except NETWORK_ERRORS as error:
+            yield failure(
+                _ABOUT,
+                f"{address} could not be asked: {in_words(error)}.",
+                "Check this machine's network, DNS, firewall and proxy, and RECALL_BASE_URL if it "
+                "is set. Until it is mended no meeting is connected.",
+            )
+            return
+    yield judge_answer(answer.status_code, address)
+    date = _moment(answer.headers)
+    if date is None:
+        yield warning(_CLOCK, "Recall's answer gives no time to compare with.", "Nothing to do.")
+        return
+    yield judge_clock(
+        apart(began, time.time(), date.timestamp()), config.signature_tolerance_seconds
+    )
+
+
+def judge_answer(status: int, address: str) -> Finding:
+    """What Recall's answer to a list says about the key.
+
+    Args:
+        status: of the answer.
+        address: whom we asked.
+    """
+    region = next((name for name, url in RECALL_REGIONS.items() if url == address), address)
+    if status == 200:
+        return ok(_ABOUT, f"{region} knows the API key.")
+    if status == 401:
+        others = ", ".join(name for name in RECALL_REGIONS if name != region)
+        return failure(
+            _ABOUT,
+            f"{region} does not know this API key (401): it is wrong, or of another region.",
+            "The dashboard's address names the region. Set RECALL_REGION to it "
+            f"({others}), or copy RECALL_API_KEY again, and restart.",
+        )
+    if status == 402:
+        return failure(
+            _ABOUT,
+            f"{region} knows the API key, and no credit is left (402).",
+            "Top the workspace up in Recall's dashboard.",
+        )
+    if status == 403:
+        return failure(
+            _ABOUT,
+            f"{region} forbids it (403): the key may not do this, or a firewall stands between.",
+            "Make a new key in Recall's dashboard, and check a proxy of yours if there is one.",
+        )
+    if status == 429:
+        return warning(
+            _ABOUT,
+            f"{region} is asked too often at the moment (429), so the key was not checked.",
+            "Try again in a minute.",
+        )
+    if status >= 500:
+        return warning(_ABOUT, f"{region} has trouble of its own ({status}).", _ASK_SUPPORT)
+    if status in _REDIRECTS:
+        return failure(
+            _ABOUT,
+            f"{address} redirects to another address, which must not get the API key.",
+            "Take RECALL_BASE_URL out and set RECALL_REGION.",
+        )
+    return failure(
+        _ABOUT,
+        f"{address} answered {status}, which Recall does not: something else answers there.",
+        "Take RECALL_BASE_URL out and set RECALL_REGION, and check a proxy if there is one.",
+    )
+
+
+def apart(asked_at: float, answered_at: float, date: float) -> float:
+    """How far our clock is ahead of the one that gave a date, at the least; negative: behind.
+
+    Args:
+        asked_at: our Unix time before the request.
+        answered_at: our Unix time after the answer.
+        date: what the answer's `Date` said, which leaves out the part of a second.
+    """
+    if asked_at - (date + 1) > 0:
+        return asked_at - (date + 1)
+    return min(answered_at - date, 0.0)
+
+
+def judge_clock(ahead: float, tolerance: float) -> Finding:
+    """Whether this machine's clock is good enough.
+
+    Args:
+        ahead: seconds by which it is ahead of Recall's; negative: behind.
+        tolerance: seconds by which a delivery's clock may differ (SIGNATURE_TOLERANCE_SECONDS).
+    """
+    if abs(ahead) <= _APART:
+        return ok(_CLOCK, "This machine's clock agrees with Recall's.")
+    found = (
+        f"This machine's clock is {abs(ahead):.0f} seconds {'ahead of' if ahead > 0 else 'behind'} "
+        "Recall's."
+    )
+    next_step = "Turn on time synchronisation (NTP): `timedatectl set-ntp true` on most Linux."
+    if abs(ahead) > tolerance:
+        return failure(
+            _CLOCK, f"{found} Zoom's deliveries are refused with 401 as too old or new.", next_step
+        )
+    return warning(_CLOCK, f"{found} The 60 seconds that Zoom waits are judged by it.", next_step)
+
+
+def _ask(session: Session, config: Config, url: str) -> requests.Response:
+    with session.get(
+        url,
+        # An explicit auth keeps a password of the user's .netrc from taking the header's place.
+        auth=lambda request: _signed(request, config.recall_api_key),
+        timeout=_PATIENCE,
+        allow_redirects=False,
+        stream=True,  # the body is a meeting's, and not needed
+    ) as answer:
+        return answer
+
+
+def _signed(request: requests.PreparedRequest, key: str) -> requests.PreparedRequest:
+    request.headers["Authorization"] = f"Token {key}"
+    return request
+
+
+def _moment(headers: Mapping[str, str]) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(headers.get("Date", ""))
+    except (ValueError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

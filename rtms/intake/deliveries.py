@@ -1,0 +1,332 @@
+"""Takes deliveries in: the raw record, and what they mean for the table, in one transaction."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from config import Config
+from models import CONNECTS, EVENTS, LIVE_OF_A_USER, Source
+from rtms import clock
+from rtms.db.bulk import BulkFind, BulkInsert, PartialIndex
+from rtms.db.database import PATIENCE, Database
+from rtms.db.group_commit import GroupCommit, Ticket
+from rtms.intake import handlers
+from rtms.intake.event_log import record_once
+from rtms.intake.handlers import Arrival, Taken
+from rtms.intake.start_rules import Verdict, judge
+from rtms.zoom.events import (
+    ConcurrencyLimited,
+    MalformedEvent,
+    Meaning,
+    MeetingStarted,
+    RequestStatus,
+    Started,
+    dedupe_key,
+    parse,
+)
+
+_NEW_CONNECTS = BulkInsert(CONNECTS, handlers.NEW_ROW_COLUMNS)
+_NEW_EVENTS = BulkInsert(
+    EVENTS,
+    (
+        "source",
+        "event",
+        "event_ts",
+        "dedupe_key",
+        "rtms_stream_id",
+        "tracking_id",
+        "sent_at",
+        "payload",
+        "received_at",
+        "outcome",
+    ),
+)
+
+# Streams that an event or a connection was ever about.
+_HEARD_OF = BulkFind(EVENTS.c.rtms_stream_id, CONNECTS.c.rtms_stream_id)
+# Meetings that have a live stream of a known user, or a name.
+_KNOWN_MEETINGS = BulkFind(
+    EVENTS.c.meeting_uuid,
+    CONNECTS.c.meeting_uuid,
+    by={
+        CONNECTS.c.meeting_uuid: PartialIndex(
+            name="uq_live_operator",
+            then="operator_id",
+            condition=LIVE_OF_A_USER,
+        )
+    },
+)
+
+_CROWD = 4  # deliveries that are there at the same moment
+_CROWD_SECONDS = 0.05  # for so long after the last such moment
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Delivery:
+    """A verified delivery, read before anybody waits for the database."""
+
+    body: dict[str, Any]
+    meaning: Meaning | None
+    rejected: Taken | None  # why it means nothing, where it does not
+    dedupe_key: str
+    arrival: Arrival
+
+    def event(self, taken: Taken) -> dict[str, Any]:
+        """Its row of the raw record."""
+        return {
+            "source": Source.ZOOM.value,
+            "event": self.body["event"],
+            "event_ts": getattr(self.meaning, "event_ts", None),
+            "dedupe_key": self.dedupe_key,
+            "rtms_stream_id": taken.stream,
+            **_meeting_of(self.meaning),
+            "tracking_id": self.arrival.tracking_id,
+            "sent_at": self.arrival.sent_at,
+            "payload": self.body,
+            "received_at": self.arrival.received_at,
+            "outcome": taken.recorded,
+        }
+
+
+class Intake:
+    """Takes deliveries in. Those that threads have at the same moment share a transaction."""
+
+    def __init__(self, database: Database, config: Config) -> None:
+        self._database = database
+        self._config = config
+        self._group = GroupCommit(self._commit, patience=PATIENCE)
+        self._last_size, self._last_at = 0, 0.0
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether deliveries come faster than they can be taken in one by one."""
+        return self._last_size >= _CROWD and time.monotonic() - self._last_at < _CROWD_SECONDS
+
+    def take(self, body: dict[str, Any], tracking_id: str | None = None) -> Taken:
+        """Record a verified delivery and do what it means. When this returns, both are on disk.
+
+        Args:
+            body: the delivery's body, decoded and verified.
+            tracking_id: Zoom's `x-zm-trackingid`.
+
+        Raises:
+            DatabaseUnavailable: nothing was recorded; let Zoom deliver it again.
+        """
+        return self.begin(body, tracking_id).result()
+
+    def begin(
+        self,
+        body: dict[str, Any],
+        tracking_id: str | None = None,
+        *,
+        sent_at: datetime | None = None,
+        since: float | None = None,
+    ) -> Ticket[Any, Taken]:
+        """The same in two steps: what the ticket's `result` returns is on disk, and nothing
+        before.
+
+        Args:
+            sent_at: when Zoom sent it, by Zoom's clock (`x-zm-request-timestamp`); by default now.
+            since: the moment (`time.monotonic()`) at which it came; by default now.
+        """
+        arrival = Arrival(received_at=clock.now(), sent_at=sent_at, tracking_id=tracking_id)
+        meaning, rejected = _read(body, arrival)
+        return self._group.enqueue(
+            _Delivery(
+                body=body,
+                meaning=meaning,
+                rejected=rejected,
+                dedupe_key=dedupe_key(body, meaning),
+                arrival=arrival,
+            ),
+            since=since,
+        )
+
+    def replay(self, event_id: int) -> Taken | None:
+        """Run a stored event of Zoom's through the rules again, as if it had just arrived.
+
+        Returns:
+            What became of it; None where no such event is stored.
+        """
+
+        def job(connection: Connection) -> Taken | None:
+            stored = connection.execute(
+                sa.select(
+                    EVENTS.c.payload, EVENTS.c.tracking_id, EVENTS.c.sent_at, EVENTS.c.received_at
+                ).where(EVENTS.c.id == event_id, EVENTS.c.source == Source.ZOOM)
+            ).one_or_none()
+            if stored is None:
+                return None
+            came = Arrival(
+                received_at=stored.received_at,
+                sent_at=stored.sent_at,
+                tracking_id=stored.tracking_id,
+            )
+            meaning, rejected = _read(stored.payload, came)
+            if rejected:
+                taken = rejected
+            else:
+                assert meaning is not None
+                self._take_turns(connection, [meaning])
+                now = came.moved_to(clock.now())
+                taken = handlers.apply(connection, self._config, meaning, now)
+            if taken.outcome != "duplicate":  # the record keeps what came of it at first
+                connection.execute(
+                    EVENTS.update().where(EVENTS.c.id == event_id).values(outcome=taken.recorded)
+                )
+            return taken
+
+        return self._database.write(job)
+
+    def _commit(
+        self, gather: Callable[[], Sequence[_Delivery]], give_up_at: float
+    ) -> Sequence[Taken]:
+        def job(connection: Connection) -> list[Taken]:
+            deliveries = gather()
+            self._last_size, self._last_at = len(deliveries), time.monotonic()
+            self._take_turns(connection, (each.meaning for each in deliveries))
+            taken = self._take_fresh(connection, deliveries)
+            self._lock_rows(
+                connection, [one for at, one in enumerate(deliveries) if at not in taken]
+            )
+            for index, delivery in enumerate(deliveries):
+                if index not in taken:
+                    taken[index] = self._take_one(connection, delivery)
+            return [taken[index] for index in range(len(deliveries))]
+
+        return self._database.write(job, give_up_at=give_up_at)
+
+    def _take_turns(self, connection: Connection, meanings: Iterable[Meaning | None]) -> None:
+        names = [name for each in meanings if each for name in handlers.names_of(each)]
+        self._database.serialize_on(connection, *names)
+
+    def _lock_rows(self, connection: Connection, deliveries: Sequence[_Delivery]) -> None:
+        """Lock the rows of the deliveries' streams, and those whose place a start may take."""
+        streams = {getattr(each.meaning, "rtms_stream_id", None) for each in deliveries} - {None}
+        meetings = {
+            each.meaning.meeting_uuid for each in deliveries if isinstance(each.meaning, Started)
+        }
+        if len(streams) > 1 or meetings:
+            live = sa.and_(CONNECTS.c.meeting_uuid.in_(meetings), sa.text(LIVE_OF_A_USER))
+            self._database.lock_rows(
+                connection,
+                sa.select(CONNECTS.c.id).where(
+                    sa.or_(CONNECTS.c.rtms_stream_id.in_(streams), live)
+                ),
+            )
+
+    def _take_fresh(
+        self, connection: Connection, deliveries: Sequence[_Delivery]
+    ) -> dict[int, Taken]:
+        """Take the starts of streams and meetings that nobody has heard of, which most are, all
+        with the same few statements. What the rules say about one of them depends on nothing in the
+        table.
+
+        Returns:
+            What became of them, by their place among the deliveries.
+        """
+        starts = self._alone(deliveries)
+        if not starts:
+            return {}
+        heard_of = _HEARD_OF.execute(connection, [s.rtms_stream_id for s in starts.values()])
+        known = _KNOWN_MEETINGS.execute(connection, [s.meeting_uuid for s in starts.values()])
+        fresh = {
+            at: start
+            for at, start in starts.items()
+            if start.rtms_stream_id not in heard_of and start.meeting_uuid not in known
+        }
+        if not fresh:
+            return {}
+        verdicts = {at: self._judge_fresh(start) for at, start in fresh.items()}
+        new_rows = [
+            handlers.new_row(self._config, start, verdicts[at], deliveries[at].arrival)
+            for at, start in fresh.items()
+        ]
+        ids = _NEW_CONNECTS.execute_for_ids(connection, new_rows, by="rtms_stream_id")
+        taken = {
+            at: handlers.taken_for(start, verdicts[at], ids[start.rtms_stream_id])
+            for at, start in fresh.items()
+        }
+        _NEW_EVENTS.execute(
+            connection, [deliveries[at].event(outcome) for at, outcome in taken.items()]
+        )
+        return taken
+
+    def _alone(self, deliveries: Sequence[_Delivery]) -> dict[int, Started]:
+        """The starts whose stream and meeting no other of these deliveries is about, by their
+        place."""
+        if self._config.record_streams != "all":  # where streams depend on each other
+            return {}
+        names = Counter(
+            getattr(each.meaning, name, None)
+            for each in deliveries
+            for name in ("rtms_stream_id", "meeting_uuid")
+        )
+        return {
+            at: each.meaning
+            for at, each in enumerate(deliveries)
+            if isinstance(each.meaning, Started)
+            and names[each.meaning.rtms_stream_id] == names[each.meaning.meeting_uuid] == 1
+        }
+
+    def _judge_fresh(self, start: Started) -> Verdict:
+        return judge(
+            start,
+            (),
+            others=(),
+            operator_was_wanted=False,
+            last_stop_ts=None,
+            record_streams=self._config.record_streams,
+        )
+
+    def _take_one(self, connection: Connection, delivery: _Delivery) -> Taken:
+        if delivery.rejected:
+            record_once(connection, delivery.event(delivery.rejected))
+            return delivery.rejected
+        assert delivery.meaning is not None
+        if _is_recorded(connection, delivery.dedupe_key):
+            return _duplicate(delivery.meaning)
+        taken = handlers.apply(connection, self._config, delivery.meaning, delivery.arrival)
+        stored = record_once(connection, delivery.event(taken))
+        return taken if stored else _duplicate(delivery.meaning)
+
+
+def _read(body: dict[str, Any], arrival: Arrival) -> tuple[Meaning | None, Taken | None]:
+    """A body's meaning, or that it is rejected and why."""
+    try:
+        return parse(body, arrival.sent_ts), None
+    except MalformedEvent as error:
+        return None, Taken(outcome="rejected", detail=str(error), level="error")
+
+
+def _meeting_of(meaning: Meaning | None) -> dict[str, str | None]:
+    """The meeting that an event names which is about no stream, or about none that is known yet."""
+    if isinstance(meaning, MeetingStarted | RequestStatus | ConcurrencyLimited):
+        number = getattr(meaning, "meeting_id", None)
+        return {"meeting_uuid": meaning.meeting_uuid, "meeting_id": number}
+    return {"meeting_uuid": None, "meeting_id": None}
+
+
+def _duplicate(meaning: Meaning) -> Taken:
+    return Taken(
+        outcome="duplicate",
+        detail="this delivery is recorded already",
+        level="debug",  # the record, and the metrics, have it
+        stream=getattr(meaning, "rtms_stream_id", None),
+    )
+
+
+def _is_recorded(connection: Connection, key: str) -> bool:
+    return bool(
+        connection.scalar(
+            sa.select(sa.exists().where(EVENTS.c.source == Source.ZOOM, EVENTS.c.dedupe_key == key))
+        )
+    )

@@ -1,0 +1,23 @@
+"""The raw record: what arrived, once each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from models import EVENTS
+from rtms.db.database import insert_into
+
+
+def record_once(connection: Connection, event: dict[str, Any]) -> bool:
+    """Record an event: of two processes that try at the same moment, one does.
+
+    Args:
+        event: a row of `webhook_events`, without its id.
+
+    Returns:
+        Whether it was new.
+    """
+    statement = insert_into(connection, EVENTS).values(event).on_conflict_do_nothing()
+    return connection.scalar(statement.returning(EVENTS.c.id)) is not None

@@ -1,0 +1,51 @@
+"""What Zoom said about a meeting and about none of its streams: its name, how a request to start a
+stream was answered, that no stream was started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from models import EVENTS, Source
+from rtms.cli import tables
+
+_NAMES = ("meeting.started", "rtms.request_status", "rtms.concurrency_limited")
+_BEFORE = timedelta(hours=1)  # from a request for a stream to its start, at most
+_MOST = 50
+
+# No meeting of Zoom's is longer, so a row that old is over even if its stop never came.
+LONGEST_MEETING = timedelta(hours=30)
+
+
+def about_meeting(connection: Connection, row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the events that name a row's meeting, with their bodies, in the order of their coming.
+
+    A number belongs to every occurrence of a recurring meeting, so of the events that name nothing
+    but the number, those count that came from an hour before the row to its end.
+
+    Args:
+        row: of `meeting_direct_connects`.
+    """
+    c = EVENTS.c
+    end: datetime = row["stopped_at"] or row["received_at"] + LONGEST_MEETING
+    ways = [c.meeting_uuid == row["meeting_uuid"]]
+    if row["meeting_id"]:
+        ways.append(
+            sa.and_(
+                c.meeting_id == row["meeting_id"],
+                c.meeting_uuid.is_(None),
+                c.received_at.between(row["received_at"] - _BEFORE, end),
+            )
+        )
+    found: dict[int, dict[str, Any]] = {}
+    for way in ways:
+        wanted = sa.select(EVENTS).where(
+            way, c.source == Source.ZOOM, c.event.in_(_NAMES), c.rtms_stream_id.is_(None)
+        )
+        newest = tables.as_dicts(connection.execute(wanted.order_by(c.id.desc()).limit(_MOST)))
+        found |= {each["id"]: each for each in newest}
+    return [found[id] for id in sorted(found)]

@@ -1,0 +1,76 @@
+"""Which recordings are to be stored (ARCHIVE_URL), and of which something is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from models import RECORDINGS
+from rtms.db.database import AnyRow
+
+_NO_FILE = "meeting_metadata"  # read with the recording itself
+
+
+def done_kinds(media: Mapping[str, str]) -> set[str]:
+    """Return the kinds of media that are done and have files.
+
+    Args:
+        media: kind → status.
+    """
+    return {kind for kind, status in media.items() if status == "done" and kind != _NO_FILE}
+
+
+def is_to_be_stored(media: Mapping[str, str], before: AnyRow | None, *, anew: bool) -> bool:
+    """Return whether a recording that is over has something to be stored.
+
+    Args:
+        media: kind → status, as Recall says now.
+        before: the recording's row, as it was; None: it had none.
+        anew: whether to try again what was given up.
+    """
+    if before is None:
+        return True
+    news = done_kinds(media) - done_kinds(before.media)
+    if before.archived_at is None:
+        return anew or bool(news) or before.archive_attempts == 0
+    if before.archived_media is None:  # by a version that did not say what it stored: all there was
+        return bool(news)
+    if news & before.media.keys():  # it was there and was made anew
+        return True
+    missing = done_kinds(media) - set(before.archived_media)
+    return bool(missing) and (anew or bool(news) or before.archive_error is None)
+
+
+def make_due(connection: Connection, ids: Sequence[int], now: datetime) -> None:
+    """Make recordings due to be stored, unless they are already.
+
+    Args:
+        ids: their rows.
+    """
+    connection.execute(
+        RECORDINGS.update()
+        .where(RECORDINGS.c.id.in_(ids), RECORDINGS.c.archive_due_at.is_(None))
+        .values(archive_due_at=now, archive_attempts=0)
+    )
+
+
+def is_to_be_kept(now: datetime) -> sa.ColumnElement[bool]:
+    """Which recordings are done, still at Recall, and neither stored nor ever tried."""
+    return sa.and_(
+        RECORDINGS.c.status == "done",
+        RECORDINGS.c.archived_at.is_(None),
+        RECORDINGS.c.archive_attempts == 0,
+        sa.or_(RECORDINGS.c.expires_at.is_(None), RECORDINGS.c.expires_at > now),
+    )
+
+
+def take_up(connection: Connection, now: datetime) -> None:
+    """Make due what was done before there was an archive, or in a process that knew of none."""
+    connection.execute(
+        RECORDINGS.update()
+        .where(RECORDINGS.c.archive_due_at.is_(None), is_to_be_kept(now))
+        .values(archive_due_at=now)
+    )

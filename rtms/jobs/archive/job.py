@@ -1,0 +1,409 @@
+"""Keeping recordings: the lane that stores their media before they expire (ARCHIVE_URL)."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.engine import Connection
+
+from config import Config
+from models import CONNECTS, RECORDINGS, State
+from rtms import clock
+from rtms.db.database import AnyRow, Database, DatabaseUnavailable
+from rtms.jobs.archive import eligibility
+from rtms.jobs.archive.manifest import manifest, stored_before, write_whole
+from rtms.jobs.archive.storage import NotStored, Store
+from rtms.logs import about, meeting_of
+from rtms.queue import lease_renewal, leases
+from rtms.queue.lease_renewal import Hold, Lost
+from rtms.queue.leases import Archiving
+from rtms.recall import rate_limit
+from rtms.recall.client import Recall, RecallError
+from rtms.recall.lookup import look_up
+from rtms.recall.recording_config import NOTHING_KEPT, audio_count, is_audio, keeps_nothing
+from rtms.recall.responses import Medium, RecordingState
+from rtms.recordings import download
+from rtms.recordings.download import DownloadError
+from rtms.recordings.presigned import LinkBroken, LinkRefused, Links, LinkUnusable
+
+ARCHIVE_LANE = "archive"
+_THREADS = 2
+_LOOK_AGAIN = 3600.0  # seconds between two looks for what is done and was never made due
+_FIRST_WAIT = 60.0  # seconds; doubled with every try
+_LONGEST_WAIT = 6 * 3600.0  # seconds
+_MOST_TRIES = 36  # with those waits, a week
+_TOO_LATE = timedelta(minutes=5)  # before the media expire: another try would not finish
+_WITH_FILES = ("video_mixed", "transcript", "participant_events")  # and audio
+
+log = structlog.get_logger()
+
+
+def next_try(
+    *, attempts: int, expires_at: datetime | None, now: datetime, passes: bool = True
+) -> datetime | None:
+    """When to store again what could not be stored; None when it was tried long enough.
+
+    Args:
+        attempts: the tries so far.
+        expires_at: when Recall deletes the media, if that is known.
+        passes: whether the trouble may pass by itself. What somebody has to mend is tried seldom.
+    """
+    if attempts >= _MOST_TRIES:
+        return None
+    seconds = min(_FIRST_WAIT * 2 ** (attempts - 1), _LONGEST_WAIT) if passes else _LONGEST_WAIT
+    wait = timedelta(seconds=seconds)
+    if expires_at is None:
+        return now + wait
+    left = expires_at - now
+    return now + min(wait, left / 2) if left > _TOO_LATE else None
+
+
+class NotArchived(Exception):
+    """A recording is not stored. The message says why."""
+
+    def __init__(self, message: str, *, for_good: bool = False, passes: bool = True) -> None:
+        super().__init__(message)
+        self.for_good = for_good  # another try would bring nothing
+        self.passes = passes  # False: not before somebody mends what the message names
+
+
+class NothingKept(NotArchived):
+    """Recall was to keep nothing, so there is nothing to store."""
+
+
+class ArchiveLane:
+    """Recordings that are done, and how they are stored."""
+
+    name = ARCHIVE_LANE
+    threads = _THREADS
+
+    def __init__(self, database: Database, recall: Recall, config: Config) -> None:
+        assert config.archive_url
+        self._database = database
+        self._recall = recall
+        self._store = Store(config.archive_url)
+        self._timeout = config.recall_timeout_seconds
+        self._recording_config = config.recording_config
+        self._seconds_each = 60 / max(config.recall_retrieves_per_minute - _THREADS, 1)
+        self._holds: dict[Archiving, Hold] = {}
+        self._look_at = 0.0
+        if config.paas and self._store.is_folder:
+            log.warning(
+                f"{config.paas} wipes this disk at each deploy, and what ARCHIVE_URL keeps with "
+                "it: set it to a bucket, such as s3://bucket/folder"
+            )
+
+    def next_due(self) -> datetime | None:
+        if time.monotonic() >= self._look_at:
+            self._database.write(lambda connection: eligibility.take_up(connection, clock.now()))
+            self._look_at = time.monotonic() + _LOOK_AGAIN
+        with self._database.read() as connection:
+            return leases.next_due(connection, Archiving)
+
+    def lease(self, limit: int) -> Sequence[Archiving]:
+        owner = leases.new_owner()
+
+        def job(connection: Connection) -> list[Archiving]:
+            self._database.serialize_on(connection, rate_limit.RETRIEVE_GATE)
+            return leases.claim_paced(  # each asks Recall for its links
+                connection,
+                Archiving,
+                limit=limit,
+                owner=owner,
+                now=clock.now(),
+                seconds=lease_renewal.LEASE_SECONDS,
+                seconds_each=self._seconds_each,
+            )
+
+        return self._database.write(job)
+
+    def work(self, job: Archiving) -> None:
+        trouble: NotArchived | None = None
+        progress = _Progress()
+        with Hold(self._database, job) as held:
+            self._holds[job] = held
+            try:
+                self._archive(job, held, progress)
+            except Lost:
+                log.warning(
+                    "left a recording to another process",
+                    row=job.meeting_direct_connect_id,
+                    recording=job.recall_recording_id,
+                )
+                return
+            except DatabaseUnavailable:
+                raise
+            except NotArchived as error:
+                trouble = error
+            except DownloadError as error:
+                trouble = NotArchived(str(error), passes=error.passes)
+            except NotStored as error:
+                trouble = NotArchived(str(error))
+            except Exception as error:
+                # Its words are not ours to trust: they may hold a link.
+                trouble = NotArchived(f"Storing it broke off ({type(error).__name__}).")
+            finally:
+                del self._holds[job]
+        self._settle(job, trouble, progress)
+
+    def hand_back(self, jobs: Sequence[Archiving]) -> None:
+        for job in jobs:
+            if held := self._holds.get(job):
+                held.let_go()
+        self._database.write(lambda connection: leases.hand_back(connection, jobs, now=clock.now()))
+
+    def _archive(self, job: Archiving, held: Hold, progress: _Progress) -> None:
+        """Store every medium that is done, and then the manifest.
+
+        Args:
+            progress: is told how far it came, also where something is raised.
+
+        Raises:
+            NotArchived, NotStored, DownloadError: not all of it is stored.
+        """
+        with self._database.read() as connection:
+            meeting = connection.execute(
+                sa.select(CONNECTS).where(CONNECTS.c.id == job.meeting_direct_connect_id)
+            ).one()
+            progress.known = connection.scalar(
+                sa.select(RECORDINGS.c.media).where(RECORDINGS.c.id == job.id)
+            )
+        recording = self._ask(job, meeting, held)
+        progress.found = recording.media_statuses()
+        if keeps_nothing(self._recording_config) and not recording.has_links:
+            raise NothingKept(NOTHING_KEPT, for_good=True)
+        named, earlier = stored_before(self._store, meeting, recording)
+        files: list[dict[str, Any]] = []
+        for medium in recording.media:
+            if medium.status != "done":
+                continue
+            for link in sorted(medium.links):
+                name = named.file(medium, link)
+                source = _Source(self, job, held, meeting, medium, link)
+                size = self._keep(named.folder, name, source, held)
+                files.append({"kind": medium.kind, "file": name, "bytes": size})
+            if medium.links or not _has_file(medium.kind):
+                progress.stored.add(medium.kind)
+        if files:
+            held.check()
+            about = manifest(meeting, recording, files, earlier)
+            self._store.put(named.folder, named.manifest, lambda path: write_whole(path, about))
+        _complain_of_missing(recording, files)
+
+    def _keep(self, folder: str, name: str, source: _Source, held: Hold) -> int:
+        held.check()
+        there = self._store.size(folder, name)
+        if there is not None and there == self._announced(source.first_link):
+            return there
+        return self._store.put(
+            folder,
+            name,
+            lambda path: (
+                download.fetch(
+                    source,
+                    path,
+                    allowed_host=self._recall.base_url,
+                    progress=lambda done, total: held.check(),
+                    timeout=self._timeout,
+                    pause=held.wait,
+                ).bytes
+            ),
+        )
+
+    def _announced(self, link: str) -> int | None:
+        """The bytes behind a link; None where it does not tell."""
+        try:
+            with (
+                Links(self._recall.base_url, self._timeout) as links,
+                links.open(link, {"Range": "bytes=0-0"}) as answer,
+            ):
+                span = answer.headers.get("Content-Range", "")
+                length = answer.headers.get("Content-Length", "")
+                found = (
+                    re.fullmatch(r"bytes 0-0/(\d{1,18})", span)
+                    if answer.status == 206
+                    else (re.fullmatch(r"(\d{1,18})", length) if answer.status == 200 else None)
+                )
+                return int(found[1]) if found else None
+        except (LinkRefused, LinkBroken, LinkUnusable):
+            return None
+
+    def ask_again(self, job: Archiving, meeting: AnyRow, held: Hold) -> RecordingState:
+        """Ask Recall for a recording once more, when it is this process's turn."""
+        self._wait_for_turn(held)
+        return self._ask(job, meeting, held)
+
+    def _wait_for_turn(self, held: Hold) -> None:
+        held.wait(
+            rate_limit.take_turn(
+                self._database, rate_limit.RETRIEVE_GATE, seconds_each=self._seconds_each
+            )
+        )
+
+    def _ask(self, job: Archiving, meeting: AnyRow, held: Hold) -> RecordingState:
+        try:
+            found = look_up(
+                self._recall,
+                meeting.recall_id,
+                audio=audio_count(self._recording_config),
+                take_turn=lambda: self._wait_for_turn(held),
+            )
+        except RecallError as error:
+            if error.retry_after is not None:
+                until = clock.now() + timedelta(seconds=error.retry_after)
+                self._database.write(
+                    lambda c: rate_limit.close(c, rate_limit.RETRIEVE_GATE, until=until)
+                )
+            if error.status == 404:
+                raise NotArchived(
+                    "Recall no longer has it (404): it was deleted there before it was stored.",
+                    for_good=True,
+                ) from None
+            raise NotArchived(str(error), passes=error.passes) from None
+        for recording in found.recordings:
+            if recording.recall_recording_id == job.recall_recording_id:
+                break
+        else:
+            raise NotArchived("Recall does not name the recording in its answer.")
+        if recording.status != "done":
+            raise NotArchived(
+                f"Recall says that the recording is {recording.status}.",
+                for_good=recording.status in ("failed", "deleted"),
+            )
+        return recording
+
+    def _settle(self, job: Archiving, trouble: NotArchived | None, progress: _Progress) -> None:
+        now, attempts = clock.now(), job.archive_attempts + 1
+        due_at = None
+        if trouble and not trouble.for_good:
+            due_at = next_try(
+                attempts=attempts, expires_at=job.expires_at, now=now, passes=trouble.passes
+            )
+        change: dict[str, Any] = {
+            "archive_attempts": attempts,
+            "archive_error": str(trouble) if trouble else None,
+            "archive_due_at": due_at,
+            "lease_owner": None,
+            "leased_until": None,
+        }
+
+        def write(connection: Connection) -> Any:
+            if progress.has_news:  # let it be written down, and told
+                connection.execute(
+                    CONNECTS.update()
+                    .where(
+                        CONNECTS.c.id == job.meeting_direct_connect_id,
+                        CONNECTS.c.state != State.PENDING,
+                    )
+                    .values(due_at=now)
+                )
+            mine = sa.and_(RECORDINGS.c.id == job.id, RECORDINGS.c.lease_owner == job.lease_owner)
+            row = connection.execute(
+                sa.select(RECORDINGS.c.media, RECORDINGS.c.archived_media)
+                .where(mine)
+                .with_for_update()
+            ).one_or_none()
+            if row:
+                stored = eligibility.done_kinds(progress.found or {}) & progress.stored
+                stored = stored.union(row.archived_media or ())
+                more: dict[str, Any] = {"archived_media": sorted(stored) or None}
+                if not trouble:
+                    more["archived_at"] = now
+                    if progress.missed(row.media):
+                        more |= {"archive_due_at": now, "archive_attempts": 0}
+                connection.execute(RECORDINGS.update().where(mine).values(change | more))
+            return meeting_of(connection, job.meeting_direct_connect_id)
+
+        where = about(self._database.write(write), recording=job.recall_recording_id)
+        if trouble and due_at:
+            tell = where.debug if job.archive_attempts else where.warning  # the first says it all
+            tell("not archived yet", error=str(trouble), next_try=due_at)
+        elif isinstance(trouble, NothingKept):
+            where.info("nothing to archive", reason=str(trouble))
+        elif trouble:
+            where.error("not archived, and given up", error=str(trouble))
+        else:
+            where.info("archived")
+
+
+@dataclass
+class _Progress:
+    """How far the storing of a recording came."""
+
+    known: Mapping[str, str] | None = None  # kind → status, as the table had it at the beginning
+    found: Mapping[str, str] | None = None  # the same, as Recall said; None: it did not
+    stored: set[str] = field(default_factory=set)  # the kinds of which all files are there
+
+    @property
+    def has_news(self) -> bool:
+        """Whether Recall says something else than the table."""
+        return self.found is not None and self.found != self.known
+
+    def missed(self, media: Mapping[str, str]) -> bool:
+        """Whether a medium became done while others were stored.
+
+        Args:
+            media: kind → status, as the table has it at the end.
+        """
+        seen = eligibility.done_kinds(self.known or {}) | eligibility.done_kinds(self.found or {})
+        return not eligibility.done_kinds(media) <= seen
+
+
+class _Source:
+    """Links to one file: the one we have first, and fresh ones where it is refused."""
+
+    def __init__(
+        self,
+        lane: ArchiveLane,
+        job: Archiving,
+        held: Hold,
+        meeting: AnyRow,
+        medium: Medium,
+        link: str,
+    ) -> None:
+        self._lane = lane
+        self._job = job
+        self._held = held
+        self._meeting = meeting
+        self._kind = medium.kind
+        self._name = link
+        self.first_link = medium.links[link]
+        self._used = False
+
+    def __call__(self) -> str:
+        if not self._used:
+            self._used = True
+            return self.first_link
+        recording = self._lane.ask_again(self._job, self._meeting, self._held)
+        for medium in recording.media:
+            if medium.kind == self._kind and self._name in medium.links:
+                return medium.links[self._name]
+        raise NotArchived(f"Recall has no link to its {self._kind} any more.")
+
+
+def _has_file(kind: str) -> bool:
+    """Whether a kind is one of those that surely have a file."""
+    return kind in _WITH_FILES or is_audio(kind)
+
+
+def _complain_of_missing(recording: RecordingState, files: Sequence[object]) -> None:
+    """Raise `NotArchived` where there is more to come, or nothing was there at all."""
+    for medium in recording.media:
+        if medium.status == "processing":
+            raise NotArchived(f"Recall is still processing its {medium.kind}.")
+        if medium.status == "done" and _has_file(medium.kind) and not medium.links:
+            raise NotArchived(f"Recall gives no link to its {medium.kind}.")
+    if not files:
+        statuses = recording.media_statuses()
+        states = ", ".join(f"{kind} is {status}" for kind, status in statuses.items())
+        raise NotArchived(
+            f"Recall has no media of it to store: {states or 'it names none'}.",
+            for_good="deleted" in statuses.values(),
+        )

@@ -1,0 +1,144 @@
+"""What a kept recording's files are called, and the manifest that explains them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rtms import clock
+from rtms.cli.tables import as_json
+from rtms.db.database import AnyRow
+from rtms.jobs.archive.storage import NotStored, Store
+from rtms.recall.responses import Medium, RecordingState
+from rtms.recordings.filenames import file_name, is_nameable, kind_and_extension
+
+_MAX_MANIFEST = 1024 * 1024  # bytes
+
+
+@dataclass(frozen=True)
+class Named:
+    """The names of one recording's files."""
+
+    meeting: AnyRow
+    recording: RecordingState
+    topic: str | None = None  # the one they have already, where that was another one
+
+    @property
+    def folder(self) -> str:
+        began = self._began
+        return f"{began:%Y/%m}" if began else "undated"
+
+    @property
+    def manifest(self) -> str:
+        # Not one that a medium's file can have: those end in a kind and one extension.
+        return self._name("manifest", ".json").removesuffix("_manifest.json") + ".manifest.json"
+
+    def file(self, medium: Medium, link: str) -> str:
+        return self._name(*kind_and_extension(medium, link))
+
+    @property
+    def _began(self) -> datetime | None:
+        began: datetime | None = self.recording.started_at or self.meeting.connected_at
+        return began
+
+    def _name(self, kind: str, extension: str) -> str:
+        topic = self.topic or next(iter(_topics(self.meeting, self.recording)), None)
+        return file_name(self._began, topic, self.recording.recall_recording_id, kind, extension)
+
+
+def _topics(meeting: AnyRow, recording: RecordingState) -> list[str]:
+    """What a recording's files may be called by, the best first."""
+    known = (recording.title, meeting.topic, meeting.meeting_id, meeting.meeting_uuid)
+    return [topic for topic in known if topic and is_nameable(topic)]
+
+
+def stored_before(
+    store: Store, meeting: AnyRow, recording: RecordingState
+) -> tuple[Named, list[Mapping[str, Any]]]:
+    """What a recording's files are called, and which its manifest names already.
+
+    What was stored when the meeting's topic was not known yet keeps its name: nothing is to be
+    stored twice.
+
+    Raises:
+        NotStored: the place does not answer.
+    """
+    for topic in _topics(meeting, recording):
+        named = Named(meeting, recording, topic)
+        content = store.read(named.folder, named.manifest, at_most=_MAX_MANIFEST)
+        if content is not None:
+            return named, _files_in(content)
+    return Named(meeting, recording), []
+
+
+def _files_in(content: bytes) -> list[Mapping[str, Any]]:
+    try:
+        listed = json.loads(content).get("files", [])
+        return [each for each in listed if isinstance(each["file"], str)]
+    except (ValueError, RecursionError, AttributeError, TypeError, KeyError):
+        return []  # somebody else's: it is written anew
+
+
+def manifest(
+    meeting: AnyRow,
+    recording: RecordingState,
+    files: Sequence[Mapping[str, Any]],
+    earlier: Sequence[Mapping[str, Any]] = (),
+) -> bytes:
+    """What the files are, for whoever finds them without this program. No link is in it.
+
+    Args:
+        files: what was stored or found there now.
+        earlier: what the manifest before named. What Recall does not have any more stays in it.
+    """
+    names = {each["file"] for each in files}
+    kept = [each for each in earlier if each["file"] not in names]
+    about = {
+        "recording_id": recording.recall_recording_id,
+        "title": recording.title or meeting.topic,
+        "started_at": recording.started_at,
+        "completed_at": recording.completed_at,
+        "expires_at": recording.expires_at,
+        "media": recording.media_statuses(),
+        "files": [*files, *kept],
+        "meeting": {name: meeting._mapping[name] for name in _TOLD},
+        "stored_at": clock.now(),
+    }
+    return json.dumps(about, indent=2, ensure_ascii=False, default=as_json).encode() + b"\n"
+
+
+def write_whole(path: Path, content: bytes) -> int:
+    """Write a small file whole, or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise NotStored(f"{path.name} cannot be stored: {why}.") from None
+    return len(content)
+
+
+# What of a meeting is in its recordings' manifests.
+_TOLD = (
+    "meeting_uuid",
+    "meeting_id",
+    "topic",
+    "product",
+    "rtms_stream_id",
+    "account_id",
+    "operator_id",
+    "host_id",
+    "recall_id",
+    "received_at",
+    "connected_at",
+    "stopped_at",
+)

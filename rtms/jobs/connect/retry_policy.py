@@ -1,0 +1,134 @@
+"""The retry policy: from a try's outcome to what becomes of its row. It decides, and does nothing
+else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from models import Reason, State
+from rtms.recall.client import Created, CreateOutcome, NotDone, OutcomeUnknown, RateLimited, Refused
+
+_FIRST_WAIT = 0.5  # seconds; doubled with every try
+_LONGEST_WAIT = 8.0  # seconds; the pool behind a 507 is refilled within seconds to two minutes
+# Seconds before the window closes. A lane may be late by what it gives way
+# (rtms/queue/dispatcher.py).
+_LAST_TRY_LEAD = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What a try's outcome makes of its row."""
+
+    state: State
+    reason: Reason | None = None
+    due_at: datetime | None = None
+    connect_by: datetime | None = None  # where the window stays open until the outcome is known
+    is_try: bool = True  # whether it counts as one
+    new_key: bool = False
+    error: str | None = None
+
+
+def decide(
+    outcome: CreateOutcome,
+    *,
+    attempts: int,
+    now: datetime,
+    connect_by: datetime,
+    stopped: bool,
+    jitter: float,
+    opens_at: datetime | None = None,
+) -> Decision:
+    """Decide what becomes of a row after a try.
+
+    Args:
+        outcome: what Recall answered, or that it did not.
+        attempts: the tries before this one.
+        now: the moment of the decision.
+        connect_by: when the window closes.
+        stopped: whether the stream was stopped meanwhile.
+        jitter: from 0 to 1; spreads the tries of many rows.
+        opens_at: when Recall's gate opens, after a 429.
+    """
+    match outcome:
+        case Created():
+            return Decision(state=State.ENDED if stopped else State.CONNECTED)
+        case Refused(error=error):
+            return Decision(state=State.FAILED, reason=Reason.REFUSED, new_key=True, error=error)
+        case RateLimited(error=error):
+            return replace(
+                _after_a_429(attempts, now, connect_by, opens_at or now, stopped, error),
+                is_try=False,
+                new_key=True,
+            )
+        case NotDone(retry_after=seconds, error=error):
+            due_at = _next_try(attempts, seconds, now, connect_by, jitter)
+            if stopped:
+                return _over(error)
+            if due_at is None:
+                return _expired(error)
+            return Decision(state=State.PENDING, due_at=due_at, new_key=True, error=error)
+        case OutcomeUnknown(retry_after=seconds, error=error, in_flight=in_flight):
+            due_at = _next_try(attempts, seconds, now, connect_by, jitter)
+            if due_at is None and in_flight:  # this is no try after the window: one is being made
+                again_at = now + timedelta(seconds=_wait(attempts, jitter))
+                return Decision(
+                    state=State.PENDING,
+                    due_at=again_at,
+                    connect_by=again_at + timedelta(seconds=_LAST_TRY_LEAD),
+                    error=error,
+                )
+            if due_at is None:
+                return _over(error) if stopped else _expired(error)
+            return Decision(state=State.PENDING, due_at=due_at, error=error)
+
+
+def _after_a_429(
+    attempts: int,
+    now: datetime,
+    connect_by: datetime,
+    opens_at: datetime,
+    stopped: bool,
+    error: str,
+) -> Decision:
+    """The row keeps what it is owed: tries until its window closes, and its first try even then."""
+    if stopped:
+        return _over(error)
+    if attempts and now >= connect_by:
+        return _expired(error)
+    return Decision(state=State.PENDING, due_at=opens_at, error=error)
+
+
+def _next_try(
+    attempts: int,
+    retry_after: float | None,
+    now: datetime,
+    connect_by: datetime,
+    jitter: float,
+) -> datetime | None:
+    """When to try again, or None where the window leaves no time for it. A wait that would end
+    after the window is cut short: a last try is better than none."""
+    asked_for = now + timedelta(seconds=retry_after or 0.0)
+    last = connect_by - timedelta(seconds=_LAST_TRY_LEAD)
+    if asked_for < connect_by:
+        last = max(last, asked_for)  # what Recall asks for is obeyed to the window's end
+    due_at = min(max(now + timedelta(seconds=_wait(attempts, jitter)), asked_for), last)
+    return due_at if due_at > now else None
+
+
+def _wait(attempts: int, jitter: float) -> float:
+    """Seconds from a try to the next."""
+    wait: float = min(_FIRST_WAIT * 2 ** min(attempts, 10), _LONGEST_WAIT)
+    return wait * (0.5 + jitter / 2)
+
+
+def _expired(error: str) -> Decision:
+    return Decision(state=State.FAILED, reason=Reason.WINDOW_EXPIRED, error=error)
+
+
+def _over(error: str) -> Decision:
+    return Decision(
+        state=State.SKIPPED,
+        reason=Reason.STOPPED_FIRST,
+        error=f"The stream was over before it was connected. {error}",
+    )

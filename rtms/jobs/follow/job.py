@@ -1,0 +1,249 @@
+"""Following a connection to its end: the lane that asks Recall what became of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from config import Config
+from models import CONNECTS, EVENTS, RECORDINGS, Reason, Source, State
+from rtms import clock
+from rtms.db.database import AnyRow, Database
+from rtms.jobs.follow import recording_rows
+from rtms.jobs.follow.schedule import Standing, next_look, stand
+from rtms.logs import about
+from rtms.queue import leases
+from rtms.queue.leases import Followed
+from rtms.recall import rate_limit
+from rtms.recall.client import Recall, RecallError
+from rtms.recall.lookup import at_once, look_up
+from rtms.recall.recording_config import audio_count, keeps_nothing
+from rtms.recall.responses import ConnectionState
+
+REFRESH_LANE = "refresh"
+_THREADS = 4
+_AT_ONCE = 4  # rows a lease; what may be asked beyond an even pace
+_LONGEST_TURN = 5.0  # seconds that a thread waits to ask once more about its row
+
+
+class RefreshLane:
+    """Connected rows, and what Recall says of them."""
+
+    name = REFRESH_LANE
+    threads = _THREADS
+
+    def __init__(self, database: Database, recall: Recall, config: Config) -> None:
+        self._database = database
+        self._recall = recall
+        self._config = config
+        # Longer than a call takes, and than another one to look up what the first leaves out.
+        self._lease_seconds = 2 * config.lease_seconds + _LONGEST_TURN
+        # An even pace for all processes together, with room for one lease at once.
+        self._seconds_each = 60 / max(config.recall_retrieves_per_minute - _AT_ONCE, 1)
+
+    def next_due(self) -> datetime | None:
+        with self._database.read() as connection:
+            return leases.next_due(connection, Followed)
+
+    def lease(self, limit: int) -> Sequence[Followed]:
+        owner = leases.new_owner()
+
+        def job(connection: Connection) -> list[Followed]:
+            self._database.serialize_on(connection, rate_limit.RETRIEVE_GATE)
+            return leases.claim_paced(
+                connection,
+                Followed,
+                limit=min(limit, _AT_ONCE),
+                owner=owner,
+                now=clock.now(),
+                seconds=self._lease_seconds,
+                seconds_each=self._seconds_each,
+            )
+
+        return self._database.write(job)
+
+    def work(self, job: Followed) -> None:
+        refresh(
+            self._database,
+            self._recall,
+            self._config,
+            job.id,
+            job.recall_id,
+            owner=job.lease_owner,
+            take_turn=self._take_turn,
+        )
+
+    def _take_turn(self) -> None:
+        """Wait until Recall may be asked once more.
+
+        Raises:
+            RecallError: that would take too long.
+        """
+        wait = rate_limit.take_turn(
+            self._database, rate_limit.RETRIEVE_GATE, seconds_each=self._seconds_each
+        )
+        if wait > _LONGEST_TURN:
+            raise RecallError(f"Recall is not to be asked for {wait:.0f} seconds: it said so.")
+        time.sleep(wait)
+
+    def hand_back(self, jobs: Sequence[Followed]) -> None:
+        self._database.write(lambda connection: leases.hand_back(connection, jobs, now=clock.now()))
+
+
+def refresh(
+    database: Database,
+    recall: Recall,
+    config: Config,
+    id: int,
+    recall_id: str,
+    *,
+    owner: str | None = None,
+    take_turn: Callable[[], None] = at_once,
+) -> str | None:
+    """Ask Recall about a connection and write down what it says.
+
+    Args:
+        owner: the lease's owner, where the row must still be leased by it; None: a person asks.
+        take_turn: waits until Recall may be asked once more, where one answer is not enough.
+
+    Returns:
+        What went wrong, in words; None where Recall answered.
+
+    Raises:
+        DatabaseUnavailable: nothing was written.
+    """
+    with database.read() as connection:
+        seen = _written_down(connection, id)
+    try:
+        audio = audio_count(config.recording_config)
+        found, trouble = look_up(recall, recall_id, audio=audio, take_turn=take_turn), None
+    except RecallError as error:
+        found, trouble = None, error
+
+    def write(connection: Connection) -> tuple[AnyRow, Standing] | None:
+        now = clock.now()
+        if trouble and trouble.retry_after is not None:
+            until = now + timedelta(seconds=trouble.retry_after)
+            rate_limit.close(connection, rate_limit.RETRIEVE_GATE, until=until)
+        row = _locked(connection, id, owner)
+        if row is None:
+            return None
+        leased_by_another = not owner and row.leased_until is not None and row.leased_until > now
+        change: dict[str, Any] = {}
+        if not leased_by_another:
+            change = {"lease_owner": None, "leased_until": None}
+        if _written_down(connection, id).answer != seen.answer:
+            # Somebody else asked meanwhile. Whose answer is newer, nobody can tell: ask again.
+            change["due_at"] = now
+            connection.execute(CONNECTS.update().where(CONNECTS.c.id == id).values(change))
+            return None
+        standing = _stand(connection, row, found, trouble, config, now)
+        hinted = row.due_at is not None and row.due_at != seen.due_at and row.due_at <= now
+        change |= {
+            "state": standing.state,
+            "reason": standing.reason,
+            # A hint that came while Recall was asked may be of what it did not say yet.
+            "due_at": row.due_at if hinted or leased_by_another else standing.due_at,
+            "last_error": standing.error,
+        }
+        if found:
+            anew = owner is None
+            recording_rows.write_down(connection, config, row, found, standing, now=now, anew=anew)
+            change |= {"status": found.status or row.status, "sub_code": found.sub_code}
+        connection.execute(CONNECTS.update().where(CONNECTS.c.id == id).values(change))
+        return row, standing
+
+    written = database.write(write)
+    if written:
+        _tell(*written, archived=config.archive_url is not None)
+    return str(trouble) if trouble else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _WrittenDown:
+    """What the table has of a connection, to tell whether somebody changed it meanwhile."""
+
+    due_at: datetime | None
+    answer: Sequence[AnyRow]  # what Recall last said
+
+
+def _written_down(connection: Connection, id: int) -> _WrittenDown:
+    recordings = sa.select(RECORDINGS.c.id, RECORDINGS.c.status, RECORDINGS.c.media)
+    return _WrittenDown(
+        due_at=connection.scalar(sa.select(CONNECTS.c.due_at).where(CONNECTS.c.id == id)),
+        answer=connection.execute(
+            recordings.where(RECORDINGS.c.meeting_direct_connect_id == id).order_by(RECORDINGS.c.id)
+        ).all(),
+    )
+
+
+def _locked(connection: Connection, id: int, owner: str | None) -> AnyRow | None:
+    wanted = sa.select(CONNECTS).where(CONNECTS.c.id == id).with_for_update()
+    if owner:
+        wanted = wanted.where(CONNECTS.c.lease_owner == owner)
+    return connection.execute(wanted).one_or_none()
+
+
+def _stand(
+    connection: Connection,
+    row: AnyRow,
+    found: ConnectionState | None,
+    trouble: RecallError | None,
+    config: Config,
+    now: datetime,
+) -> Standing:
+    times = {
+        "now": now,
+        "connected_at": row.connected_at or row.received_at,
+        "stopped_at": row.stopped_at,
+        "news_at": _hinted_at(connection, row),
+    }
+    if found:
+        nothing = keeps_nothing(config.recording_config)
+        return stand(found, state=row.state, reason=row.reason, keeps_nothing=nothing, **times)
+    assert trouble
+    if trouble.status != 404:
+        return Standing(
+            state=row.state,
+            reason=row.reason,
+            due_at=next_look(state=row.state, **times),
+            error=str(trouble),
+        )
+    error = "Recall no longer has it (404): it was deleted there, or it belongs to another region."
+    if row.state in (State.DONE, State.FAILED):
+        return Standing(state=row.state, reason=row.reason, error=error)
+    if connection.scalar(_recordings_of(row.id)):
+        return Standing(state=State.DONE, error=error)
+    return Standing(state=State.FAILED, reason=Reason.RECALL_FAILED, error=error)
+
+
+def _hinted_at(connection: Connection, row: AnyRow) -> datetime | None:
+    """When Recall last said by itself that something is new."""
+    at: datetime | None = connection.scalar(
+        sa.select(sa.func.max(EVENTS.c.received_at)).where(
+            EVENTS.c.rtms_stream_id == row.rtms_stream_id, EVENTS.c.source == Source.RECALL
+        )
+    )
+    return at
+
+
+def _recordings_of(id: int) -> sa.Select[Any]:
+    return sa.select(sa.func.count()).where(RECORDINGS.c.meeting_direct_connect_id == id)
+
+
+def _tell(row: AnyRow, standing: Standing, *, archived: bool) -> None:
+    where = about(row, recall_id=row.recall_id)
+    if standing.state != row.state:
+        # Where it is archived, that is the end of the story.
+        done = where.debug if archived else where.info
+        tell = where.error if standing.state == State.FAILED else done
+        tell("recording " + standing.state, reason=standing.reason, error=standing.error)
+    elif standing.error:
+        tell = where.debug if row.last_error else where.warning  # the first says it all
+        tell("not refreshed", error=standing.error, next_look=standing.due_at)

@@ -1,0 +1,132 @@
+"""What Recall says of a connection's recordings, written down: rows, what is told, what is stored.
+
+Statements for use inside the transaction of a refresh, which has the connection's row locked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from config import Config
+from models import CONNECTS, RECORDINGS, Happening, State
+from rtms.db.database import AnyRow, insert_into
+from rtms.jobs.archive import eligibility
+from rtms.jobs.follow.schedule import Standing
+from rtms.jobs.notify import outbox
+from rtms.recall.recording_config import keeps_nothing
+from rtms.recall.responses import ConnectionState, RecordingState
+from rtms.text import search_text, shown
+
+_RECORDING = {"done": Happening.RECORDING_DONE, "failed": Happening.RECORDING_FAILED}
+_TRANSCRIPT = {"done": Happening.TRANSCRIPT_DONE, "failed": Happening.TRANSCRIPT_FAILED}
+
+
+def write_down(
+    connection: Connection,
+    config: Config,
+    row: AnyRow,
+    found: ConnectionState,
+    standing: Standing,
+    *,
+    now: datetime,
+    anew: bool,
+) -> None:
+    """Write the recordings down as they are now, note who is to be told of what is new, and make
+    due what is to be stored.
+
+    Args:
+        row: the connection's, as it was; locked.
+        found: what Recall says.
+        standing: what becomes of the row.
+        anew: whether to try again to store what was given up: a person asks.
+    """
+    to = outbox.listeners(config)
+    to_store: list[int] = []
+    has_failed = False
+    for recording in found.recordings:
+        before = connection.execute(_as_it_was(recording)).one_or_none()
+        recording_id = _keep(connection, row.id, recording)
+        if recording_id is None:  # another connection's
+            continue
+        for event in happened(recording, before):
+            has_failed = has_failed or event == Happening.RECORDING_FAILED
+            outbox.put(connection, to, event, row.id, now=now, recording_id=recording_id)
+        is_ready = recording.status == "done" and recording.is_over
+        if is_ready and eligibility.is_to_be_stored(recording.media_statuses(), before, anew=anew):
+            to_store.append(recording_id)
+    if standing.state == State.FAILED != row.state and not has_failed:
+        outbox.put(connection, to, Happening.RECORDING_FAILED, row.id, now=now)
+    if config.archive_url and not keeps_nothing(config.recording_config):
+        eligibility.make_due(connection, to_store, now)
+    _keep_topic(connection, row, found)
+
+
+def happened(recording: RecordingState, before: AnyRow | None) -> Iterator[Happening]:
+    """Return what is to be told of a recording: each change of its status, and of its transcript's.
+
+    Args:
+        recording: as it is now.
+        before: its row, as it was; None: it had none.
+    """
+    if before is None or recording.status != before.status:
+        event = _RECORDING.get(recording.status)
+        if event is not None:
+            yield event
+    status = recording.media_statuses().get("transcript")
+    if status is not None and (before is None or status != before.media.get("transcript")):
+        event = _TRANSCRIPT.get(status)
+        if event is not None:
+            yield event
+
+
+def _as_it_was(recording: RecordingState) -> sa.Select[Any]:
+    return sa.select(RECORDINGS).where(
+        RECORDINGS.c.recall_recording_id == recording.recall_recording_id
+    )
+
+
+def _keep(connection: Connection, id: int, recording: RecordingState) -> int | None:
+    """Write a recording down as it is now; its media by status only, never by link.
+
+    Returns:
+        Its row; None where the recording is another connection's.
+    """
+    values = {
+        "status": recording.status,
+        "sub_code": recording.sub_code,
+        "started_at": recording.started_at,
+        "completed_at": recording.completed_at,
+        "expires_at": recording.expires_at,
+        "media": recording.media_statuses(),
+    }
+    statement = insert_into(connection, RECORDINGS).values(
+        meeting_direct_connect_id=id,
+        recall_recording_id=recording.recall_recording_id,
+        **values,
+    )
+    recording_id: int | None = connection.scalar(
+        statement.on_conflict_do_update(
+            index_elements=[RECORDINGS.c.recall_recording_id],
+            set_=values,
+            where=RECORDINGS.c.meeting_direct_connect_id == id,
+        ).returning(RECORDINGS.c.id)
+    )
+    return recording_id
+
+
+def _keep_topic(connection: Connection, row: AnyRow, found: ConnectionState) -> None:
+    """Keep what the meeting is called, where nobody has said it yet."""
+    titles = (shown(recording.title) for recording in found.recordings if recording.title)
+    topic = next(filter(None, titles), None)
+    if topic is None or row.topic is not None:
+        return
+    connection.execute(
+        CONNECTS.update()
+        .where(CONNECTS.c.id == row.id, CONNECTS.c.topic.is_(None))
+        .values(topic=topic, topic_search=search_text(topic))
+    )

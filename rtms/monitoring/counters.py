@@ -1,0 +1,233 @@
+"""What only a process itself can count: how often something happened, and how long it took.
+
+A delivery takes half a millisecond, so an observation may cost a microsecond: one lock, one number.
+Every label's values are a closed set: what anybody else may choose freely counts as `other`.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from models import Product
+from rtms.zoom.events import STOP_REASONS
+
+OTHER = "other"
+
+_STREAM_EVENTS = tuple(
+    f"{kind}.{'voice_' * (kind == Product.CONTACT_CENTER)}rtms_{verb}"
+    for kind, verb in product(Product, ("started", "stopped", "interrupted"))
+)
+_OTHER_EVENTS = (
+    "rtms.concurrency_near_limit",
+    "rtms.concurrency_limited",
+    "rtms.request_status",
+    "meeting.started",
+)
+_CHALLENGE = "endpoint.url_validation"
+# Recall: status webhooks. The set is open there, too.
+_RECALL_EVENTS = tuple(
+    f"{kind}.{code}"
+    for kind in ("recording", "transcript", "video_mixed", "audio_mixed", "meeting_direct_connect")
+    for code in ("processing", "done", "failed", "deleted")
+)
+_EVENTS = frozenset((*_STREAM_EVENTS, *_OTHER_EVENTS, _CHALLENGE, *_RECALL_EVENTS))
+_REFUSALS = ("400", "401", "413", "503")
+_ANSWERS = {
+    200: "created",
+    201: "created",
+    401: "refused_401",
+    402: "refused_402",
+    403: "refused_403",
+    408: "unknown",
+    409: "unknown",
+    429: "rate_limited",
+    500: "not_done",
+    507: "not_done",
+    None: "no_answer",
+}
+
+
+@dataclass(frozen=True)
+class Counter:
+    """Something that is counted.
+
+    Args:
+        starts: the label values that are told from the start, with 0: Prometheus sees no increase
+            where a series begins with its first 1.
+    """
+
+    name: str  # without _total
+    help: str
+    labels: tuple[str, ...]
+    starts: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Something that takes time. Its buckets are upper bounds in seconds."""
+
+    name: str
+    help: str
+    buckets: tuple[float, ...]
+
+
+DELIVERIES = Counter(
+    "rtms_deliveries",
+    "Webhooks that were signed rightly and recorded, by sender, event and what became of them.",
+    ("source", "event", "outcome"),
+    tuple(("zoom", event, "accepted") for event in (*_STREAM_EVENTS, *_OTHER_EVENTS)),
+)
+REFUSED = Counter(
+    "rtms_deliveries_refused",
+    "Webhooks that were not taken in, by the status they were answered with.",
+    ("source", "status"),
+    tuple(product(("zoom", "recall"), _REFUSALS)),
+)
+RECALL_ANSWERS = Counter(
+    "rtms_recall_answers",
+    "What Recall answered to requests, by operation (create, retrieve) and outcome.",
+    ("operation", "outcome"),
+    tuple(
+        ("create", outcome) for outcome in dict.fromkeys((*_ANSWERS.values(), "refused", "unknown"))
+    )
+    + tuple(
+        ("retrieve", outcome)
+        for outcome in (
+            "found",
+            "not_found",
+            "rate_limited",
+            "refused_401",
+            "refused_402",
+            "refused_403",
+        )
+    ),
+)
+STOPPED = Counter(
+    "rtms_streams_stopped",
+    "Streams whose stop Zoom told of, by its stop_reason.",
+    ("stop_reason",),
+    tuple((str(number),) for number in STOP_REASONS),
+)
+ACKNOWLEDGED = Histogram(
+    "rtms_acknowledgement_seconds",
+    "Seconds from a delivery of Zoom's to its answer, where it was recorded. Zoom waits for three.",
+    (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0),
+)
+CONNECTED = Histogram(
+    "rtms_time_to_connect_seconds",
+    "Seconds from a start's arrival to Recall's answer that it has the stream. Zoom waits for "
+    "about sixty.",
+    (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0),
+)
+COUNTERS = {each.name: each for each in (DELIVERIES, REFUSED, RECALL_ANSWERS, STOPPED)}
+HISTOGRAMS = {each.name: each for each in (ACKNOWLEDGED, CONNECTED)}
+
+
+class Counts:
+    """The counts of one process since it started. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: dict[tuple[str, ...], int] = {}
+        self._took = {
+            name: [0.0] * (len(each.buckets) + 2)  # one for what is longer, and the sum
+            for name, each in HISTOGRAMS.items()
+        }
+
+    def delivery(self, source: str, event: str, outcome: str) -> None:
+        """Count a webhook that was taken in.
+
+        Args:
+            event: whatever its sender calls it.
+            outcome: of `effects.Taken`.
+        """
+        self._add("rtms_deliveries", source, event if event in _EVENTS else OTHER, outcome)
+
+    def refusal(self, source: str, status: int) -> None:
+        """Count a webhook that was not taken in."""
+        said = str(status)
+        self._add("rtms_deliveries_refused", source, said if said in _REFUSALS else OTHER)
+
+    def stop(self, stop_reason: int | None) -> None:
+        """Count a stream that stopped, by Zoom's number."""
+        known = stop_reason in STOP_REASONS
+        said = str(stop_reason) if known else "none" if stop_reason is None else OTHER
+        self._add("rtms_streams_stopped", said)
+
+    def recall_answer(self, operation: str, status: int | None) -> None:
+        """Count an answer of Recall's, or that none came.
+
+        Args:
+            operation: create or retrieve.
+            status: the answer's; None where there was none.
+        """
+        self._add("rtms_recall_answers", operation, answer_in_a_word(operation, status))
+
+    def acknowledged(self, seconds: float) -> None:
+        """Count a delivery of Zoom's that was recorded, and how long its answer took."""
+        self._observe(ACKNOWLEDGED, seconds)
+
+    def connected(self, seconds: float) -> None:
+        """Count a stream that was connected so many seconds after its start came."""
+        self._observe(CONNECTED, seconds)
+
+    def snapshot(self) -> list[Any]:
+        """All of it for JSON: of every counter its name, labels and count; of every histogram its
+        name, no labels, and what is in each bucket, then the sum of seconds."""
+        with self._lock:
+            counts: list[Any] = [[name, labels, n] for (name, *labels), n in self._counts.items()]
+            return counts + [[name, [], list(took)] for name, took in self._took.items()]
+
+    def _add(self, *key: str) -> None:
+        with self._lock:
+            self._counts[key] = self._counts.get(key, 0) + 1
+
+    def _observe(self, histogram: Histogram, seconds: float) -> None:
+        bucket = bisect_left(histogram.buckets, seconds)
+        with self._lock:
+            took = self._took[histogram.name]
+            took[bucket] += 1
+            took[-1] += max(seconds, 0.0)  # the wall clock may be set back
+
+
+def answer_in_a_word(operation: str, status: int | None) -> str:
+    """What an answer of Recall's is called as a label."""
+    if operation == "retrieve" and status in (200, 404):
+        return "found" if status == 200 else "not_found"
+    if status in _ANSWERS:
+        return _ANSWERS[status]
+    return "refused" if 300 <= (status or 0) < 500 else "unknown"
+
+
+def read_counts(
+    stored: object,
+) -> tuple[dict[str, dict[tuple[str, ...], int]], dict[str, list[float]]]:
+    """What a process stored, complete with the zeros. What this version does not know, or would
+    store in another form, is left out: another version may be running beside it.
+
+    Returns:
+        Of each counter the counts by labels, and of each histogram what `Counts.snapshot` says.
+    """
+    counts: dict[str, dict[tuple[str, ...], int]] = {
+        name: dict.fromkeys(each.starts, 0) for name, each in COUNTERS.items()
+    }
+    took: dict[str, list[float]] = {
+        name: [0] * (len(each.buckets) + 2) for name, each in HISTOGRAMS.items()
+    }
+    for each in stored if isinstance(stored, list) else ():
+        match each:
+            case [str(name), [*labels], int(number)] if name in COUNTERS:
+                if len(labels) == len(COUNTERS[name].labels):
+                    counts[name][tuple(map(str, labels))] = number
+            case [str(name), [], [*numbers]] if name in HISTOGRAMS:
+                if len(numbers) == len(took[name]) and all(map(_is_number, numbers)):
+                    took[name] = numbers
+    return counts, took
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)

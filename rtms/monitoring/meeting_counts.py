@@ -1,0 +1,146 @@
+"""How many meetings there are by state and reason, and which of them failed only lately.
+
+States are counted anew each time along their index, which alone answers. Reasons are in the rows,
+of which there may be a million; so what was found in a block of ids is kept as long as the index
+says that the same rows failed or were skipped in it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from models import ATTEMPTS, CONNECTS, Reason, State
+from rtms.db.database import AnyRow
+
+RECENT = timedelta(hours=1)
+
+_BLOCK = 20_000  # ids
+_NEWEST = 200  # failed meetings that are looked at, of those that began before
+
+# Whatever a meeting may come to. (States without a reason have an empty one here.)
+STANDINGS: tuple[tuple[str, str], ...] = (
+    *((state, "") for state in (State.PENDING, State.CONNECTED, State.ENDED, State.DONE)),
+    *(
+        (State.FAILED, reason)
+        for reason in (Reason.REFUSED, Reason.WINDOW_EXPIRED, Reason.RECALL_FAILED)
+    ),
+    *(
+        (State.SKIPPED, reason)
+        for reason in (Reason.STOPPED_FIRST, Reason.UNSUPPORTED, Reason.NOT_WANTED)
+    ),
+)
+
+_WITH_REASON = (State.FAILED, State.SKIPPED)
+_BY_STATE = sa.union_all(
+    *(
+        sa.select(sa.literal(str(state)).label("state"), sa.func.count().label("number"))
+        .select_from(CONNECTS)
+        .where(CONNECTS.c.state == str(state))
+        for state in State
+        if state not in _WITH_REASON
+    )
+)
+_BLOCK_OF = (CONNECTS.c.id // sa.bindparam("ids", type_=sa.Integer)).label("block")
+# Rows that leave a block, and those that come, change what it has of them: a number and a sum.
+_MARKS = (
+    sa.select(_BLOCK_OF, CONNECTS.c.state, sa.func.count(), sa.func.sum(CONNECTS.c.id))
+    .where(CONNECTS.c.state.in_(_WITH_REASON))
+    .group_by(sa.text("1"), CONNECTS.c.state)
+)
+_REASONS = (
+    sa.select(CONNECTS.c.state, CONNECTS.c.reason, sa.func.count().label("number"))
+    .where(
+        CONNECTS.c.state.in_(_WITH_REASON),
+        CONNECTS.c.id.between(sa.bindparam("first"), sa.bindparam("last")),
+    )
+    .group_by(CONNECTS.c.state, CONNECTS.c.reason)
+)
+
+Standings = Counter[tuple[str, str]]
+_Marks = frozenset[tuple[Any, ...]]
+
+
+class Tally:
+    """Counts meetings, and remembers why they failed or were skipped. Threads may share it.
+
+    Args:
+        block: how many ids a block has.
+    """
+
+    def __init__(self, block: int = _BLOCK) -> None:
+        self._block = block
+        self._lock = threading.Lock()
+        # By the block's number; the longest ago counted first.
+        self._blocks: dict[int, tuple[_Marks, Standings]] = {}
+
+    def count(self, connection: Connection) -> Standings:
+        """How many meetings there are, by state and reason. Every process says the same; only the
+        new reason of an old meeting that failed a second time may show some minutes later."""
+        with self._lock:
+            found = Counter({(row.state, ""): row.number for row in connection.execute(_BY_STATE)})
+            marks = _by_block(connection.execute(_MARKS, {"ids": self._block}))
+            if self._blocks:  # one of them anew each time: for a second failure of an old meeting
+                self._blocks.pop(next(iter(self._blocks)))
+            self._blocks = {
+                at: held for at, held in self._blocks.items() if marks.get(at) == held[0]
+            }
+            for at in sorted(marks.keys() - self._blocks.keys()):
+                self._blocks[at] = marks[at], self._reasons(connection, at)
+            return sum((held for _, held in self._blocks.values()), found)
+
+    def _reasons(self, connection: Connection, at: int) -> Standings:
+        first = at * self._block
+        rows = connection.execute(_REASONS, {"first": first, "last": first + self._block - 1})
+        return Counter({(row.state, row.reason): row.number for row in rows})
+
+
+def failed_lately(
+    connection: Connection, *, now: datetime, columns: Iterable[sa.ColumnElement[Any]]
+) -> list[AnyRow]:
+    """The meetings that began more than an hour ago and failed within the last: whose recording
+    did not come of a stream that stopped within it, or that were tried in vain within it. The
+    newest first, and only of the newest that failed.
+
+    Args:
+        columns: of `meeting_direct_connects`: what to read of each.
+    """
+    since = now - RECENT
+    newest = (
+        sa.select(CONNECTS.c.id)
+        .where(CONNECTS.c.state == str(State.FAILED))
+        .order_by(CONNECTS.c.state.desc(), CONNECTS.c.id.desc())
+        .limit(_NEWEST)
+        .subquery()
+    )
+    was_tried = sa.exists().where(
+        ATTEMPTS.c.meeting_direct_connect_id == CONNECTS.c.id, ATTEMPTS.c.at > since
+    )
+    has_stopped = sa.and_(
+        CONNECTS.c.reason == str(Reason.RECALL_FAILED),
+        sa.or_(CONNECTS.c.stopped_at > since, CONNECTS.c.connected_at > since),
+    )
+    return list(
+        connection.execute(
+            sa.select(*columns)
+            .where(
+                CONNECTS.c.id.in_(sa.select(newest.c.id)),
+                CONNECTS.c.received_at <= since,
+                sa.or_(has_stopped, was_tried),
+            )
+            .order_by(CONNECTS.c.id.desc())
+        )
+    )
+
+
+def _by_block(rows: Iterable[AnyRow]) -> dict[int, _Marks]:
+    marks: dict[int, set[tuple[Any, ...]]] = {}
+    for block, *mark in rows:
+        marks.setdefault(block, set()).add(tuple(mark))
+    return {block: frozenset(each) for block, each in marks.items()}

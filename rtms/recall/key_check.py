@@ -1,0 +1,26 @@
+"""Whether Recall takes the API key, asked once when a server starts."""
+
+from __future__ import annotations
+
+import threading
+
+import structlog
+
+from config import Config
+from rtms.doctor import recall
+from rtms.doctor.finding import Grade, secrets_of, without_secrets
+
+_LEVELS = {Grade.OK: "info", Grade.WARNING: "warning", Grade.FAILURE: "error"}
+
+log = structlog.get_logger()
+
+
+def check_key(config: Config) -> None:
+    """Ask Recall in a thread whether it takes the key, and log the answer. Nothing waits for it,
+    and nothing depends on it."""
+    threading.Thread(target=_ask, args=(config,), name="key check", daemon=True).start()
+
+
+def _ask(config: Config) -> None:
+    found = without_secrets(next(recall.look(config)), secrets_of(config))
+    getattr(log, _LEVELS[found.grade])(f"Recall: {found.found}", next_step=found.next_step)

@@ -1,0 +1,213 @@
+"""A meeting's recordings, for people: fresh links, downloads and transcripts."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from config import Config
+from models import CONNECTS
+from rtms.db.database import AnyRow, Database
+from rtms.jobs.archive.manifest import Named
+from rtms.recall.client import Recall, RecallError
+from rtms.recall.lookup import look_up
+from rtms.recall.recording_config import NOTHING_KEPT, audio_count, keeps_nothing
+from rtms.recall.responses import RecordingState
+from rtms.recordings import download as downloads
+from rtms.recordings.download import BrokenOff, Fetched, Progress, silent
+from rtms.recordings.filenames import inside
+from rtms.recordings.transcripts import NotATranscript, read_parts
+from rtms.recordings.utterances import Part
+
+TRANSCRIPT = "transcript"
+_ATTEMPTS = 5  # at a download
+_MAX_TRANSCRIPT = 64 * 1024 * 1024  # bytes; a day of talk is a few
+
+
+class NothingThere(Exception):
+    """What was asked for is not to be had. The message says why, and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """One file of one recording. Its `repr` shows no link."""
+
+    recording_id: str  # Recall's
+    kind: str  # Recall's
+    link_name: str  # which of the medium's links
+    name: str  # what it is called on disk
+    index: int  # the recording's place among the meeting's, from 1
+
+
+class Recordings:
+    """What Recall has of the meetings in the table."""
+
+    def __init__(self, database: Database, recall: Recall, config: Config) -> None:
+        self._database = database
+        self._recall = recall
+        self._timeout = config.recall_timeout_seconds
+        self._recording_config = config.recording_config
+
+    def files(self, id: int, kinds: Sequence[str] = ()) -> list[File]:
+        """What can be downloaded of a meeting now, recording by recording.
+
+        Args:
+            id: the meeting's row.
+            kinds: only these of Recall's kinds; by default all.
+
+        Raises:
+            NothingThere: there is no such meeting, or nothing of those kinds; it says which.
+            RecallError: Recall did not answer.
+        """
+        row, recordings = self._look(id, kinds)
+        files = [
+            File(
+                recording_id=recording.recall_recording_id,
+                kind=medium.kind,
+                link_name=link_name,
+                name=Named(row, recording).file(medium, link_name),
+                index=index,
+            )
+            for index, recording in enumerate(recordings, start=1)
+            for medium in recording.media
+            if not kinds or medium.kind in kinds
+            for link_name in sorted(medium.links)
+        ]
+        if not files:
+            if keeps_nothing(self._recording_config):
+                raise NothingThere(f"Nothing of meeting {id} can be had. {NOTHING_KEPT}")
+            raise NothingThere(_why_nothing(id, recordings, kinds))
+        return files
+
+    def link(self, id: int, file: File) -> str:
+        """A fresh pre-signed link to a file. Whoever has it can read the file: keep it nowhere.
+
+        Raises:
+            NothingThere: Recall has no link to it any more.
+            RecallError: Recall did not answer.
+        """
+        _, recordings = self._look(id, [file.kind])
+        for recording in recordings:
+            for medium in recording.media:
+                if (recording.recall_recording_id, medium.kind) == (file.recording_id, file.kind):
+                    link = medium.links.get(file.link_name)
+                    if link:
+                        return link
+        raise NothingThere(f"Recall has no link to {file.name} any more.")
+
+    def download(
+        self,
+        id: int,
+        file: File,
+        folder: Path,
+        progress: Progress = silent,
+        *,
+        attempts: int = _ATTEMPTS,
+    ) -> Fetched | None:
+        """Download a file into a folder, or finish what an earlier call began.
+
+        Args:
+            progress: is told how many bytes are there, and of how many if that is known. What it
+                raises ends the download.
+            attempts: tries in a row that bring nothing, before giving up.
+
+        Returns:
+            What was downloaded; None where the file is there already.
+
+        Raises:
+            DownloadError: it did not come whole; what came is kept for the next call.
+            NothingThere: Recall has no link to it any more.
+            RecallError: Recall did not answer.
+        """
+        target = inside(folder, file.name)
+        if downloads.exists(target):
+            return None
+        return downloads.fetch(
+            lambda: self.link(id, file),
+            target,
+            allowed_host=self._recall.base_url,
+            timeout=self._timeout,
+            progress=progress,
+            attempts=attempts,
+        )
+
+    def transcript(self, id: int, file: File, give_up_at: float | None = None) -> list[Part]:
+        """A transcript's parts.
+
+        Args:
+            give_up_at: the moment of `time.monotonic()` after which nobody waits any more. With
+                one, it is tried once only.
+
+        Raises:
+            NothingThere: it cannot be had, or is none.
+            DownloadError: it did not come whole.
+            RecallError: Recall did not answer.
+        """
+
+        def stop_in_time(done: int, total: int | None) -> None:
+            if max(done, total or 0) > _MAX_TRANSCRIPT:
+                raise NothingThere(f"The transcript of meeting {id} is too large to be one.")
+            if give_up_at is not None and time.monotonic() > give_up_at:
+                raise BrokenOff(f"The transcript of meeting {id} comes too slowly.")
+
+        attempts = _ATTEMPTS if give_up_at is None else 1
+        with tempfile.TemporaryDirectory(prefix="transcript-") as folder:
+            fetched = self.download(id, file, Path(folder), stop_in_time, attempts=attempts)
+            assert fetched, "an empty folder holds no file"
+            try:
+                return read_parts(json.loads(fetched.path.read_bytes()))
+            except (NotATranscript, ValueError, RecursionError) as error:
+                raise NothingThere(
+                    f"The transcript of meeting {id} cannot be read: {error}"
+                ) from None
+
+    def done(self) -> Iterator[int]:
+        """The rows of all meetings that are done, oldest first."""
+        with self._database.read() as connection:
+            ids = connection.scalars(
+                sa.select(CONNECTS.c.id).where(CONNECTS.c.state == "done").order_by(CONNECTS.c.id)
+            ).all()
+        yield from ids
+
+    def _look(self, id: int, kinds: Sequence[str]) -> tuple[AnyRow, tuple[RecordingState, ...]]:
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(CONNECTS).where(CONNECTS.c.id == id)).one_or_none()
+        if row is None:
+            raise NothingThere(
+                f"There is no meeting {id}. `flask meetings list` shows those there are."
+            )
+        if row.recall_id is None:
+            raise NothingThere(
+                f"Meeting {id} was never connected ({row.state}), so nothing was recorded."
+            )
+        try:
+            audio = audio_count(self._recording_config, kinds)
+            found = look_up(self._recall, row.recall_id, audio=audio)
+        except RecallError as error:
+            if error.status == 404:
+                raise NothingThere(
+                    f"Recall no longer has meeting {id}: it was deleted there, or it belongs to "
+                    "another region."
+                ) from None
+            raise
+        return row, found.recordings
+
+
+def _why_nothing(id: int, recordings: Sequence[RecordingState], kinds: Sequence[str]) -> str:
+    if not recordings:
+        return f"Recall has no recording of meeting {id} yet. `flask meetings refresh {id}` asks."
+    media = [medium for recording in recordings for medium in recording.media]
+    wanted = [medium for medium in media if not kinds or medium.kind in kinds]
+    if wanted:
+        states = ", ".join(f"{medium.kind} is {medium.status}" for medium in wanted)
+        return f"Nothing of meeting {id} can be downloaded now: {states}."
+    what = " or ".join(kinds) if kinds else "media"
+    have = ", ".join(sorted({medium.kind for medium in media})) or "nothing"
+    states = ", ".join(recording.status for recording in recordings)
+    return f"Meeting {id} has no {what}; it has {have} (recording: {states})."

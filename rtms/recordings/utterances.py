@@ -1,0 +1,257 @@
+"""Who said what when: the parts of a transcript as turns, in the order of the conversation."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
+
+from rtms.text_breaks import attached, is_closing, is_opening, letters, runs_on
+
+_PAUSE = 3.0  # seconds of silence after which the same speaker begins a new turn
+_BREATH = 0.5  # seconds of silence that a speaker may make without having stopped
+_LETTERS_A_SECOND = 15.0  # of speech, where nobody says how long it took
+_SHORTEST = 1.0  # seconds of speech, likewise
+_LONGEST_WORD = 7.0  # seconds that a word may take by its own times, unless it is a long text
+LONGEST_TOKEN = 42  # code points: a line of a caption
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """A word, or with captions a whole sentence. Times are seconds since the recording's start."""
+
+    text: str  # one line, not empty
+    start: float | None
+    end: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What one participant said, as Recall cut it: a sentence, or all of a meeting."""
+
+    participant: str  # the same for the same person
+    speaker: str  # the person's name, or `Speaker 1`
+    words: tuple[Word, ...]  # at least one
+
+    @property
+    def start(self) -> float | None:
+        """When it begins, where any of its words says so."""
+        return next((word.start for word in self.words if word.start is not None), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """A bit of speech that is not broken any more, with its times."""
+
+    text: str
+    glued: bool  # no space stands before it
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """What one speaker said without a long pause or another speaker."""
+
+    speaker: str
+    tokens: tuple[Token, ...]
+
+    @property
+    def start(self) -> float:
+        return self.tokens[0].start
+
+    @property
+    def end(self) -> float:
+        return max(token.end for token in self.tokens)
+
+    @property
+    def text(self) -> str:
+        return joined(self.tokens)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stretch:
+    """Words of one part that are not parted by time: only the first has a time of its own."""
+
+    part: int  # its place among the parts
+    text: str
+    start: float
+    end: float | None  # None: not known
+
+
+def joined(tokens: Iterable[Token]) -> str:
+    """Tokens as running text."""
+    return "".join(t.text if t.glued else f" {t.text}" for t in tokens).strip()
+
+
+def turns(parts: Sequence[Part]) -> list[Turn]:
+    """Put what was said in the order of the conversation. Starts never go backwards.
+
+    A turn ends where somebody else begins to speak, also in the middle of a part, and after a long
+    pause.
+    """
+    made: list[tuple[Part, list[Token]]] = []
+    last_end = 0.0
+    for run in _runs(_ended(_stretches(parts))):
+        part = parts[run[0].part]
+        tokens = _tokens(run)
+        goes_on = bool(made) and made[-1][0].participant == part.participant
+        if goes_on and tokens[0].start - last_end <= _PAUSE:
+            glued = runs_on(made[-1][1][-1].text, tokens[0].text)
+            made[-1][1].extend([replace(tokens[0], glued=glued), *tokens[1:]])
+        else:
+            made.append((part, tokens))
+        last_end = max(token.end for token in tokens)
+    return [Turn(speaker=part.speaker, tokens=tuple(tokens)) for part, tokens in made]
+
+
+def _stretches(parts: Sequence[Part]) -> list[_Stretch]:
+    """All that was said, by when it began. Where that is the same, the parts keep their order."""
+    found = [
+        stretch
+        for number, (start, part) in enumerate(zip(_starts(parts), parts, strict=True))
+        for stretch in _cut(number, part, start)
+    ]
+    return sorted(found, key=lambda stretch: stretch.start)
+
+
+def _starts(parts: Sequence[Part]) -> list[float]:
+    """When each part began. One that does not say is put between its neighbours."""
+    following = [math.inf] * len(parts)  # the next start that is known
+    for at in range(len(parts) - 2, -1, -1):
+        known = parts[at + 1].start
+        following[at] = following[at + 1] if known is None else known
+    starts, end = [], 0.0
+    for part, limit in zip(parts, following, strict=True):
+        start = min(end, limit) if part.start is None else part.start
+        starts.append(start)
+        ends = [word.end for word in part.words if word.end is not None and word.end > start]
+        end = max(ends, default=start + sum(_estimate(word.text) for word in part.words))
+    return starts
+
+
+def _cut(number: int, part: Part, start: float) -> Iterator[_Stretch]:
+    """A part in stretches. A word whose time goes backwards, or is missing, stays where it is."""
+    stretch = None
+    words = part.words
+    for word, is_attached in zip(words, attached([w.text for w in words]), strict=True):
+        if stretch is None:
+            stretch = _Stretch(part=number, text=word.text, start=start, end=word.end)
+        elif is_attached:
+            end = stretch.end if word.end is None else word.end
+            stretch = replace(stretch, text=stretch.text + word.text, end=end)
+        elif word.start is not None and word.start > stretch.start:
+            yield stretch
+            stretch = _Stretch(part=number, text=word.text, start=word.start, end=word.end)
+        else:
+            space = "" if runs_on(stretch.text, word.text) else " "
+            stretch = replace(stretch, text=stretch.text + space + word.text, end=word.end)
+    if stretch:
+        yield stretch
+
+
+def _ended(stretches: Sequence[_Stretch]) -> Iterator[_Stretch]:
+    """Each with an end. One that is not known is no later than the next start."""
+    starts = [stretch.start for stretch in stretches]
+    for stretch in stretches:
+        length = _estimate(stretch.text)
+        if stretch.end is not None and stretch.end > stretch.start:
+            end = min(stretch.end, stretch.start + max(_LONGEST_WORD, length))
+        else:
+            after = bisect_right(starts, stretch.start)
+            end = min(stretch.start + length, starts[after] if after < len(starts) else math.inf)
+        yield replace(stretch, end=end)
+
+
+def _runs(stretches: Iterable[_Stretch]) -> list[list[_Stretch]]:
+    """Stretches of one part each, without anybody who began to speak in between.
+
+    Whoever is still speaking then goes on after the run that was begun, and does not cut it: of
+    people who talk at the same time, each is told in whole sentences.
+    """
+    runs: list[list[_Stretch]] = []
+    latest: dict[int, int] = {}  # a part's last run
+    begun = 0  # the last run with which somebody began to speak
+    before = None
+    for stretch in stretches:
+        at = latest.get(stretch.part)
+        is_going_on = at is not None and _goes_on(runs[at][-1], before, stretch)
+        if at is not None and is_going_on and at >= begun:
+            runs[at].append(stretch)
+        else:
+            if not is_going_on:
+                begun = len(runs)
+            latest[stretch.part] = len(runs)
+            runs.append([stretch])
+        before = stretch
+    return runs
+
+
+def _goes_on(last: _Stretch, before: _Stretch | None, stretch: _Stretch) -> bool:
+    """Whether somebody had not stopped speaking since the last stretch.
+
+    Args:
+        before: the stretch of any part that began last.
+    """
+    assert last.end is not None and before is not None and before.end is not None
+    was_answered = before.start >= last.end and before.end <= stretch.start
+    return stretch.start - last.end <= _BREATH and not was_answered
+
+
+def _tokens(run: Sequence[_Stretch]) -> list[Token]:
+    tokens: list[Token] = []
+    for stretch in run:
+        glued = bool(tokens) and runs_on(tokens[-1].text, stretch.text)
+        tokens.extend(_split(stretch, glued=glued))
+    return tokens
+
+
+def _split(stretch: _Stretch, *, glued: bool) -> Iterator[Token]:
+    """A stretch in tokens; its time is shared out among them by their length."""
+    assert stretch.end is not None
+    pieces: list[tuple[str, bool]] = []  # and whether no space stands before it
+    for at, run in enumerate(stretch.text.split(" ")):
+        if at and is_closing(run):  # the space is the speaker's own: `Bonjour !`
+            before, is_glued = pieces[-1]
+            pieces[-1] = (f"{before} {run}", is_glued)
+            continue
+        for number, piece in enumerate(_in_lines(run)):
+            pieces.append((piece, number > 0 or (at == 0 and glued)))
+    sums = list(accumulate((len(piece) for piece, _ in pieces), initial=0))
+    marks = [stretch.start + (stretch.end - stretch.start) * each / sums[-1] for each in sums]
+    for (piece, is_glued), (begin, until) in zip(pieces, pairwise(marks), strict=True):
+        yield Token(text=piece, glued=is_glued, start=begin, end=until)
+
+
+def _in_lines(run: str) -> Iterator[str]:
+    """A text in pieces that fit a line. Punctuation stays with what it belongs to."""
+    if len(run) <= LONGEST_TOKEN:
+        yield run
+        return
+    line: list[str] = []
+    length = 0
+    for letter in letters(run):
+        if line and length + len(letter) > LONGEST_TOKEN:
+            kept = _unparted(line, letter)
+            yield "".join(line[: len(line) - kept])
+            line = line[len(line) - kept :]
+            length = sum(len(each) for each in line)
+        line.append(letter)
+        length += len(letter)
+    yield "".join(line)
+
+
+def _unparted(line: Sequence[str], following: str) -> int:
+    """How many letters at a line's end belong to what follows. At most half of the line does."""
+    for kept in range(len(line) // 2):
+        if not is_closing(following) and not is_opening(line[-1 - kept]):
+            return kept
+        following = line[-1 - kept]
+    return 0
+
+
+def _estimate(text: str) -> float:
+    """Seconds that it takes to say a text."""
+    return max(_SHORTEST, len(text) / _LETTERS_A_SECOND)

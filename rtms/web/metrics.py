@@ -1,0 +1,96 @@
+"""What Prometheus reads at /metrics, and who may read it.
+
+What the table knows is read from the table; what only a process knows is labelled by it, and read
+from what each said last. So every process gives the same answer.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from ipaddress import ip_address
+from typing import Any
+
+import structlog
+from flask import Blueprint, Request, Response, abort, jsonify, request
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from rtms.db.database import DatabaseUnavailable
+from rtms.monitoring import snapshot
+from rtms.monitoring.prometheus import Exposition
+from rtms.services import Services, services
+
+# What proxies and tunnels add. One on this machine comes from its loopback address, too.
+_FORWARDED = (
+    "Forwarded", "Via", "X-Real-IP", "X-Client-IP", "True-Client-IP", "CF-Connecting-IP",
+    "X-Original-Forwarded-For", "X-Originating-IP", "X-Cluster-Client-IP", "Fly-Client-IP",
+    "X-Envoy-External-Address",
+)  # fmt: skip
+_LOOPBACK_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?", re.IGNORECASE)
+
+blueprint = Blueprint("metrics", __name__)
+log = structlog.get_logger()
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """Where everything stands, for Prometheus: also where the database is away."""
+    its = services()
+    token = its.config.metrics_token
+    if not (_is_from_here(request) or _has_token(request, token)):
+        if token is None:
+            abort(404)  # nobody elsewhere is to know that there is anything
+        refused = jsonify(error="METRICS_TOKEN is missing or wrong: Authorization: Bearer ...")
+        refused.status_code = 401
+        refused.headers["WWW-Authenticate"] = 'Bearer realm="metrics"'
+        return refused
+    registry = CollectorRegistry()
+    registry.register(Exposition(*_what_is_known(its)))
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    return Response(encode(registry), content_type=content_type)
+
+
+def _what_is_known(its: Services) -> tuple[snapshot.Standing | None, Mapping[str, Any]]:
+    """What the database says, and what this process says of itself. That is told only once it is
+    written: else the next answer, another process's, would say that less was counted, which
+    Prometheus takes for a restart."""
+    own = None
+    with suppress(DatabaseUnavailable):
+        own = its.heartbeat.recent()
+    try:
+        found = snapshot.look(its.database, its.tally)
+    except DatabaseUnavailable as error:
+        log.warning("the metrics lack what the database knows", error=str(error))
+        return None, own or its.heartbeat.row()
+    written = (row._asdict() for row in found.processes if row.name == its.heartbeat.identity.name)
+    # Another thread may have written more since, and another process have told it.
+    return found, next(written, None) or own or its.heartbeat.row()
+
+
+def _is_from_here(request: Request) -> bool:
+    """Whether it was sent on this machine, and by nobody on behalf of somebody elsewhere: neither
+    a proxy, nor a browser for a page whose name was made to lead here."""
+    try:
+        address = ip_address(request.remote_addr or "")
+    except ValueError:
+        return False
+    address = getattr(address, "ipv4_mapped", None) or address
+    forwarded = any(name in request.headers for name in _FORWARDED) or any(
+        name.lower().startswith("x-forwarded") for name, _ in request.headers
+    )
+    return (
+        address.is_loopback
+        and not forwarded
+        and _LOOPBACK_HOST.fullmatch(request.headers.get("Host", "")) is not None
+        and request.headers.get("Sec-Fetch-Site", "").lower() != "cross-site"
+    )
+
+
+def _has_token(request: Request, token: str | None) -> bool:
+    kind, _, given = request.headers.get("Authorization", "").partition(" ")
+    if token is None or kind.lower() != "bearer":
+        return False
+    return hmac.compare_digest(given.strip().encode(), token.encode())
