@@ -125,10 +125,10 @@ class GroupCommit(Generic[J, R]):
         try:
             results = self._commit(gather, leader.give_up_at)
         except Exception as error:
-            the_database_is_away = isinstance(error, DatabaseUnavailable) and not isinstance(
+            is_unreachable = isinstance(error, DatabaseUnavailable) and not isinstance(
                 error, RowRefused
             )
-            if the_database_is_away or len(group) < 2:
+            if is_unreachable or len(group) < 2:
                 for each in group or [leader]:
                     each.error = error
             else:  # one of them is to blame: the others must not suffer for it

@@ -339,7 +339,7 @@ def test_two_machines_whose_clocks_differ_forget_nothing(its: Services) -> None:
     assert sum(let_through) == throttle.FREE_TRIES + 1  # one that has waited, by the other's clock
 
 
-# ---- when the database is away
+# ---- when the database is unreachable
 
 
 @pytest.fixture
@@ -371,10 +371,10 @@ def test_without_a_database_a_page_says_what_to_check(
         assert answer.status_code == 503
         assert answer.mimetype == "text/html"
         assert int(answer.headers["Retry-After"]) > 0
-        for words in ("The database is away", "503", "flask --app app db current", "DATABASE_URL"):
+        for words in ("The database is unreachable", "503", "flask --app app db current", "DATABASE_URL"):
             assert words in answer.text
         assert "/assets/style.css" not in answer.text  # nobody is let in to fetch it
-    assert [line["event"] for line in lines] == ["dashboard: the database is away"] * 3
+    assert [line["event"] for line in lines] == ["dashboard: the database is unreachable"] * 3
     assert all(line["error"] and line["error"] not in answers[0].text for line in lines)
 
 

@@ -54,7 +54,7 @@
         location.reload();
         return;
       }
-      if (answer.status === 503) throw new Error("the database is away");
+      if (answer.status === 503) throw new Error("the database is unreachable");
       if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
       const text = await answer.text();
       if (!isRead()) swap(text);
