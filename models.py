@@ -117,6 +117,11 @@ LIVE_STATES = (State.PENDING, State.CONNECTED)
 LIVE = "state IN ('pending', 'connected') AND stopped_at IS NULL"
 # Likewise, of a user whom Zoom names.
 LIVE_OF_A_USER = f"operator_id IS NOT NULL AND {LIVE}"
+# The rows of each queue. Claims name their indexes on SQLite, so an index must stay for a release.
+PENDING = "state = 'pending'"
+FOLLOWED = "state <> 'pending' AND due_at IS NOT NULL"
+UNSENT = "due_at IS NOT NULL"
+TO_ARCHIVE = "archive_due_at IS NOT NULL"
 
 
 class MeetingDirectConnect(Base):
@@ -150,9 +155,8 @@ class MeetingDirectConnect(Base):
             unique=True,
             **_where(LIVE_OF_A_USER),
         ),
-        # On SQLite claims name their index (rtms/queue/leases.py): it must stay for a release.
-        Index("ix_pending", "connect_by", **_where("state = 'pending'")),
-        Index("ix_followed", "due_at", **_where("state <> 'pending' AND due_at IS NOT NULL")),
+        Index("ix_pending", "connect_by", **_where(PENDING)),
+        Index("ix_followed", "due_at", **_where(FOLLOWED)),
         Index("ix_state", "state", "id"),
         Index("ix_received_at", "received_at"),
         Index("ix_key_used_at", "key_used_at", **_where("key_used_at IS NOT NULL")),
@@ -261,7 +265,7 @@ class Recording(Base):
         UniqueConstraint("recall_recording_id"),
         CheckConstraint("(lease_owner IS NULL) = (leased_until IS NULL)", name="lease_whole"),
         Index("ix_recordings_connect", "meeting_direct_connect_id"),
-        Index("ix_recordings_archive", "archive_due_at", **_where("archive_due_at IS NOT NULL")),
+        Index("ix_recordings_archive", "archive_due_at", **_where(TO_ARCHIVE)),
     )
 
     id: Mapped[int] = mapped_column(_RowId, primary_key=True)
@@ -354,7 +358,7 @@ class Notification(Base):
         _one_of("event", Happening),
         _one_of("listener", Listener),
         CheckConstraint("(lease_owner IS NULL) = (leased_until IS NULL)", name="lease_whole"),
-        Index("ix_notifications_due", "due_at", **_where("due_at IS NOT NULL")),
+        Index("ix_notifications_due", "due_at", **_where(UNSENT)),
         Index("ix_notifications_connect", "meeting_direct_connect_id"),
         # Whoever deletes a recording deletes these: without it, by reading all there are.
         Index("ix_notifications_recording", "recording_id", **_where("recording_id IS NOT NULL")),

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from rtms.intake.deliveries import Intake
     from rtms.monitoring.counters import Counts
     from rtms.monitoring.heartbeat import Heartbeat
-    from rtms.monitoring.meeting_counts import Tally
-    from rtms.queue.dispatcher import Dispatcher, Lane
+    from rtms.monitoring.meeting_counts import MeetingCounter
+    from rtms.queue.dispatcher import Dispatcher, Job
     from rtms.recall.client import Recall
 
 _LATER = "rtms-later"  # among an app's extensions: what makes its services
@@ -46,11 +46,11 @@ class Services:
         return Counts()
 
     @cached_property
-    def tally(self) -> Tally:
+    def meeting_counter(self) -> MeetingCounter:
         """What is remembered of counting a long table."""
-        from rtms.monitoring.meeting_counts import Tally
+        from rtms.monitoring.meeting_counts import MeetingCounter
 
-        return Tally()
+        return MeetingCounter()
 
     @cached_property
     def recall(self) -> Recall:
@@ -85,7 +85,7 @@ class Services:
 
     def make_all(self) -> None:
         """Make every part now: threads must not do it at the same moment."""
-        for part in ("counts", "tally", "recall", "intake", "heartbeat"):
+        for part in ("counts", "meeting_counter", "recall", "intake", "heartbeat"):
             getattr(self, part)
 
     def init_app(self, app: Flask) -> None:
@@ -96,24 +96,24 @@ class Services:
     def start_dispatcher(self) -> Dispatcher:
         """Begin to connect streams, to follow them and to tell of them, in threads of this
         process."""
-        from rtms.jobs.archive.job import ArchiveLane
-        from rtms.jobs.connect.job import ConnectLane
-        from rtms.jobs.follow.job import RefreshLane
-        from rtms.jobs.notify.job import NotifyLane
+        from rtms.jobs.archive.job import ArchiveJob
+        from rtms.jobs.connect.job import ConnectJob
+        from rtms.jobs.follow.job import FollowJob
+        from rtms.jobs.notify.job import NotifyJob
         from rtms.jobs.notify.outbox import listeners
-        from rtms.jobs.retention.job import RetentionLane
+        from rtms.jobs.retention.job import RetentionJob
         from rtms.queue.dispatcher import Dispatcher
 
         self.make_all()
         parts = (self.database, self.recall, self.config)
-        lanes: list[Lane[Any]] = [ConnectLane(*parts, self.counts), RefreshLane(*parts)]
+        jobs: list[Job[Any]] = [ConnectJob(*parts, self.counts), FollowJob(*parts)]
         if self.app and listeners(self.config):
-            lanes.append(NotifyLane(self.app, self.database, self.config))
+            jobs.append(NotifyJob(self.app, self.database, self.config))
         if self.config.archive_url:
-            lanes.append(ArchiveLane(*parts))
+            jobs.append(ArchiveJob(*parts))
         if self.config.retention_days:
-            lanes.append(RetentionLane(self.database, self.config))
-        self.dispatcher = Dispatcher(*lanes, is_crowded=lambda: self.intake.is_crowded)
+            jobs.append(RetentionJob(self.database, self.config))
+        self.dispatcher = Dispatcher(*jobs, is_crowded=lambda: self.intake.is_crowded)
         self.dispatcher.start()
         return self.dispatcher
 

@@ -28,7 +28,7 @@ from rtms.dashboard.meetings.search import (
 )
 from rtms.dashboard.paging import ROW_ID, Page
 from rtms.db.database import AnyRow
-from rtms.jobs.connect.job import CONNECT_LANE
+from rtms.jobs.names import JobName
 from rtms.services import services
 
 OUTCOMES = ("accepted", "duplicate", "ignored", "unknown", "rejected")
@@ -188,7 +188,7 @@ def event_replay(id: int) -> Response:
         text = f"Event {id} is not one of Zoom's: there is nothing to replay."
         return redirect_with(url, text, "bad")
     if taken.is_due and its.dispatcher:
-        its.dispatcher.wake(CONNECT_LANE)
+        its.dispatcher.wake(JobName.CONNECT)
     about = f" (meeting {taken.row_id})" if taken.row_id else ""
     text = f"Event {id} was replayed ({taken.outcome}): {taken.detail}{about}."
     return redirect_with(url, text, "bad" if taken.outcome == "rejected" else "good")

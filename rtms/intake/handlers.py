@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +13,7 @@ from config import Config
 from models import (
     CONNECTS,
     EVENTS,
+    FOLLOWED,
     LIVE,
     LIVE_OF_A_USER,
     LIVE_STATES,
@@ -26,6 +25,7 @@ from rtms.intake import meeting_names
 from rtms.intake.meeting_names import MeetingName
 from rtms.intake.start_rules import Known, OtherStream, Verdict, is_to_rejoin, judge
 from rtms.jobs.follow.schedule import first_look
+from rtms.recall.idempotency import new_key
 from rtms.zoom.events import (
     NOT_AUTHENTICATED,
     ConcurrencyLimited,
@@ -241,12 +241,6 @@ def _take_up_restart(
         EVENTS.update().where(EVENTS.c.id == later.id).values(outcome=taken.recorded)
     )
     return taken
-
-
-def new_key() -> str:
-    """A new idempotency key, a UUID. Nobody must be unable to guess it, so it costs no system call:
-    keys are made while others wait for the database."""
-    return str(uuid.UUID(int=random.getrandbits(128), version=4))
 
 
 NEW_ROW_COLUMNS = (
@@ -549,7 +543,7 @@ def _operator_was_wanted(connection: Connection, config: Config, start: Started)
         sa.and_(CONNECTS.c.reason == Reason.STOPPED_FIRST, CONNECTS.c.is_original_host.is_(False)),
     )
     # Together they are all rows: as the indexes have them.
-    kinds = (LIVE, "due_at IS NULL", "state <> 'pending' AND due_at IS NOT NULL")
+    kinds = (LIVE, "due_at IS NULL", FOLLOWED)
     return any(
         connection.scalar(
             sa.select(

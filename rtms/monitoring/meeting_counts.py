@@ -25,7 +25,7 @@ _BLOCK = 20_000  # ids
 _NEWEST = 200  # failed meetings that are looked at, of those that began before
 
 # Whatever a meeting may come to. (States without a reason have an empty one here.)
-STANDINGS: tuple[tuple[str, str], ...] = (
+STATES_AND_REASONS: tuple[tuple[str, str], ...] = (
     *((state, "") for state in (State.PENDING, State.CONNECTED, State.ENDED, State.DONE)),
     *(
         (State.FAILED, reason)
@@ -63,11 +63,11 @@ _REASONS = (
     .group_by(CONNECTS.c.state, CONNECTS.c.reason)
 )
 
-Standings = Counter[tuple[str, str]]
+StateCounts = Counter[tuple[str, str]]
 _Marks = frozenset[tuple[Any, ...]]
 
 
-class Tally:
+class MeetingCounter:
     """Counts meetings, and remembers why they failed or were skipped. Threads may share it.
 
     Args:
@@ -78,9 +78,9 @@ class Tally:
         self._block = block
         self._lock = threading.Lock()
         # By the block's number; the longest ago counted first.
-        self._blocks: dict[int, tuple[_Marks, Standings]] = {}
+        self._blocks: dict[int, tuple[_Marks, StateCounts]] = {}
 
-    def count(self, connection: Connection) -> Standings:
+    def count(self, connection: Connection) -> StateCounts:
         """How many meetings there are, by state and reason. Every process says the same; only the
         new reason of an old meeting that failed a second time may show some minutes later."""
         with self._lock:
@@ -95,7 +95,7 @@ class Tally:
                 self._blocks[at] = marks[at], self._reasons(connection, at)
             return sum((held for _, held in self._blocks.values()), found)
 
-    def _reasons(self, connection: Connection, at: int) -> Standings:
+    def _reasons(self, connection: Connection, at: int) -> StateCounts:
         first = at * self._block
         rows = connection.execute(_REASONS, {"first": first, "last": first + self._block - 1})
         return Counter({(row.state, row.reason): row.number for row in rows})

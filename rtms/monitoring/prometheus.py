@@ -13,68 +13,68 @@ from prometheus_client.core import (
 )
 
 from rtms.monitoring.counters import COUNTERS, HISTOGRAMS, read_counts
-from rtms.monitoring.meeting_counts import STANDINGS, Standings
-from rtms.monitoring.snapshot import Standing, believed_limit
+from rtms.monitoring.meeting_counts import STATES_AND_REASONS, StateCounts
+from rtms.monitoring.snapshot import Snapshot
 from rtms.recall import rate_limit
 
-_BY_STANDING = ("state", "reason")
+_STATE_AND_REASON = ("state", "reason")
 
 
 class Exposition:
     """What one answer to Prometheus tells.
 
     Args:
-        standing: what the database says; None where it does not answer.
+        snapshot: what the database says; None where it does not answer.
         own: the answering process's own row of `processes`, as it is now.
     """
 
-    def __init__(self, standing: Standing | None, own: Mapping[str, Any]) -> None:
-        self._standing = standing
-        stored = standing.processes if standing else ()
+    def __init__(self, snapshot: Snapshot | None, own: Mapping[str, Any]) -> None:
+        self._snapshot = snapshot
+        stored = snapshot.processes if snapshot else ()
         others = [row._asdict() for row in stored if row.name != own["name"]]
         self._processes: list[Mapping[str, Any]] = [own, *others]
 
     def collect(self) -> Iterator[Metric]:
         """The metrics, as a registry asks for them."""
-        up = self._standing is not None
+        up = self._snapshot is not None
         yield _gauge("rtms_database_up", "Whether the database answers (1) or not (0).", up)
         yield from _of_processes(self._processes)
-        if self._standing is None:
+        if self._snapshot is None:
             return
-        ok = self._standing.schema_is_ok
+        ok = self._snapshot.schema_is_ok
         yield _gauge(
             "rtms_schema_ok",
             "Whether the database has the schema that this version needs (1) or not (0).",
             ok,
         )
         if ok:
-            yield from _of_meetings(self._standing)
-            yield from _of_queues(self._standing)
-            yield from _of_arrivals(self._standing)
-            yield from _of_gates(self._standing)
+            yield from _of_meetings(self._snapshot)
+            yield from _of_queues(self._snapshot)
+            yield from _of_arrivals(self._snapshot)
+            yield from _of_gates(self._snapshot)
 
 
-def _of_meetings(standing: Standing) -> Iterator[Metric]:
-    yield _by_standing(
+def _of_meetings(snapshot: Snapshot) -> Iterator[Metric]:
+    yield _by_state(
         "rtms_meetings",
         "Meetings in the table, by state, and by reason where they failed or were skipped.",
-        standing.meetings,
+        snapshot.meetings,
     )
-    yield _by_standing(
+    yield _by_state(
         "rtms_meetings_last_hour",
         "Meetings whose start came within the last hour, or that began before and failed within "
         "it, by where they stand now.",
-        standing.recent,
+        snapshot.recent,
     )
-    yield _by_standing(
+    yield _by_state(
         "rtms_meetings_rate_limited_last_hour",
         "Meetings whose start came within the last hour and that met Recall's rate limit (429), by "
         "where they stand now.",
-        standing.recent_rate_limited,
+        snapshot.recent_rate_limited,
     )
 
 
-def _of_queues(standing: Standing) -> Iterator[Metric]:
+def _of_queues(snapshot: Snapshot) -> Iterator[Metric]:
     due = GaugeMetricFamily(
         "rtms_rows_due", "Rows that want something now and nobody is at work on.", labels=["lane"]
     )
@@ -87,29 +87,29 @@ def _of_queues(standing: Standing) -> Iterator[Metric]:
         "since its start came, in the others since it was due.",
         labels=["lane"],
     )
-    for lane, queue in standing.queues.items():
+    for lane, queue in snapshot.queues.items():
         due.add_metric([lane], queue.due)
         leased.add_metric([lane], queue.leased)
         oldest.add_metric([lane], queue.oldest_seconds)
     yield from (due, leased, oldest)
 
 
-def _of_arrivals(standing: Standing) -> Iterator[Metric]:
-    if standing.last_delivery:
+def _of_arrivals(snapshot: Snapshot) -> Iterator[Metric]:
+    if snapshot.last_delivery:
         yield _gauge(
             "rtms_last_delivery_timestamp_seconds",
             "When Zoom's last delivery came that was new, in seconds since 1970.",
-            standing.last_delivery.timestamp(),
+            snapshot.last_delivery.timestamp(),
         )
-    if standing.last_start:
+    if snapshot.last_start:
         yield _gauge(
             "rtms_last_start_timestamp_seconds",
             "When the last start of a stream came (rtms_started), in seconds since 1970.",
-            standing.last_start.timestamp(),
+            snapshot.last_start.timestamp(),
         )
 
 
-def _of_gates(standing: Standing) -> Iterator[Metric]:
+def _of_gates(snapshot: Snapshot) -> Iterator[Metric]:
     closed = GaugeMetricFamily(
         "rtms_gate_closed",
         "Whether nobody is to ask Recall at this moment (1): create after a 429; retrieve also for "
@@ -121,14 +121,14 @@ def _of_gates(standing: Standing) -> Iterator[Metric]:
         "Until when nobody is or was to ask Recall, in seconds since 1970.",
         labels=["gate"],
     )
-    rows = {row.name: row for row in standing.gates}
+    rows = {row.name: row for row in snapshot.gates}
     for name in (rate_limit.CREATE_GATE, rate_limit.RETRIEVE_GATE):
         row = rows.get(name)
-        closed.add_metric([name], float(row is not None and row.closed_until > standing.now))
+        closed.add_metric([name], float(row is not None and row.closed_until > snapshot.now))
         if row:
             until.add_metric([name], row.closed_until.timestamp())
     yield from (closed, until)
-    limit = next(filter(None, (believed_limit(row, standing.now) for row in rows.values())), None)
+    limit = rate_limit.believed_limit(rows.get(rate_limit.CREATE_GATE), snapshot.now)
     if limit:
         yield _gauge(
             "rtms_recall_limit_creates",
@@ -185,10 +185,10 @@ def _cumulated(bounds: Iterable[float], numbers: Iterable[float]) -> list[tuple[
     return buckets
 
 
-def _by_standing(name: str, help: str, meetings: Standings) -> Metric:
-    family = GaugeMetricFamily(name, help, labels=_BY_STANDING)
-    for standing in STANDINGS:
-        family.add_metric(standing, meetings[standing])
+def _by_state(name: str, help: str, meetings: StateCounts) -> Metric:
+    family = GaugeMetricFamily(name, help, labels=_STATE_AND_REASON)
+    for key in STATES_AND_REASONS:
+        family.add_metric(key, meetings[key])
     return family
 
 

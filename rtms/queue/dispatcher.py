@@ -1,7 +1,7 @@
 """Leases due rows to threads: who does the work, when, and how it ends when the process must.
 
-It knows nothing of what the work is. A lane does: it leases rows from the table, does what one
-of them wants, and says when the next will want something.
+It knows nothing of what the work is. A job does: it leases rows from the table, does what one of
+them wants, and says when the next will want something.
 """
 
 from __future__ import annotations
@@ -21,47 +21,52 @@ from rtms.db.database import DatabaseUnavailable
 # Seconds. Rows that other processes left behind are found by looking; fresh ones are handed over.
 POLL_SECONDS = 0.5
 _AFTER_AN_ERROR = 1.0
-_SAY_AGAIN = 60.0  # that the database is away
+_SAY_AGAIN = 60.0  # that the database is unreachable
 _AFTER_NOTHING = 0.02  # what was due went to another process
 _GATHER = 0.02  # while there is more to do than threads to do it: several rows a transaction
 _GIVE_WAY = 1.0  # to what is more urgent, at most
 
 log = structlog.get_logger()
 
-J = TypeVar("J")
+R = TypeVar("R")
 
 
-class Lane(Protocol[J]):
+class Job(Protocol[R]):
     """A kind of work on rows of the table."""
 
-    name: str
-    threads: int
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def threads(self) -> int:
+        """How many rows it works on at the same time."""
 
     def next_due(self) -> datetime | None:
         """When a row will next want something, as far as the table tells; None: not in sight."""
 
-    def lease(self, limit: int) -> Sequence[J]:
-        """Make at most `limit` due rows this process's own, for a while."""
+    def lease(self, limit: int) -> Sequence[R]:
+        """Lease at most `limit` due rows for this process."""
 
-    def work(self, job: J) -> None:
-        """Do what a leased row wants and write down what came of it."""
+    def work(self, row: R) -> None:
+        """Do what a leased row wants and record the outcome."""
 
-    def hand_back(self, jobs: Sequence[J]) -> None:
-        """Let the leases of these run out now: nobody here will finish them."""
+    def hand_back(self, rows: Sequence[R]) -> None:
+        """End the leases of these now: this process will not finish them."""
 
 
 class Dispatcher:
-    """Runs lanes, each in threads of its own, so that none waits behind another. Start it after a
+    """Runs jobs, each in threads of its own, so that none waits behind another. Start it after a
     fork, never before.
 
     Args:
-        lanes: what there is to do.
-        is_crowded: whether this process has something more urgent to do just now. Lanes that are
+        jobs: what there is to do.
+        is_crowded: whether this process has something more urgent to do just now. Jobs that are
             behind then wait for up to a second before they lease more.
     """
 
-    def __init__(self, *lanes: Lane[Any], is_crowded: Callable[[], bool] = lambda: False) -> None:
-        self._runners = {lane.name: _Runner(lane, is_crowded) for lane in lanes}
+    def __init__(self, *jobs: Job[Any], is_crowded: Callable[[], bool] = lambda: False) -> None:
+        self._runners = {job.name: _Runner(job, is_crowded) for job in jobs}
 
     def start(self) -> None:
         """Begin to lease and to work."""
@@ -73,9 +78,9 @@ class Dispatcher:
         """Whether due rows are being taken."""
         return all(runner.is_running for runner in self._runners.values())
 
-    def wake(self, lane: str) -> None:
-        """Say that a row became due for a lane; it is leased at once if a thread is free."""
-        self._runners[lane].wake()
+    def wake(self, job: str) -> None:
+        """Say that a row became due for a job; it is leased at once if a thread is free."""
+        self._runners[job].wake()
 
     def begin_drain(self) -> None:
         """Lease nothing more. Only sets flags, so a signal handler may call it."""
@@ -99,18 +104,18 @@ class Dispatcher:
         return all(finished)
 
 
-class _Runner(Generic[J]):
-    """One lane's threads: one that leases, and those that work."""
+class _Runner(Generic[R]):
+    """One job's threads: one that leases, and those that work."""
 
-    def __init__(self, lane: Lane[J], is_crowded: Callable[[], bool]) -> None:
-        self._lane = lane
+    def __init__(self, job: Job[R], is_crowded: Callable[[], bool]) -> None:
+        self._job = job
         self._is_crowded = is_crowded
-        self._jobs: SimpleQueue[J | None] = SimpleQueue()
-        self._in_flight: dict[int, J] = {}
+        self._rows: SimpleQueue[R | None] = SimpleQueue()
+        self._in_flight: dict[int, R] = {}
         self._changed = threading.Condition()
         self._workers: list[threading.Thread] = []
         self._leaser = threading.Thread(
-            target=self._lease_for_ever, name=f"{lane.name}-leaser", daemon=True
+            target=self._lease_for_ever, name=f"{job.name}-leaser", daemon=True
         )
         self._woken = False
         self._draining = False
@@ -126,7 +131,7 @@ class _Runner(Generic[J]):
     def wake(self) -> None:
         with self._changed:
             # Once is enough, and with no thread free whoever gets free wakes it.
-            if not self._woken and len(self._in_flight) < self._lane.threads:
+            if not self._woken and len(self._in_flight) < self._job.threads:
                 self._changed.notify_all()
             self._woken = True
 
@@ -141,10 +146,10 @@ class _Runner(Generic[J]):
             )
             left = list(self._in_flight.values())
         for _ in self._workers:
-            self._jobs.put(None)
+            self._rows.put(None)
         if left:
             try:
-                self._lane.hand_back(left)
+                self._job.hand_back(left)
             except DatabaseUnavailable as error:
                 log.warning("could not hand leases back; they run out by themselves", error=error)
         return finished
@@ -159,19 +164,19 @@ class _Runner(Generic[J]):
             try:
                 pause = self._lease_if_due(free, woken=woken)
                 if said_at is not None and not self._draining:
-                    log.info("the database answers again", lane=self._lane.name)
+                    log.info("the database answers again", job=self._job.name)
                     said_at = None
             except DatabaseUnavailable as error:
                 if said_at is None or time.monotonic() - said_at >= _SAY_AGAIN:
                     log.error(
-                        "the database is away; looking again every second",
-                        lane=self._lane.name,
+                        "the database is unreachable; looking again every second",
+                        job=self._job.name,
                         error=str(error),
                     )
                     said_at = time.monotonic()
                 pause = _AFTER_AN_ERROR
             except Exception:
-                log.exception("could not lease rows; trying again", lane=self._lane.name)
+                log.exception("could not lease rows; trying again", job=self._job.name)
                 pause = _AFTER_AN_ERROR
         with self._changed:
             self._changed.notify_all()
@@ -193,17 +198,17 @@ class _Runner(Generic[J]):
             free = self._gather()
             if self._draining:
                 return POLL_SECONDS
-        jobs = self._lane.lease(free)
-        self._is_behind = len(jobs) == free
-        for job in jobs:
-            self._hand_over(job)
-        if jobs:
+        rows = self._job.lease(free)
+        self._is_behind = len(rows) == free
+        for row in rows:
+            self._hand_over(row)
+        if rows:
             return 0.0
         return max(self._seconds_to_due(), _AFTER_NOTHING)
 
     def _seconds_to_due(self) -> float:
         """Seconds until a row wants something, at most until it is time to look again."""
-        due = self._lane.next_due()
+        due = self._job.next_due()
         if due is None:
             return POLL_SECONDS
         return min(max((due - clock.now()).total_seconds(), 0.0), POLL_SECONDS)
@@ -214,7 +219,7 @@ class _Runner(Generic[J]):
         with self._changed:
             self._changed.wait_for(lambda: self._woken or self._draining, seconds)
             woken, self._woken = self._woken, False
-            return woken, self._lane.threads - len(self._in_flight)
+            return woken, self._job.threads - len(self._in_flight)
 
     def _gather(self) -> int:
         """Wait a moment for more threads to get free, and for what is more urgent. Returns how many
@@ -225,31 +230,31 @@ class _Runner(Generic[J]):
             while self._is_crowded() and time.monotonic() < give_way_until:
                 if self._changed.wait_for(lambda: self._draining, _GATHER):
                     break
-            return self._lane.threads - len(self._in_flight)
+            return self._job.threads - len(self._in_flight)
 
-    def _hand_over(self, job: J) -> None:
+    def _hand_over(self, row: R) -> None:
         with self._changed:
-            self._in_flight[id(job)] = job
+            self._in_flight[id(row)] = row
             if len(self._in_flight) > len(self._workers):
                 worker = threading.Thread(
                     target=self._work_for_ever,
-                    name=f"{self._lane.name}-{len(self._workers)}",
+                    name=f"{self._job.name}-{len(self._workers)}",
                     daemon=True,
                 )
                 self._workers.append(worker)
                 worker.start()
-        self._jobs.put(job)
+        self._rows.put(row)
 
     def _work_for_ever(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while (row := self._rows.get()) is not None:
             try:
-                self._lane.work(job)
+                self._job.work(row)
             except Exception:
                 # The lease runs out and the row is taken up again.
-                log.exception("a row's work broke off", lane=self._lane.name, job=repr(job))
+                log.exception("a row's work broke off", job=self._job.name, row=repr(row))
             with self._changed:
-                was_full = len(self._in_flight) >= self._lane.threads
-                del self._in_flight[id(job)]
+                was_full = len(self._in_flight) >= self._job.threads
+                del self._in_flight[id(row)]
                 self._woken = self._woken or was_full
                 if was_full or self._draining:
                     self._changed.notify_all()

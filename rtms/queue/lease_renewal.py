@@ -1,37 +1,37 @@
-"""Keeping a lease for work that may take hours."""
+"""Renewing a lease for work that may take hours."""
 
 from __future__ import annotations
 
 import threading
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import structlog
 
 from rtms import clock
 from rtms.db.database import Database, DatabaseUnavailable
-from rtms.queue import leases
-from rtms.queue.leases import Archiving
+from rtms.queue.leases import Leased, Queue
 
-LEASE_SECONDS = 60.0  # renewed while a recording is stored, however long that takes
+LEASE_SECONDS = 60.0  # renewed while the work goes on, however long that takes
 _RENEW_SECONDS = 15.0
 
 log = structlog.get_logger()
 
 
-class Lost(Exception):
-    """The recording is not ours any more."""
+class LeaseLost(Exception):
+    """The row is not ours any more."""
 
 
-class Hold:
-    """Keeps a lease from running out while its recording is stored."""
+class LeaseRenewal:
+    """Renews a row's lease until its work is done."""
 
-    def __init__(self, database: Database, job: Archiving) -> None:
+    def __init__(self, database: Database, queue: Queue[Any], row: Leased) -> None:
         self._database = database
-        self._job = job
+        self._queue = queue
+        self._row = row
         self._over = threading.Event()
         self._lost = False
-        self._thread = threading.Thread(target=self._renew, name="archive-lease", daemon=True)
+        self._thread = threading.Thread(target=self._renew, name="lease-renewal", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -46,18 +46,26 @@ class Hold:
         self._over.set()
         self._thread.join()
 
-    def let_go(self) -> None:
-        """Renew it no more, and let the work break off."""
+    def give_up(self) -> None:
+        """Stop renewing, and break the work off."""
         self._lost = True
         self._over.set()
 
     def check(self) -> None:
-        """Break the work off where the recording is not ours any more (`Lost`)."""
+        """Check that the row is still ours.
+
+        Raises:
+            LeaseLost: it is not.
+        """
         if self._lost:
-            raise Lost
+            raise LeaseLost
 
     def wait(self, seconds: float) -> None:
-        """Wait, as long as the recording is ours."""
+        """Wait, as long as the row is ours.
+
+        Raises:
+            LeaseLost: it is not.
+        """
         self._over.wait(seconds)
         self.check()
 
@@ -65,12 +73,12 @@ class Hold:
         while not self._over.wait(_RENEW_SECONDS):
             try:
                 renewed = self._database.write(
-                    lambda connection: leases.renew(
-                        connection, self._job, now=clock.now(), seconds=LEASE_SECONDS
+                    lambda connection: self._queue.renew(
+                        connection, self._row, now=clock.now(), seconds=LEASE_SECONDS
                     )
                 )
             except DatabaseUnavailable as error:
                 log.warning("could not renew a lease; trying again", error=str(error))
                 continue
             if not renewed:
-                self.let_go()
+                self.give_up()

@@ -1,4 +1,7 @@
-"""Recall's gates: while one is closed, no process asks. Statements for use inside a transaction."""
+"""Recall's rate limit, as all processes share it: how many creates may leave now.
+
+Statements for use inside a transaction.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from models import CONNECTS, GATES
-from rtms import clock
 from rtms.db.database import AnyRow, Database, insert_into
 from rtms.recall import limit_estimate
 from rtms.recall.limit_estimate import Limit, Sent
@@ -18,7 +20,6 @@ RETRIEVE_GATE = "retrieve"
 _CLOCKS_APART = timedelta(seconds=5)  # of two machines, at most
 
 # Put together once, as in `rtms.queue.leases`.
-_CLOSED_UNTIL = sa.select(GATES.c.closed_until).where(GATES.c.name == sa.bindparam("gate"))
 _CREATE_GATE = sa.select(GATES).where(
     GATES.c.name == CREATE_GATE,
     sa.or_(
@@ -28,53 +29,14 @@ _CREATE_GATE = sa.select(GATES).where(
 )
 
 
-def closed_until(connection: Connection, name: str) -> datetime | None:
-    """Until when nobody is to make such requests, whoever said so; None where nobody has."""
-    until: datetime | None = connection.scalar(_CLOSED_UNTIL, {"gate": name})
-    return until
-
-
-def close(connection: Connection, name: str, *, until: datetime) -> None:
-    """Let no process ask before a moment; a later moment that another one set stays."""
-    statement = insert_into(connection, GATES).values(name=name, closed_until=until)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[GATES.c.name],
-            set_={"closed_until": statement.excluded.closed_until},
-            where=GATES.c.closed_until < statement.excluded.closed_until,
-        )
-    )
-
-
-def take_turn(database: Database, name: str, *, seconds_each: float) -> float:
-    """Take the next turn at an even pace of all processes together, for one request beside those
-    that were leased.
-
-    Args:
-        name: the gate's.
-        seconds_each: seconds from one request to the next.
-
-    Returns:
-        The seconds until it; zero where it may be made now.
-    """
-
-    def job(connection: Connection) -> float:
-        now = clock.now()
-        database.serialize_on(connection, name)
-        turn = max(closed_until(connection, name) or now, now)
-        close(connection, name, until=turn + timedelta(seconds=seconds_each))
-        return (turn - now).total_seconds()
-
-    return database.write(job)
-
-
 def room_for_creates(
     database: Database, connection: Connection, *, now: datetime
 ) -> tuple[int | None, datetime | None]:
-    """How many creates may leave for Recall: see `pace.room`. Where a limit is known, this
-    transaction becomes the only one that counts, so that all processes together keep to it."""
+    """Return how many creates may leave for Recall, see `limit_estimate.room`. Where a limit is
+    known, this transaction becomes the only one that counts, so that all processes together
+    keep to it."""
     gate = _gate(connection, now)
-    if not database.is_sqlite and _limit(gate, now):
+    if not database.is_sqlite and believed_limit(gate, now):
         database.serialize_on(connection, CREATE_GATE)
         gate = _gate(connection, now)
     return _room(connection, gate, now)
@@ -87,12 +49,25 @@ def peek_room_for_creates(
     return _room(connection, _gate(connection, now), now)
 
 
+def believed_limit(gate: AnyRow | None, now: datetime) -> Limit | None:
+    """Return what Recall is believed to admit, where a gate's row says so and is fresh enough."""
+    if gate is None or gate.learned_at is None:
+        return None
+    limit = Limit(
+        creates=gate.creates,
+        seconds=gate.seconds,
+        learned_at=gate.learned_at,
+        confirmed=gate.confirmed,
+    )
+    return limit if limit_estimate.is_believed(limit, now) else None
+
+
 def _room(
     connection: Connection, gate: AnyRow | None, now: datetime
 ) -> tuple[int | None, datetime | None]:
     if gate and gate.closed_until > now:
         return 0, gate.closed_until
-    limit = _limit(gate, now)
+    limit = believed_limit(gate, now)
     sent = _sent(connection, since=now - limit_estimate.window(limit)) if limit else []
     return limit_estimate.room(limit, sent, now=now)
 
@@ -100,8 +75,8 @@ def _room(
 def refuse_create(
     connection: Connection, id: int, *, retry_after: float, now: datetime
 ) -> datetime:
-    """Note that Recall refused a create for now (429), and close the gate for every process. Let
-    it be the only transaction about that gate, before it locks any row.
+    """Record that Recall refused a create for now (429), and close the gate for every process. The
+    transaction must be the only one about that gate, and not have locked any row yet.
 
     Args:
         id: the row whose create it was.
@@ -113,7 +88,7 @@ def refuse_create(
     sent = _sent(connection, since=now - timedelta(seconds=limit_estimate.LOOK_BACK), but=id)
     gate = _gate(connection, now)
     limit, opens_at = limit_estimate.learn(
-        sent, retry_after=retry_after, now=now, before=_limit(gate, now)
+        sent, retry_after=retry_after, now=now, before=believed_limit(gate, now)
     )
     opens_at = max(opens_at, gate.closed_until) if gate else opens_at
     learned = {
@@ -133,19 +108,6 @@ def _gate(connection: Connection, now: datetime) -> AnyRow | None:
     would stay closed for longer than anybody asked for."""
     gate = connection.execute(_CREATE_GATE, {"soon": now + _CLOCKS_APART})
     return gate.one_or_none()
-
-
-def _limit(gate: AnyRow | None, now: datetime) -> Limit | None:
-    """What is still believed, if anything is."""
-    if gate is None or gate.learned_at is None:
-        return None
-    limit = Limit(
-        creates=gate.creates,
-        seconds=gate.seconds,
-        learned_at=gate.learned_at,
-        confirmed=gate.confirmed,
-    )
-    return limit if limit_estimate.is_believed(limit, now) else None
 
 
 def _sent(connection: Connection, *, since: datetime, but: int = 0) -> list[Sent]:

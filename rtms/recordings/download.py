@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtms import disk_errors
+from rtms.backoff import exponential
 from rtms.recordings.partial_file import Busy, Partial
 from rtms.recordings.presigned import Answer, LinkBroken, LinkRefused, Links, LinkUnusable
 
@@ -144,7 +145,7 @@ def fetch(
                 raise BrokenOff(
                     f"{target.name} did not come whole: {setback.why}. {_kept(partial)}"
                 )
-            pause(min(_FIRST_WAIT * 2 ** (setbacks - 1), _LONGEST_WAIT))
+            pause(exponential(setbacks, first=_FIRST_WAIT, longest=_LONGEST_WAIT))
         size = partial.offset
         with _on_disk(target, partial):
             partial.finish()

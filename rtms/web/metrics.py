@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from rtms.db.database import DatabaseUnavailable
+from rtms.jobs.queues import QUEUES
 from rtms.monitoring import snapshot
 from rtms.monitoring.prometheus import Exposition
 from rtms.services import Services, services
@@ -37,7 +38,7 @@ log = structlog.get_logger()
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
-    """Where everything stands, for Prometheus: also where the database is away."""
+    """Where everything stands, for Prometheus: also where the database is unreachable."""
     its = services()
     token = its.config.metrics_token
     if not (_is_from_here(request) or _has_token(request, token)):
@@ -53,7 +54,7 @@ def metrics() -> Response:
     return Response(encode(registry), content_type=content_type)
 
 
-def _what_is_known(its: Services) -> tuple[snapshot.Standing | None, Mapping[str, Any]]:
+def _what_is_known(its: Services) -> tuple[snapshot.Snapshot | None, Mapping[str, Any]]:
     """What the database says, and what this process says of itself. That is told only once it is
     written: else the next answer, another process's, would say that less was counted, which
     Prometheus takes for a restart."""
@@ -61,7 +62,7 @@ def _what_is_known(its: Services) -> tuple[snapshot.Standing | None, Mapping[str
     with suppress(DatabaseUnavailable):
         own = its.heartbeat.recent()
     try:
-        found = snapshot.look(its.database, its.tally)
+        found = snapshot.look(its.database, its.meeting_counter, QUEUES)
     except DatabaseUnavailable as error:
         log.warning("the metrics lack what the database knows", error=str(error))
         return None, own or its.heartbeat.row()

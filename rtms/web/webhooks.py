@@ -14,8 +14,7 @@ from rtms import clock, payload
 from rtms.db.database import DatabaseUnavailable
 from rtms.intake import recall_status
 from rtms.intake.handlers import Taken
-from rtms.jobs.connect.job import CONNECT_LANE
-from rtms.jobs.follow.job import REFRESH_LANE
+from rtms.jobs.names import JobName
 from rtms.logs import about
 from rtms.monitoring.counters import Counts
 from rtms.services import Services, services
@@ -72,7 +71,7 @@ def recall_webhook() -> tuple[Response, int]:
     body = payload.decode_body(raw)
     row = recall_status.take(its.database, body, message_id)
     if row and its.dispatcher:
-        its.dispatcher.wake(REFRESH_LANE)
+        its.dispatcher.wake(JobName.FOLLOW)
     its.counts.delivery("recall", body["event"], "accepted" if row else "unknown")
     (about(row) if row else log).debug("recall says " + body["event"])
     return jsonify(outcome="accepted"), 200
@@ -128,7 +127,7 @@ def _pass_on(to: Services, taken: Taken, where: Any) -> None:
     if not taken.is_due:
         return
     if to.dispatcher:
-        to.dispatcher.wake(CONNECT_LANE)
+        to.dispatcher.wake(JobName.CONNECT)
     elif to.config.dispatcher:
         where.error(
             "this process has no dispatcher, so it connects no stream: start the server with "
@@ -146,7 +145,7 @@ def _count(
 
 
 def _not_recorded(error: DatabaseUnavailable) -> Answer:
-    log.error("delivery not recorded: the database is away", error=str(error))
+    log.error("delivery not recorded: the database is unreachable", error=str(error))
     return Answer(
         503,
         {"error": "The delivery could not be recorded. Please deliver it again."},

@@ -12,7 +12,7 @@ import pytest
 from config import Config
 from rtms import clock
 from rtms.db.database import Database
-from rtms.queue import leases
+from rtms.jobs.connect import pending
 from sandbox import Fault, RecallSandbox, Stream, ZoomSandbox, events
 from tests.servers import Server, wait_for
 
@@ -75,7 +75,7 @@ def test_a_row_that_is_taken_over_from_a_process_that_is_gone_says_so(
     assert zoom.deliver(events.started(stream)).ok
     database = Database(config.database_url)
     (leased,) = database.write(  # and then the process was killed
-        lambda connection: leases.claim_pending(
+        lambda connection: pending.claim(
             connection,
             limit=1,
             owner="gone:1:00000000",

@@ -28,11 +28,10 @@ from config import ROOT, Config, ConfigError
 from models import CONNECTS, NOTIFICATIONS, RECORDINGS
 from rtms import clock
 from rtms.db.database import Database
-from rtms.jobs.archive import job as archive_job
-from rtms.jobs.archive.job import next_try
+from rtms.jobs.archive.job import ArchiveJob, next_try
 from rtms.jobs.archive.storage import NotStored, Store
-from rtms.queue import lease_renewal
-from rtms.recall import rate_limit
+from rtms.queue import lease_renewal, paced
+from rtms.recall.rate_limit import RETRIEVE_GATE
 from rtms.services import Services
 from sandbox import Fault, RecallSandbox, Stream, events
 from tests.integration.conftest import Rows, Zoom, wait_for
@@ -183,8 +182,8 @@ def test_what_was_done_before_is_taken_up_unless_it_has_expired(
     change(its, expires_at=now - timedelta(seconds=1))
     url = str(tmp_path / "later")
     with_archive = Services.from_config(Config.from_environ({**environ, "ARCHIVE_URL": url}))
-    lane = archive_job.ArchiveLane(with_archive.database, with_archive.recall, with_archive.config)
-    assert lane.next_due() is None
+    archive = ArchiveJob(with_archive.database, with_archive.recall, with_archive.config)
+    assert archive.next_due() is None
     change(its, expires_at=now + timedelta(days=1))
     dispatcher = with_archive.start_dispatcher()
     archived(its)
@@ -281,14 +280,14 @@ def test_its_retrieves_keep_the_common_pace(
     next_turn = clock.now() + timedelta(seconds=1.5)
 
     def make_due(connection: Connection) -> None:
-        rate_limit.close(connection, rate_limit.RETRIEVE_GATE, until=next_turn)
+        paced.close(connection, RETRIEVE_GATE, until=next_turn)
         due = {"archived_at": None, "archived_media": None, "archive_due_at": clock.now()}
         connection.execute(RECORDINGS.update().values(due))
 
     its.database.write(make_due)
     archived(its)
     with its.database.read() as connection:
-        opens_at = rate_limit.closed_until(connection, rate_limit.RETRIEVE_GATE)
+        opens_at = paced.closed_until(connection, RETRIEVE_GATE)
     assert retrieves(recall)[-1].at >= next_turn.timestamp()
     assert opens_at
     assert opens_at >= next_turn + timedelta(seconds=1)
@@ -356,15 +355,15 @@ def test_at_a_shutdown_an_upload_is_handed_back(
 CHILD = """
 import sys
 from config import Config
-from rtms.jobs.archive.job import ArchiveLane
+from rtms.jobs.archive.job import ArchiveJob
 from rtms.services import Services
 
 its = Services.from_config(Config.from_environ(dict(line.split("=", 1) for line in sys.stdin)))
-lane = ArchiveLane(its.database, its.recall, its.config)
-lane.next_due()
-(job,) = lane.lease(1)
+archive = ArchiveJob(its.database, its.recall, its.config)
+archive.next_due()
+(job,) = archive.lease(1)
 print("leased", flush=True)
-lane.work(job)
+archive.work(job)
 """
 
 
@@ -404,12 +403,12 @@ def test_what_a_killed_process_was_storing_is_taken_over(
     row = recording(its)
     assert row.lease_owner
     assert row.leased_until > clock.now() + timedelta(seconds=30)
-    lane = archive_job.ArchiveLane(its.database, its.recall, its.config)
-    assert lane.lease(1) == []
+    archive = ArchiveJob(its.database, its.recall, its.config)
+    assert archive.lease(1) == []
     change(its, leased_until=clock.now())
-    (job,) = lane.lease(1)
+    (job,) = archive.lease(1)
     recall.clear_faults()
-    lane.work(job)
+    archive.work(job)
     assert recording(its).archived_at
     (video,) = (tmp_path / "archive").rglob("*_video.mp4")
     assert video.stat().st_size == 200_000

@@ -16,7 +16,8 @@ from flask.testing import FlaskCliRunner
 from config import ROOT
 from models import CONNECTS, RECORDINGS
 from rtms import clock
-from rtms.recall import rate_limit
+from rtms.queue.paced import closed_until
+from rtms.recall.rate_limit import RETRIEVE_GATE
 from rtms.services import Services
 from sandbox import Fault, RecallSandbox, Stream, events
 from tests.dashboard import PASSWORD, log_in
@@ -151,7 +152,7 @@ def test_looking_it_up_keeps_the_common_pace(
     ours, audio = [entry for entry in recall.ledger if entry.method == "GET"][-2:]
     assert audio.at - ours.at > 0.9  # a second each, of all processes together
     with its.database.read() as connection:
-        opens_at = rate_limit.closed_until(connection, rate_limit.RETRIEVE_GATE)
+        opens_at = closed_until(connection, RETRIEVE_GATE)
     assert opens_at
     assert opens_at.timestamp() > audio.at + 0.5
 

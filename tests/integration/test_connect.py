@@ -16,11 +16,15 @@ from config import Config
 from models import CONNECTS, GATES
 from rtms import clock
 from rtms.db.database import Database
-from rtms.jobs.connect.job import ConnectLane, Try
-from rtms.queue import leases
-from rtms.queue.leases import Leased
-from rtms.recall import rate_limit
+from rtms.jobs.connect import pending
+from rtms.jobs.connect.job import ConnectJob
+from rtms.jobs.connect.outcomes import Outcomes, Try
+from rtms.jobs.connect.pending import PendingRow
+from rtms.queue import paced
+from rtms.queue.leases import new_owner
 from rtms.recall.client import Created, CreateOutcome, OutcomeUnknown, RateLimited, Refused
+from rtms.recall.idempotency import KEY_LIFETIME
+from rtms.recall.rate_limit import CREATE_GATE
 from rtms.services import Services
 from sandbox import Fault, RecallSandbox, Stream, events
 from tests.integration.conftest import Rows, Zoom, wait_for
@@ -224,12 +228,12 @@ def test_a_connection_that_failed_over_while_in_flight_keeps_its_id_and_stays_en
 # ---- leases
 
 
-def claim(database: Database, limit: int = 10, seconds: float = 30) -> list[Leased]:
+def claim(database: Database, limit: int = 10, seconds: float = 30) -> list[PendingRow]:
     return database.write(
-        lambda connection: leases.claim_pending(
+        lambda connection: pending.claim(
             connection,
             limit=limit,
-            owner=leases.new_owner(),
+            owner=new_owner(),
             now=clock.now(),
             seconds=seconds,
             window=timedelta(seconds=60),
@@ -246,7 +250,7 @@ def test_a_leased_row_is_nobody_elses_until_its_lease_runs_out(its: Services) ->
     start(its, 1)
     (mine,) = claim(its.database, seconds=30)
     assert claim(its.database) == []
-    its.database.write(lambda c: leases.hand_back(c, [mine], now=clock.now()))
+    its.database.write(lambda c: pending.QUEUE.hand_back(c, [mine], now=clock.now()))
     (again,) = claim(its.database)
     assert again.id == mine.id
     assert again.idempotency_key == mine.idempotency_key
@@ -282,16 +286,16 @@ def test_the_windows_that_close_first_go_first_and_closed_ones_last(its: Service
 def test_what_was_not_done_is_written_by_the_leases_owner_only(
     recall: RecallSandbox, its: Services, rows: Rows
 ) -> None:
-    lane = ConnectLane(its.database, its.recall, its.config)
+    connect = ConnectJob(its.database, its.recall, its.config)
     start(its, 1)
-    (lost,) = lane.lease(1)
-    lane.hand_back([lost])
-    (mine,) = lane.lease(1)
+    (lost,) = connect.lease(1)
+    connect.hand_back([lost])
+    (mine,) = connect.lease(1)
     recall.add_fault("reset_before")
-    lane.work(lost)
+    connect.work(lost)
     row = rows.meeting()
     assert (row.state, row.lease_owner, row.attempts) == ("pending", mine.lease_owner, 0)
-    lane.work(mine)
+    connect.work(mine)
     row = rows.meeting()
     assert (row.state, row.lease_owner) == ("connected", None)
     assert row.recall_id == recall.connections[0].id
@@ -300,33 +304,34 @@ def test_what_was_not_done_is_written_by_the_leases_owner_only(
 def test_that_recall_connected_it_is_written_whoever_holds_the_lease(
     recall: RecallSandbox, its: Services, rows: Rows
 ) -> None:
-    lane = ConnectLane(its.database, its.recall, its.config)
+    connect = ConnectJob(its.database, its.recall, its.config)
     start(its, 1)
-    (lost,) = lane.lease(1)
-    lane.hand_back([lost])
-    (mine,) = lane.lease(1)
-    lane.work(lost)
+    (lost,) = connect.lease(1)
+    connect.hand_back([lost])
+    (mine,) = connect.lease(1)
+    connect.work(lost)
     connected = rows.meeting()
     assert (connected.state, connected.lease_owner) == ("connected", None)
     assert connected.recall_id == recall.connections[0].id
-    lane.work(mine)
+    connect.work(mine)
     assert rows.meeting() == connected
     assert len(recall.connections) == 1
 
 
-def tried(job: Leased, outcome: CreateOutcome) -> Try:
-    return Try(job=job, sent_at=clock.now(), outcome=outcome)
+def tried(row: PendingRow, outcome: CreateOutcome) -> Try:
+    return Try(leased=row, sent_at=clock.now(), outcome=outcome)
 
 
 def test_two_answers_about_one_row_in_one_transaction_are_one(its: Services, rows: Rows) -> None:
-    lane = ConnectLane(its.database, its.recall, its.config)
+    connect = ConnectJob(its.database, its.recall, its.config)
     start(its, 1)
-    (lost,) = lane.lease(1)
-    lane.hand_back([lost])
-    (mine,) = lane.lease(1)
+    (lost,) = connect.lease(1)
+    connect.hand_back([lost])
+    (mine,) = connect.lease(1)
     answer = Created(recall_id="7", status="connecting", sub_code=None)
-    told = [lane._settling.enqueue(tried(job, answer)) for job in (mine, lost)]
-    first, second = (ticket.result() for ticket in told)
+    outcomes = Outcomes(its.database, its.config)
+    tickets = [outcomes.enqueue(tried(row, answer)) for row in (mine, lost)]
+    first, second = (ticket.result() for ticket in tickets)
     assert first is not None
     assert second is None
     row = rows.meeting()
@@ -334,7 +339,7 @@ def test_two_answers_about_one_row_in_one_transaction_are_one(its: Services, row
 
 
 def test_outcomes_of_every_kind_are_written_in_one_transaction(its: Services, rows: Rows) -> None:
-    lane = ConnectLane(its.database, its.recall, its.config)
+    connect = ConnectJob(its.database, its.recall, its.config)
     start(its, 5)
     outcomes: list[CreateOutcome] = [
         Created(recall_id="1", status="connecting", sub_code=None),
@@ -343,9 +348,10 @@ def test_outcomes_of_every_kind_are_written_in_one_transaction(its: Services, ro
         OutcomeUnknown(retry_after=None, error="Recall did not answer."),
         Refused(error="Recall answered 400."),
     ]
-    leased = sorted(lane.lease(5), key=lambda job: job.id)
-    told = [lane._settling.enqueue(tried(*each)) for each in zip(leased, outcomes, strict=True)]
-    assert all(ticket.result() for ticket in told)
+    leased = sorted(connect.lease(5), key=lambda job: job.id)
+    writes = Outcomes(its.database, its.config)
+    tickets = [writes.enqueue(tried(*each)) for each in zip(leased, outcomes, strict=True)]
+    assert all(ticket.result() for ticket in tickets)
     written = rows.meetings()
     assert [row.state for row in written] == [
         "connected", "pending", "connected", "pending", "failed",
@@ -384,17 +390,17 @@ def test_a_stream_that_recall_is_still_connecting_is_not_given_up_after_its_wind
 ) -> None:
     """As after a step of the clock, or where a process died late in the window."""
     recall.set(latency=1.0)
-    lane = ConnectLane(its.database, its.recall, its.config)
+    connect = ConnectJob(its.database, its.recall, its.config)
     start(its, 1)
-    (first,) = lane.lease(1)
-    calling = Thread(target=its.recall.create_direct_connect, kwargs=lane.request(first))
+    (first,) = connect.lease(1)
+    calling = Thread(target=its.recall.create_direct_connect, kwargs=connect.request(first))
     calling.start()
     wait_for(lambda: creates(recall))
-    lane.hand_back([first])
-    (again,) = lane.lease(1)
+    connect.hand_back([first])
+    (again,) = connect.lease(1)
     over = clock.now() - timedelta(seconds=1)
     its.database.write(lambda c: c.execute(CONNECTS.update().values(connect_by=over)))
-    lane.work(again)
+    connect.work(again)
     assert rows.meeting().state == "pending"
     calling.join()
     its.start_dispatcher()
@@ -420,7 +426,7 @@ def test_what_may_have_been_connected_an_hour_ago_is_not_connected_again(
 ) -> None:
     start(its, 1)
     claim(its.database, seconds=0)
-    long_ago = clock.now() - leases.KEY_LIFETIME
+    long_ago = clock.now() - KEY_LIFETIME
     its.database.write(lambda c: c.execute(CONNECTS.update().values(key_used_at=long_ago)))
     its.start_dispatcher()
     row = settled(rows)
@@ -467,7 +473,7 @@ def test_a_drain_that_runs_out_of_time_hands_its_leases_back(
 
 def test_the_gate_keeps_the_later_of_two_moments(its: Services) -> None:
     later, sooner = clock.now(), clock.now().replace(year=2020)
-    its.database.write(lambda c: rate_limit.close(c, rate_limit.CREATE_GATE, until=later))
-    its.database.write(lambda c: rate_limit.close(c, rate_limit.CREATE_GATE, until=sooner))
+    its.database.write(lambda c: paced.close(c, CREATE_GATE, until=later))
+    its.database.write(lambda c: paced.close(c, CREATE_GATE, until=sooner))
     with its.database.read() as connection:
         assert connection.scalar(sa.select(GATES.c.closed_until)) == later

@@ -18,7 +18,7 @@ from rtms import clock
 from rtms.db.database import Database
 from rtms.intake.deliveries import Intake
 from rtms.intake.handlers import Taken
-from rtms.jobs.connect.job import ConnectLane
+from rtms.jobs.connect.job import ConnectJob
 from rtms.services import Services
 from sandbox import RecallSandbox, Stream, events
 from tests.integration.conftest import Rows, Zoom, wait_for
@@ -350,15 +350,15 @@ def test_a_stop_at_the_moment_of_a_connect_leaves_no_half_of_each(
     recall: RecallSandbox, app: Flask, its: Services, config: Config, rows: Rows
 ) -> None:
     """The dispatcher claims and settles a row while its stop is taken in."""
-    lane = ConnectLane(its.database, its.recall, config)
+    connect = ConnectJob(its.database, its.recall, config)
     other = Database(config.database_url)
     intake = Intake(other, config)
     barrier = Barrier(2)
 
     def dispatch() -> None:
         barrier.wait()
-        for job in lane.lease(1):
-            lane.work(job)
+        for job in connect.lease(1):
+            connect.work(job)
 
     with ThreadPoolExecutor(1) as pool:
         for _ in range(40):

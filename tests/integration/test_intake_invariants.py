@@ -30,8 +30,8 @@ from rtms.db import migrate
 from rtms.db.database import Database
 from rtms.intake.deliveries import Intake
 from rtms.jobs.connect import manual_retry
-from rtms.jobs.connect.job import ConnectLane
-from rtms.queue.leases import Leased
+from rtms.jobs.connect.job import ConnectJob
+from rtms.jobs.connect.pending import PendingRow
 from rtms.recall.client import (
     Created,
     CreateOutcome,
@@ -258,7 +258,7 @@ class Machine(RuleBasedStateMachine):
         empty(self.database)
         self.clock.now = BEGAN + timedelta(seconds=60)
         self.recall = FakeRecall(self.clock)
-        self.in_flight: list[Leased] = []
+        self.in_flight: list[PendingRow] = []
         self.delivered: list[dict[str, Any]] = []
         self.retries: list[tuple[int, int]] = []  # row, and how many requests came before
 
@@ -266,7 +266,7 @@ class Machine(RuleBasedStateMachine):
     def configure(self, record_streams: str) -> None:
         self.config = replace(self.base, record_streams=record_streams)
         self.intake = Intake(self.database, self.config)
-        self.lane = ConnectLane(self.database, cast(Recall, self.recall), self.config)
+        self.connect_job = ConnectJob(self.database, cast(Recall, self.recall), self.config)
 
     # Zoom's moves
 
@@ -310,14 +310,14 @@ class Machine(RuleBasedStateMachine):
 
     @rule(limit=st.sampled_from([1, 1, 5]))
     def lease(self, limit: int) -> None:
-        self.in_flight += self.lane.lease(limit)
+        self.in_flight += self.connect_job.lease(limit)
 
     @precondition(lambda self: self.in_flight)
     @rule(data=st.data(), behaviour=BEHAVIOURS)
     def work(self, data: st.DataObject, behaviour: str) -> None:
         job = self._one_in_flight(data)
         self.recall.behaviour = behaviour
-        self.lane.work(job)
+        self.connect_job.work(job)
 
     @precondition(lambda self: self.in_flight)
     @rule(data=st.data(), was_sent=st.booleans())
@@ -336,9 +336,9 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.in_flight)
     @rule(data=st.data())
     def hand_back(self, data: st.DataObject) -> None:
-        self.lane.hand_back([self._one_in_flight(data)])
+        self.connect_job.hand_back([self._one_in_flight(data)])
 
-    def _one_in_flight(self, data: st.DataObject) -> Leased:
+    def _one_in_flight(self, data: st.DataObject) -> PendingRow:
         job = data.draw(st.sampled_from(self.in_flight))
         self.in_flight.remove(job)
         return job
@@ -433,13 +433,13 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Left alone with a Recall that works, every row comes to rest."""
-        if not hasattr(self, "lane"):
+        if not hasattr(self, "connect_job"):
             return
         self.recall.behaviour = "created"
         for _ in range(10):
             self.clock.now += timedelta(minutes=10)
-            for job in self.lane.lease(100):
-                self.lane.work(job)
+            for job in self.connect_job.lease(100):
+                self.connect_job.work(job)
         self.holds()
         rows = self._all(CONNECTS)
         assert [row for row in rows if row.state == "pending"] == []
@@ -489,12 +489,12 @@ class Moved:
     def __init__(self, database: Database, config: Config) -> None:
         self.recall = FakeRecall(Clock())
         self.intake = Intake(database, config)
-        self.lane = ConnectLane(database, cast(Recall, self.recall), config)
+        self.connect_job = ConnectJob(database, cast(Recall, self.recall), config)
 
     def connect(self, behaviour: str) -> None:
         self.recall.behaviour = behaviour
-        (job,) = self.lane.lease(1)
-        self.lane.work(job)
+        (job,) = self.connect_job.lease(1)
+        self.connect_job.work(job)
 
 
 def test_a_retry_beside_another_live_stream_of_the_meeting_is_refused_in_words(
@@ -535,7 +535,7 @@ def test_a_late_answer_about_a_row_that_was_replaced_leaves_the_later_one_live(
     stream had begun."""
     moved = Moved(database, config)
     moved.intake.take(start("stream-1", 0, SERVERS[0]))
-    (job,) = moved.lane.lease(1)
+    (job,) = moved.connect_job.lease(1)
     database.write(
         lambda connection: connection.execute(
             CONNECTS.update().values(
@@ -545,7 +545,7 @@ def test_a_late_answer_about_a_row_that_was_replaced_leaves_the_later_one_live(
     )
     moved.intake.take(start("stream-2", 6000, SERVERS[0]))
     moved.recall.behaviour = "created"
-    moved.lane.work(job)
+    moved.connect_job.work(job)
     with database.read() as connection:
         first, second = connection.execute(sa.select(CONNECTS).order_by(CONNECTS.c.id))
     assert (first.state, first.reason, bool(first.recall_id)) == ("ended", None, True)
@@ -569,9 +569,9 @@ def test_a_try_that_is_repeated_for_an_earlier_run_does_not_kick_out_the_next(
     moved.intake.take(start("stream-1", at + 2, SERVERS[0]))
     moved.connect("created")
     put_off(database, began)
-    if leased := moved.lane.lease(1):
+    if leased := moved.connect_job.lease(1):
         moved.recall.behaviour = "created"
-        moved.lane.work(leased[0])
+        moved.connect_job.work(leased[0])
     with database.read() as connection:
         (row,) = connection.execute(sa.select(CONNECTS).where(CONNECTS.c.state == "connected"))
     made = [id for ids in moved.recall.made.values() for id in ids]

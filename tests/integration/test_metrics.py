@@ -20,7 +20,7 @@ from models import ATTEMPTS, CONNECTS, GATES, PROCESSES
 from rtms import clock
 from rtms.db.database import DatabaseUnavailable, sqlite_path
 from rtms.monitoring import heartbeat
-from rtms.monitoring.meeting_counts import Tally
+from rtms.monitoring.meeting_counts import MeetingCounter
 from rtms.recall import rate_limit
 from rtms.services import Services
 from sandbox import Fault, RecallSandbox, Stream, events
@@ -246,9 +246,11 @@ def test_no_secret_is_told(app: Flask, zoom: Zoom, its: Services) -> None:
 # ---- Counting a long history
 
 
-def counted(its: Services, tally: Tally) -> dict[tuple[str, str], int]:
+def counted(its: Services, counter: MeetingCounter) -> dict[tuple[str, str], int]:
     with its.database.read() as connection:
-        return {standing: number for standing, number in tally.count(connection).items() if number}
+        return {
+            standing: number for standing, number in counter.count(connection).items() if number
+        }
 
 
 def truth(rows: Rows) -> dict[tuple[str, str], int]:
@@ -261,7 +263,7 @@ def truth(rows: Rows) -> dict[tuple[str, str], int]:
 
 def test_every_tally_is_exact_whatever_comes_and_goes(its: Services, rows: Rows) -> None:
     """Two of them, as two processes have: one that looks each time, and one that does not."""
-    often, seldom = Tally(block=4), Tally(block=4)
+    often, seldom = MeetingCounter(block=4), MeetingCounter(block=4)
     assert counted(its, often) == {}
 
     def to(ids: range, **values: Any) -> None:

@@ -21,7 +21,7 @@ from config import Config, ConfigError
 from models import CONNECTS, NOTIFICATIONS, Happening
 from rtms import clock, signals
 from rtms.jobs.notify import message as told_fields
-from rtms.jobs.notify.job import next_telling
+from rtms.jobs.notify.job import next_try
 from rtms.services import Services, services
 from sandbox import Fault, RecallSandbox, Stream, events
 from tests.integration.conftest import Rows, Zoom, wait_for
@@ -164,7 +164,7 @@ def test_telling_is_tried_for_a_day_with_waits_that_grow() -> None:
     now, attempts, waits = began, 0, []
     while True:
         attempts += 1
-        due_at = next_telling(attempts=attempts, created_at=began, now=now)
+        due_at = next_try(attempts=attempts, created_at=began, now=now)
         if due_at is None:
             break
         waits.append((due_at - now).total_seconds())
@@ -276,7 +276,7 @@ def test_what_is_stored_of_a_hook_that_is_away_holds_no_secret(
         its.start_dispatcher()
         zoom.deliver(events.started(Stream()))
         one = wait_for(lambda: (all_ := told(its)) and all_[0].last_error and all_[0])
-        wait_for(lambda: any(line["event"] == "not told yet" for line in lines))
+        wait_for(lambda: any(line["event"] == "not notified yet" for line in lines))
     assert one.last_error == "NOTIFY_URL did not answer: the connection failed or was reset."
     assert "s3cr3t" not in str(one) + str(lines)
 
@@ -289,7 +289,7 @@ def test_a_hook_whose_name_no_network_takes_is_no_subscriber_that_raised(
         its.start_dispatcher()
         zoom.deliver(events.started(Stream()))
         one = wait_for(lambda: (all_ := told(its)) and all_[0].last_error and all_[0])
-        wait_for(lambda: any(line["event"] == "not told yet" for line in lines))
+        wait_for(lambda: any(line["event"] == "not notified yet" for line in lines))
     assert one.last_error.startswith("NOTIFY_URL was not called: its address, or a header, is none")
     assert "s3cr3t" not in str(one) + str(lines)
 

@@ -18,8 +18,9 @@ from werkzeug.test import TestResponse
 
 from models import CONNECTS, EVENTS, RECORDINGS
 from rtms import clock
-from rtms.queue import leases
-from rtms.recall import rate_limit
+from rtms.jobs.connect import pending
+from rtms.queue import paced
+from rtms.recall.rate_limit import RETRIEVE_GATE
 from rtms.services import Services
 from sandbox import Fault, RecallSandbox, Stream, events
 from tests.integration.conftest import Rows, Zoom, wait_for
@@ -396,10 +397,10 @@ def test_without_a_secret_there_is_no_such_route(app: Flask) -> None:
 
 def test_the_retrieve_gate_is_not_the_create_gate(its: Services) -> None:
     until = clock.now() + timedelta(hours=1)
-    its.database.write(lambda c: rate_limit.close(c, rate_limit.RETRIEVE_GATE, until=until))
+    its.database.write(lambda c: paced.close(c, RETRIEVE_GATE, until=until))
     its.intake.take(events.started(Stream()))
     with its.database.read() as connection:
-        due = leases.next_due(connection, leases.Leased)
+        due = pending.QUEUE.next_due(connection)
     assert due is not None
     assert due <= clock.now()
     assert EVENTS.name == "webhook_events"

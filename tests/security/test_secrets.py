@@ -160,7 +160,7 @@ def test_no_secret_of_a_run_is_in_anything_it_wrote(
         told += [ran.stdout, ran.stderr]
     link = server.flask("meetings", "link", "1").stdout.strip()  # whose purpose it is to show one
     assert "signature=" in link
-    wait_for(lambda: "not told" in server.log(), "the hook to be tried")
+    wait_for(lambda: "not notified" in server.log(), "the hook to be tried")
 
     told += [server.log(), everything_in_the_database(server)]
     bad = {"RECALL_REGION": "mars", "DATABASE_URL": f"mysql://user:{quote(PASSWORD)}@host/db"}
@@ -172,7 +172,7 @@ def test_no_secret_of_a_run_is_in_anything_it_wrote(
         told += [ended.stdout, ended.stderr]
 
     written = "\n".join(told)
-    for word in ("not connected", "delivery refused", "connected", "RECALL_REGION", "not told"):
+    for word in ("not connected", "delivery refused", "connected", "RECALL_REGION", "not notified"):
         assert word in written  # what is searched is what it is taken for
     joins = [
         hmac.new(

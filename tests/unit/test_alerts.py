@@ -19,7 +19,8 @@ from rtms import clock
 from rtms.db.database import AnyRow
 from rtms.monitoring.counters import Counts
 from rtms.monitoring.prometheus import Exposition
-from rtms.monitoring.snapshot import Queue, Standing
+from rtms.monitoring.snapshot import Snapshot
+from rtms.queue.leases import Depth
 from tests.prometheus import Scraped
 
 ALERTS = ROOT / "docs" / "alerts.yml"
@@ -42,11 +43,11 @@ def everything() -> Scraped:
         learned_at=now - timedelta(seconds=1),
         confirmed=0,
     )
-    standing = Standing(
+    snapshot = Snapshot(
         now=now,
         schema_is_ok=True,
         queues={
-            lane: Queue(due=1, leased=0, oldest_seconds=1.5)
+            lane: Depth(due=1, leased=0, oldest_seconds=1.5)
             for lane in ("connect", "refresh", "notify", "archive")
         },
         last_delivery=now,
@@ -61,7 +62,7 @@ def everything() -> Scraped:
         "counts": Counts().snapshot(),
     }
     registry = CollectorRegistry()
-    registry.register(Exposition(standing, own))
+    registry.register(Exposition(snapshot, own))
     return Scraped(generate_latest(registry).decode())
 
 

@@ -1,4 +1,4 @@
-"""When a lane leases how much, without a database."""
+"""When a job leases how much, without a database."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from tests.servers import wait_for
 DEADLINE = 20.0
 
 
-class Lane:
+class FakeJob:
     """Rows that are all due, and threads that do nothing with them until they may."""
 
-    name = "lane"
+    name = "fake"
 
     def __init__(self, rows: int, threads: int) -> None:
         self.threads = threads
@@ -42,11 +42,11 @@ class Lane:
             self.leases.append(len(rows))
         return rows
 
-    def work(self, job: int) -> None:
+    def work(self, row: int) -> None:
         assert self.may_work.wait(DEADLINE)
-        self.done.append(job)
+        self.done.append(row)
 
-    def hand_back(self, jobs: Sequence[int]) -> None:
+    def hand_back(self, rows: Sequence[int]) -> None:
         raise AssertionError("everything finishes in time")
 
 
@@ -60,26 +60,26 @@ def running() -> Iterator[list[Dispatcher]]:
 
 
 def test_a_lane_that_is_behind_waits_for_the_crowd_to_go(running: list[Dispatcher]) -> None:
-    lane = Lane(rows=4, threads=2)
+    job = FakeJob(rows=4, threads=2)
     leases_when_asked: list[int] = []
 
     def is_crowded() -> bool:
-        leases_when_asked.append(len(lane.leases))
+        leases_when_asked.append(len(job.leases))
         return len(leases_when_asked) <= 5
 
-    running.append(Dispatcher(lane, is_crowded=is_crowded))
+    running.append(Dispatcher(job, is_crowded=is_crowded))
     running[0].start()
-    wait_for(lambda: len(lane.done) == 4, "all rows", DEADLINE)
-    assert lane.leases == [2, 2]
+    wait_for(lambda: len(job.done) == 4, "all rows", DEADLINE)
+    assert job.leases == [2, 2]
     # Nobody asks before the first lease, and the second comes after the crowd.
     assert leases_when_asked[:6] == [1] * 6
 
 
 def test_a_crowd_that_stays_holds_nothing_up_for_ever(running: list[Dispatcher]) -> None:
-    lane = Lane(rows=4, threads=2)
-    running.append(Dispatcher(lane, is_crowded=lambda: True))
+    job = FakeJob(rows=4, threads=2)
+    running.append(Dispatcher(job, is_crowded=lambda: True))
     running[0].start()
-    wait_for(lambda: len(lane.done) == 4, "all rows", DEADLINE)
+    wait_for(lambda: len(job.done) == 4, "all rows", DEADLINE)
 
 
 def test_giving_way_leaves_the_last_try_its_time() -> None:
@@ -88,35 +88,35 @@ def test_giving_way_leaves_the_last_try_its_time() -> None:
 
 
 def test_nothing_more_is_leased_where_the_process_must_go_meanwhile() -> None:
-    lane = Lane(rows=4, threads=2)
+    job = FakeJob(rows=4, threads=2)
 
     def is_crowded() -> bool:
         leaving.begin_drain()
         return True
 
-    leaving = Dispatcher(lane, is_crowded=is_crowded)
+    leaving = Dispatcher(job, is_crowded=is_crowded)
     leaving.start()
     wait_for(lambda: not leaving.is_running, "the drain to begin", DEADLINE)
     assert leaving.drain(DEADLINE)
-    assert lane.leases == [2]
+    assert job.leases == [2]
 
 
 def test_what_becomes_due_while_all_threads_are_busy_is_leased_when_one_is_free(
     running: list[Dispatcher],
 ) -> None:
-    lane = Lane(rows=3, threads=1)
-    lane.may_work.clear()
-    running.append(Dispatcher(lane))
+    job = FakeJob(rows=3, threads=1)
+    job.may_work.clear()
+    running.append(Dispatcher(job))
     running[0].start()
-    wait_for(lambda: lane.leases == [1], "the first lease", DEADLINE)
-    running[0].wake("lane")
-    running[0].wake("lane")
-    lane.may_work.set()
-    wait_for(lambda: len(lane.done) == 3, "all rows", DEADLINE)
-    assert lane.leases == [1, 1, 1]
+    wait_for(lambda: job.leases == [1], "the first lease", DEADLINE)
+    running[0].wake("fake")
+    running[0].wake("fake")
+    job.may_work.set()
+    wait_for(lambda: len(job.done) == 3, "all rows", DEADLINE)
+    assert job.leases == [1, 1, 1]
 
 
-class Away(Lane):
+class Unreachable(FakeJob):
     """Rows of a database that goes away once the first was leased, and may come back."""
 
     def __init__(self) -> None:
@@ -145,7 +145,7 @@ class Away(Lane):
         return super().lease(min(limit, 1))
 
 
-AWAY = "the database is away; looking again every second"
+AWAY = "the database is unreachable; looking again every second"
 
 
 @pytest.fixture
@@ -160,27 +160,27 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]]:
 def test_a_database_that_nobody_asks_does_not_answer_again(
     running: list[Dispatcher], told: Callable[[], list[str]]
 ) -> None:
-    lane = Away()
-    running.append(Dispatcher(lane))
+    job = Unreachable()
+    running.append(Dispatcher(job))
     running[0].start()
     wait_for(lambda: told() == [AWAY], "the outage to be told", DEADLINE)
-    lane.free = False
-    seen = lane.counted
-    wait_for(lambda: lane.counted > seen + 5, "looks without a free thread", DEADLINE)
+    job.free = False
+    seen = job.counted
+    wait_for(lambda: job.counted > seen + 5, "looks without a free thread", DEADLINE)
     assert told() == [AWAY]
-    lane.answers.set()
-    lane.free = True
-    lane.may_work.set()
+    job.answers.set()
+    job.free = True
+    job.may_work.set()
     wait_for(lambda: told() == [AWAY, "the database answers again"], "its end", DEADLINE)
 
 
 def test_a_process_that_ends_while_the_database_is_away_says_nothing_else(
     told: Callable[[], list[str]],
 ) -> None:
-    lane = Away()
-    leaving = Dispatcher(lane)
+    job = Unreachable()
+    leaving = Dispatcher(job)
     leaving.start()
     wait_for(lambda: told() == [AWAY], "the outage to be told", DEADLINE)
-    lane.may_work.set()
+    job.may_work.set()
     assert leaving.drain(DEADLINE)
     assert told() == [AWAY]

@@ -147,7 +147,7 @@ def test_certificates_that_are_not_there_are_told(
 
 
 def test_what_somebody_has_to_mend_is_tried_seldom() -> None:
-    assert notify_job.next_telling(attempts=1, created_at=NOW, now=NOW, passes=False) == (
+    assert notify_job.next_try(attempts=1, created_at=NOW, now=NOW, passes=False) == (
         NOW + timedelta(hours=1)
     )
     assert archive_job.next_try(attempts=1, expires_at=None, now=NOW, passes=False) == (

@@ -25,8 +25,8 @@ from rtms.dashboard.meetings.timeline import timeline
 from rtms.dashboard.paging import ROW_ID
 from rtms.intake.unstreamed_events import about_meeting
 from rtms.jobs.connect import manual_retry
-from rtms.jobs.connect.job import CONNECT_LANE
 from rtms.jobs.follow import job as refreshing
+from rtms.jobs.names import JobName
 from rtms.recall.recording_config import keeps_nothing
 from rtms.recordings.utterances import turns
 from rtms.services import services
@@ -144,7 +144,7 @@ def meeting_retry(id: int) -> Response:
         is_over = state_filters.is_over(_row(connection, id), clock.now())
     retried = manual_retry.retry(its.database, id, window=window)
     if retried.done and its.dispatcher:
-        its.dispatcher.wake(CONNECT_LANE)
+        its.dispatcher.wake(JobName.CONNECT)
     if not retried.done:
         return redirect_with(_url(id), retried.detail, "bad")
     return redirect_with(_url(id), retried.detail, "warn" if is_over else "good")

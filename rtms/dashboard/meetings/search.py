@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from models import CONNECTS, Reason, State
+from models import CONNECTS, FOLLOWED, PENDING, Reason, State
 from rtms.dashboard import paging
 from rtms.dashboard.index_scans import SHORTEST_PREFIX, Key, Span, Way, beginning_with
 from rtms.dashboard.paging import Page
@@ -33,7 +33,7 @@ CHOICES: tuple[str, ...] = (
 # its own; together they are all rows.
 _SETTLED = sa.text("due_at IS NULL")
 _HAS_TOPIC = sa.text("topic_search IS NOT NULL")
-_UNSETTLED = (sa.text("state = 'pending'"), sa.text("state <> 'pending' AND due_at IS NOT NULL"))
+_UNSETTLED = (sa.text(PENDING), sa.text(FOLLOWED))
 
 
 class BadQuestion(ValueError):

@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from models import CONNECTS, State
+from models import CONNECTS, PENDING, State
 from rtms.dashboard.overview import totals
 from rtms.dashboard.overview.totals import History
 from rtms.db.database import AnyRow
 from rtms.monitoring import heartbeat
 from rtms.monitoring.meeting_counts import failed_lately
-from rtms.recall import rate_limit
+from rtms.queue.paced import closed_until
+from rtms.recall.rate_limit import CREATE_GATE
 from rtms.zoom.events import NOT_AUTHENTICATED
 
 OVERDUE_AFTER = timedelta(seconds=5)
@@ -24,7 +25,7 @@ _LIVE_SHOWN = 5
 _FAILURES_SHOWN = 10
 _CONNECTS_READ = 1000
 
-_PENDING = sa.text("state = 'pending'")  # written out: see rtms/queue/leases.py
+_PENDING = sa.text(PENDING)
 _SHOWN = [
     CONNECTS.c[name]
     for name in (
@@ -79,7 +80,7 @@ def read(connection: Connection, *, now: datetime) -> Standing:
         c.due_at <= now - OVERDUE_AFTER,
         sa.or_(c.leased_until.is_(None), c.leased_until <= now - OVERDUE_AFTER),
     )
-    gate = rate_limit.closed_until(connection, rate_limit.CREATE_GATE)
+    gate = closed_until(connection, CREATE_GATE)
     return Standing(
         now=now,
         history=history,

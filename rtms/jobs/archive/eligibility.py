@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from models import RECORDINGS
+from models import RECORDINGS, TO_ARCHIVE
 from rtms.db.database import AnyRow
+from rtms.queue.leases import Leased, Queue
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingToArchive(Leased):
+    """A recording to store."""
+
+    meeting_direct_connect_id: int
+    recall_recording_id: str
+    expires_at: datetime | None
+    archive_attempts: int
+
+
+QUEUE = Queue(
+    RecordingToArchive,
+    table=RECORDINGS,
+    predicate=TO_ARCHIVE,
+    due_at=RECORDINGS.c.archive_due_at,
+    order_by=RECORDINGS.c.expires_at.nulls_last(),  # those that expire first go first
+    index="ix_recordings_archive",
+)
 
 _NO_FILE = "meeting_metadata"  # read with the recording itself
 

@@ -1,4 +1,4 @@
-"""Keeping recordings: the lane that stores their media before they expire (ARCHIVE_URL)."""
+"""Keeping recordings: the job that stores their media before they expire (ARCHIVE_URL)."""
 
 from __future__ import annotations
 
@@ -16,24 +16,26 @@ from sqlalchemy.engine import Connection
 from config import Config
 from models import CONNECTS, RECORDINGS, State
 from rtms import clock
+from rtms.backoff import exponential
 from rtms.db.database import AnyRow, Database, DatabaseUnavailable
 from rtms.jobs.archive import eligibility
+from rtms.jobs.archive.eligibility import QUEUE, RecordingToArchive
 from rtms.jobs.archive.manifest import manifest, stored_before, write_whole
 from rtms.jobs.archive.storage import NotStored, Store
+from rtms.jobs.names import JobName
 from rtms.logs import about, meeting_of
-from rtms.queue import lease_renewal, leases
-from rtms.queue.lease_renewal import Hold, Lost
-from rtms.queue.leases import Archiving
-from rtms.recall import rate_limit
+from rtms.queue.lease_renewal import LEASE_SECONDS, LeaseLost, LeaseRenewal
+from rtms.queue.paced import Pace
+from rtms.queue.queue_job import QueueJob
 from rtms.recall.client import Recall, RecallError
 from rtms.recall.lookup import look_up
+from rtms.recall.rate_limit import RETRIEVE_GATE
 from rtms.recall.recording_config import NOTHING_KEPT, audio_count, is_audio, keeps_nothing
 from rtms.recall.responses import Medium, RecordingState
 from rtms.recordings import download
 from rtms.recordings.download import DownloadError
 from rtms.recordings.presigned import LinkBroken, LinkRefused, Links, LinkUnusable
 
-ARCHIVE_LANE = "archive"
 _THREADS = 2
 _LOOK_AGAIN = 3600.0  # seconds between two looks for what is done and was never made due
 _FIRST_WAIT = 60.0  # seconds; doubled with every try
@@ -57,8 +59,8 @@ def next_try(
     """
     if attempts >= _MOST_TRIES:
         return None
-    seconds = min(_FIRST_WAIT * 2 ** (attempts - 1), _LONGEST_WAIT) if passes else _LONGEST_WAIT
-    wait = timedelta(seconds=seconds)
+    seconds = exponential(attempts, first=_FIRST_WAIT, longest=_LONGEST_WAIT)
+    wait = timedelta(seconds=seconds if passes else _LONGEST_WAIT)
     if expires_at is None:
         return now + wait
     left = expires_at - now
@@ -78,21 +80,23 @@ class NothingKept(NotArchived):
     """Recall was to keep nothing, so there is nothing to store."""
 
 
-class ArchiveLane:
+class ArchiveJob(QueueJob[RecordingToArchive]):
     """Recordings that are done, and how they are stored."""
 
-    name = ARCHIVE_LANE
+    name = JobName.ARCHIVE
     threads = _THREADS
 
     def __init__(self, database: Database, recall: Recall, config: Config) -> None:
         assert config.archive_url
-        self._database = database
+        seconds_each = 60 / max(config.recall_retrieves_per_minute - _THREADS, 1)
+        self._turns = Pace(database, RETRIEVE_GATE, seconds_each=seconds_each)
+        # Each recording is asked about at Recall, for its links.
+        super().__init__(database, QUEUE, lease_seconds=LEASE_SECONDS, pace=self._turns)
         self._recall = recall
         self._store = Store(config.archive_url)
         self._timeout = config.recall_timeout_seconds
         self._recording_config = config.recording_config
-        self._seconds_each = 60 / max(config.recall_retrieves_per_minute - _THREADS, 1)
-        self._holds: dict[Archiving, Hold] = {}
+        self._renewals: dict[RecordingToArchive, LeaseRenewal] = {}
         self._look_at = 0.0
         if config.paas and self._store.is_folder:
             log.warning(
@@ -102,40 +106,22 @@ class ArchiveLane:
 
     def next_due(self) -> datetime | None:
         if time.monotonic() >= self._look_at:
-            self._database.write(lambda connection: eligibility.take_up(connection, clock.now()))
+            self.database.write(lambda connection: eligibility.take_up(connection, clock.now()))
             self._look_at = time.monotonic() + _LOOK_AGAIN
-        with self._database.read() as connection:
-            return leases.next_due(connection, Archiving)
+        return super().next_due()
 
-    def lease(self, limit: int) -> Sequence[Archiving]:
-        owner = leases.new_owner()
-
-        def job(connection: Connection) -> list[Archiving]:
-            self._database.serialize_on(connection, rate_limit.RETRIEVE_GATE)
-            return leases.claim_paced(  # each asks Recall for its links
-                connection,
-                Archiving,
-                limit=limit,
-                owner=owner,
-                now=clock.now(),
-                seconds=lease_renewal.LEASE_SECONDS,
-                seconds_each=self._seconds_each,
-            )
-
-        return self._database.write(job)
-
-    def work(self, job: Archiving) -> None:
+    def work(self, row: RecordingToArchive) -> None:
         trouble: NotArchived | None = None
         progress = _Progress()
-        with Hold(self._database, job) as held:
-            self._holds[job] = held
+        with LeaseRenewal(self.database, QUEUE, row) as lease:
+            self._renewals[row] = lease
             try:
-                self._archive(job, held, progress)
-            except Lost:
+                self._archive(row, lease, progress)
+            except LeaseLost:
                 log.warning(
                     "left a recording to another process",
-                    row=job.meeting_direct_connect_id,
-                    recording=job.recall_recording_id,
+                    row=row.meeting_direct_connect_id,
+                    recording=row.recall_recording_id,
                 )
                 return
             except DatabaseUnavailable:
@@ -150,16 +136,16 @@ class ArchiveLane:
                 # Its words are not ours to trust: they may hold a link.
                 trouble = NotArchived(f"Storing it broke off ({type(error).__name__}).")
             finally:
-                del self._holds[job]
-        self._settle(job, trouble, progress)
+                del self._renewals[row]
+        self._record(row, trouble, progress)
 
-    def hand_back(self, jobs: Sequence[Archiving]) -> None:
-        for job in jobs:
-            if held := self._holds.get(job):
-                held.let_go()
-        self._database.write(lambda connection: leases.hand_back(connection, jobs, now=clock.now()))
+    def hand_back(self, rows: Sequence[RecordingToArchive]) -> None:
+        for row in rows:
+            if lease := self._renewals.get(row):
+                lease.give_up()
+        super().hand_back(rows)
 
-    def _archive(self, job: Archiving, held: Hold, progress: _Progress) -> None:
+    def _archive(self, row: RecordingToArchive, lease: LeaseRenewal, progress: _Progress) -> None:
         """Store every medium that is done, and then the manifest.
 
         Args:
@@ -168,14 +154,14 @@ class ArchiveLane:
         Raises:
             NotArchived, NotStored, DownloadError: not all of it is stored.
         """
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             meeting = connection.execute(
-                sa.select(CONNECTS).where(CONNECTS.c.id == job.meeting_direct_connect_id)
+                sa.select(CONNECTS).where(CONNECTS.c.id == row.meeting_direct_connect_id)
             ).one()
             progress.known = connection.scalar(
-                sa.select(RECORDINGS.c.media).where(RECORDINGS.c.id == job.id)
+                sa.select(RECORDINGS.c.media).where(RECORDINGS.c.id == row.id)
             )
-        recording = self._ask(job, meeting, held)
+        recording = self._ask(row, meeting, lease)
         progress.found = recording.media_statuses()
         if keeps_nothing(self._recording_config) and not recording.has_links:
             raise NothingKept(NOTHING_KEPT, for_good=True)
@@ -186,19 +172,19 @@ class ArchiveLane:
                 continue
             for link in sorted(medium.links):
                 name = named.file(medium, link)
-                source = _Source(self, job, held, meeting, medium, link)
-                size = self._keep(named.folder, name, source, held)
+                source = _Source(self, row, lease, meeting, medium, link)
+                size = self._keep(named.folder, name, source, lease)
                 files.append({"kind": medium.kind, "file": name, "bytes": size})
             if medium.links or not _has_file(medium.kind):
                 progress.stored.add(medium.kind)
         if files:
-            held.check()
+            lease.check()
             about = manifest(meeting, recording, files, earlier)
             self._store.put(named.folder, named.manifest, lambda path: write_whole(path, about))
         _complain_of_missing(recording, files)
 
-    def _keep(self, folder: str, name: str, source: _Source, held: Hold) -> int:
-        held.check()
+    def _keep(self, folder: str, name: str, source: _Source, lease: LeaseRenewal) -> int:
+        lease.check()
         there = self._store.size(folder, name)
         if there is not None and there == self._announced(source.first_link):
             return there
@@ -210,9 +196,9 @@ class ArchiveLane:
                     source,
                     path,
                     allowed_host=self._recall.base_url,
-                    progress=lambda done, total: held.check(),
+                    progress=lambda done, total: lease.check(),
                     timeout=self._timeout,
-                    pause=held.wait,
+                    pause=lease.wait,
                 ).bytes
             ),
         )
@@ -235,32 +221,28 @@ class ArchiveLane:
         except (LinkRefused, LinkBroken, LinkUnusable):
             return None
 
-    def ask_again(self, job: Archiving, meeting: AnyRow, held: Hold) -> RecordingState:
+    def ask_again(
+        self, row: RecordingToArchive, meeting: AnyRow, lease: LeaseRenewal
+    ) -> RecordingState:
         """Ask Recall for a recording once more, when it is this process's turn."""
-        self._wait_for_turn(held)
-        return self._ask(job, meeting, held)
+        self._wait_for_turn(lease)
+        return self._ask(row, meeting, lease)
 
-    def _wait_for_turn(self, held: Hold) -> None:
-        held.wait(
-            rate_limit.take_turn(
-                self._database, rate_limit.RETRIEVE_GATE, seconds_each=self._seconds_each
-            )
-        )
+    def _wait_for_turn(self, lease: LeaseRenewal) -> None:
+        lease.wait(self._turns.take_turn())
 
-    def _ask(self, job: Archiving, meeting: AnyRow, held: Hold) -> RecordingState:
+    def _ask(self, row: RecordingToArchive, meeting: AnyRow, lease: LeaseRenewal) -> RecordingState:
         try:
             found = look_up(
                 self._recall,
                 meeting.recall_id,
                 audio=audio_count(self._recording_config),
-                take_turn=lambda: self._wait_for_turn(held),
+                take_turn=lambda: self._wait_for_turn(lease),
             )
         except RecallError as error:
             if error.retry_after is not None:
                 until = clock.now() + timedelta(seconds=error.retry_after)
-                self._database.write(
-                    lambda c: rate_limit.close(c, rate_limit.RETRIEVE_GATE, until=until)
-                )
+                self._turns.close(until=until)
             if error.status == 404:
                 raise NotArchived(
                     "Recall no longer has it (404): it was deleted there before it was stored.",
@@ -268,7 +250,7 @@ class ArchiveLane:
                 ) from None
             raise NotArchived(str(error), passes=error.passes) from None
         for recording in found.recordings:
-            if recording.recall_recording_id == job.recall_recording_id:
+            if recording.recall_recording_id == row.recall_recording_id:
                 break
         else:
             raise NotArchived("Recall does not name the recording in its answer.")
@@ -279,52 +261,53 @@ class ArchiveLane:
             )
         return recording
 
-    def _settle(self, job: Archiving, trouble: NotArchived | None, progress: _Progress) -> None:
-        now, attempts = clock.now(), job.archive_attempts + 1
+    def _record(
+        self, row: RecordingToArchive, trouble: NotArchived | None, progress: _Progress
+    ) -> None:
+        now, attempts = clock.now(), row.archive_attempts + 1
         due_at = None
         if trouble and not trouble.for_good:
             due_at = next_try(
-                attempts=attempts, expires_at=job.expires_at, now=now, passes=trouble.passes
+                attempts=attempts, expires_at=row.expires_at, now=now, passes=trouble.passes
             )
-        change: dict[str, Any] = {
-            "archive_attempts": attempts,
-            "archive_error": str(trouble) if trouble else None,
-            "archive_due_at": due_at,
-            "lease_owner": None,
-            "leased_until": None,
-        }
 
         def write(connection: Connection) -> Any:
-            if progress.has_news:  # let it be written down, and told
+            change: dict[str, Any] = {
+                "archive_attempts": attempts,
+                "archive_error": str(trouble) if trouble else None,
+                "archive_due_at": due_at,
+            }
+            if progress.has_news:  # the follow row records it, and notifies
                 connection.execute(
                     CONNECTS.update()
                     .where(
-                        CONNECTS.c.id == job.meeting_direct_connect_id,
+                        CONNECTS.c.id == row.meeting_direct_connect_id,
                         CONNECTS.c.state != State.PENDING,
                     )
                     .values(due_at=now)
                 )
-            mine = sa.and_(RECORDINGS.c.id == job.id, RECORDINGS.c.lease_owner == job.lease_owner)
-            row = connection.execute(
+            known = connection.execute(
                 sa.select(RECORDINGS.c.media, RECORDINGS.c.archived_media)
-                .where(mine)
+                .where(RECORDINGS.c.id == row.id)
                 .with_for_update()
             ).one_or_none()
-            if row:
+            if known:
                 stored = eligibility.done_kinds(progress.found or {}) & progress.stored
-                stored = stored.union(row.archived_media or ())
-                more: dict[str, Any] = {"archived_media": sorted(stored) or None}
+                stored = stored.union(known.archived_media or ())
+                change["archived_media"] = sorted(stored) or None
                 if not trouble:
-                    more["archived_at"] = now
-                    if progress.missed(row.media):
-                        more |= {"archive_due_at": now, "archive_attempts": 0}
-                connection.execute(RECORDINGS.update().where(mine).values(change | more))
-            return meeting_of(connection, job.meeting_direct_connect_id)
+                    change["archived_at"] = now
+                    if progress.missed(known.media):
+                        change |= {"archive_due_at": now, "archive_attempts": 0}
+                QUEUE.record(connection, row, **change)
+            return meeting_of(connection, row.meeting_direct_connect_id)
 
-        where = about(self._database.write(write), recording=job.recall_recording_id)
+        where = about(self.database.write(write), recording=row.recall_recording_id)
         if trouble and due_at:
-            tell = where.debug if job.archive_attempts else where.warning  # the first says it all
-            tell("not archived yet", error=str(trouble), next_try=due_at)
+            log_try = (
+                where.debug if row.archive_attempts else where.warning
+            )  # the first says it all
+            log_try("not archived yet", error=str(trouble), next_try=due_at)
         elif isinstance(trouble, NothingKept):
             where.info("nothing to archive", reason=str(trouble))
         elif trouble:
@@ -361,16 +344,16 @@ class _Source:
 
     def __init__(
         self,
-        lane: ArchiveLane,
-        job: Archiving,
-        held: Hold,
+        archive: ArchiveJob,
+        row: RecordingToArchive,
+        lease: LeaseRenewal,
         meeting: AnyRow,
         medium: Medium,
         link: str,
     ) -> None:
-        self._lane = lane
-        self._job = job
-        self._held = held
+        self._archive = archive
+        self._job = row
+        self._held = lease
         self._meeting = meeting
         self._kind = medium.kind
         self._name = link
@@ -381,7 +364,7 @@ class _Source:
         if not self._used:
             self._used = True
             return self.first_link
-        recording = self._lane.ask_again(self._job, self._meeting, self._held)
+        recording = self._archive.ask_again(self._job, self._meeting, self._held)
         for medium in recording.media:
             if medium.kind == self._kind and self._name in medium.links:
                 return medium.links[self._name]

@@ -11,10 +11,9 @@ from sqlalchemy.engine import Connection
 from models import CONNECTS, LIVE, State
 from rtms import clock
 from rtms.db.database import Database
-from rtms.intake.handlers import new_key
 from rtms.jobs.connect import attempts
 from rtms.logs import about, meeting_of
-from rtms.queue.leases import KEY_LIFETIME
+from rtms.recall.idempotency import KEY_LIFETIME, new_key
 
 
 @dataclass(frozen=True, kw_only=True)

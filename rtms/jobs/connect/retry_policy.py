@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from models import Reason, State
+from rtms.backoff import exponential
 from rtms.recall.client import Created, CreateOutcome, NotDone, OutcomeUnknown, RateLimited, Refused
 
 _FIRST_WAIT = 0.5  # seconds; doubled with every try
 _LONGEST_WAIT = 8.0  # seconds; the pool behind a 507 is refilled within seconds to two minutes
-# Seconds before the window closes. A lane may be late by what it gives way
+# Seconds before the window closes. A job may be late by what it gives way
 # (rtms/queue/dispatcher.py).
 _LAST_TRY_LEAD = 2.0
 
@@ -118,8 +119,7 @@ def _next_try(
 
 def _wait(attempts: int, jitter: float) -> float:
     """Seconds from a try to the next."""
-    wait: float = min(_FIRST_WAIT * 2 ** min(attempts, 10), _LONGEST_WAIT)
-    return wait * (0.5 + jitter / 2)
+    return exponential(attempts + 1, first=_FIRST_WAIT, longest=_LONGEST_WAIT) * (0.5 + jitter / 2)
 
 
 def _expired(error: str) -> Decision:

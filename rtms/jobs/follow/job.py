@@ -1,4 +1,4 @@
-"""Following a connection to its end: the lane that asks Recall what became of it."""
+"""Following a connection to its end: the job that asks Recall what became of it."""
 
 from __future__ import annotations
 
@@ -16,66 +16,54 @@ from models import CONNECTS, EVENTS, RECORDINGS, Reason, Source, State
 from rtms import clock
 from rtms.db.database import AnyRow, Database
 from rtms.jobs.follow import recording_rows
+from rtms.jobs.follow.followed import QUEUE, FollowedRow
 from rtms.jobs.follow.schedule import Standing, next_look, stand
+from rtms.jobs.names import JobName
 from rtms.logs import about
-from rtms.queue import leases
-from rtms.queue.leases import Followed
-from rtms.recall import rate_limit
+from rtms.queue import paced
+from rtms.queue.paced import Pace
+from rtms.queue.queue_job import QueueJob
 from rtms.recall.client import Recall, RecallError
 from rtms.recall.lookup import at_once, look_up
+from rtms.recall.rate_limit import RETRIEVE_GATE
 from rtms.recall.recording_config import audio_count, keeps_nothing
 from rtms.recall.responses import ConnectionState
 
-REFRESH_LANE = "refresh"
 _THREADS = 4
 _AT_ONCE = 4  # rows a lease; what may be asked beyond an even pace
 _LONGEST_TURN = 5.0  # seconds that a thread waits to ask once more about its row
 
 
-class RefreshLane:
+class FollowJob(QueueJob[FollowedRow]):
     """Connected rows, and what Recall says of them."""
 
-    name = REFRESH_LANE
+    name = JobName.FOLLOW
     threads = _THREADS
 
     def __init__(self, database: Database, recall: Recall, config: Config) -> None:
-        self._database = database
+        # An even pace for all processes together, with room for one lease at once.
+        seconds_each = 60 / max(config.recall_retrieves_per_minute - _AT_ONCE, 1)
+        self._turns = Pace(database, RETRIEVE_GATE, seconds_each=seconds_each)
+        super().__init__(
+            database,
+            QUEUE,
+            # Longer than a call takes, and than another one to look up what the first leaves out.
+            lease_seconds=2 * config.lease_seconds + _LONGEST_TURN,
+            pace=self._turns,
+            most=_AT_ONCE,
+        )
         self._recall = recall
         self._config = config
-        # Longer than a call takes, and than another one to look up what the first leaves out.
-        self._lease_seconds = 2 * config.lease_seconds + _LONGEST_TURN
-        # An even pace for all processes together, with room for one lease at once.
-        self._seconds_each = 60 / max(config.recall_retrieves_per_minute - _AT_ONCE, 1)
 
-    def next_due(self) -> datetime | None:
-        with self._database.read() as connection:
-            return leases.next_due(connection, Followed)
-
-    def lease(self, limit: int) -> Sequence[Followed]:
-        owner = leases.new_owner()
-
-        def job(connection: Connection) -> list[Followed]:
-            self._database.serialize_on(connection, rate_limit.RETRIEVE_GATE)
-            return leases.claim_paced(
-                connection,
-                Followed,
-                limit=min(limit, _AT_ONCE),
-                owner=owner,
-                now=clock.now(),
-                seconds=self._lease_seconds,
-                seconds_each=self._seconds_each,
-            )
-
-        return self._database.write(job)
-
-    def work(self, job: Followed) -> None:
+    def work(self, row: FollowedRow) -> None:
+        """Ask Recall about a row, and record what it says."""
         refresh(
-            self._database,
+            self.database,
             self._recall,
             self._config,
-            job.id,
-            job.recall_id,
-            owner=job.lease_owner,
+            row.id,
+            row.recall_id,
+            owner=row.lease_owner,
             take_turn=self._take_turn,
         )
 
@@ -85,15 +73,10 @@ class RefreshLane:
         Raises:
             RecallError: that would take too long.
         """
-        wait = rate_limit.take_turn(
-            self._database, rate_limit.RETRIEVE_GATE, seconds_each=self._seconds_each
-        )
+        wait = self._turns.take_turn()
         if wait > _LONGEST_TURN:
             raise RecallError(f"Recall is not to be asked for {wait:.0f} seconds: it said so.")
         time.sleep(wait)
-
-    def hand_back(self, jobs: Sequence[Followed]) -> None:
-        self._database.write(lambda connection: leases.hand_back(connection, jobs, now=clock.now()))
 
 
 def refresh(
@@ -130,7 +113,7 @@ def refresh(
         now = clock.now()
         if trouble and trouble.retry_after is not None:
             until = now + timedelta(seconds=trouble.retry_after)
-            rate_limit.close(connection, rate_limit.RETRIEVE_GATE, until=until)
+            paced.close(connection, RETRIEVE_GATE, until=until)
         row = _locked(connection, id, owner)
         if row is None:
             return None
@@ -161,7 +144,7 @@ def refresh(
 
     written = database.write(write)
     if written:
-        _tell(*written, archived=config.archive_url is not None)
+        _log(*written, archived=config.archive_url is not None)
     return str(trouble) if trouble else None
 
 
@@ -237,13 +220,13 @@ def _recordings_of(id: int) -> sa.Select[Any]:
     return sa.select(sa.func.count()).where(RECORDINGS.c.meeting_direct_connect_id == id)
 
 
-def _tell(row: AnyRow, standing: Standing, *, archived: bool) -> None:
+def _log(row: AnyRow, standing: Standing, *, archived: bool) -> None:
     where = about(row, recall_id=row.recall_id)
     if standing.state != row.state:
         # Where it is archived, that is the end of the story.
         done = where.debug if archived else where.info
-        tell = where.error if standing.state == State.FAILED else done
-        tell("recording " + standing.state, reason=standing.reason, error=standing.error)
+        write = where.error if standing.state == State.FAILED else done
+        write("recording " + standing.state, reason=standing.reason, error=standing.error)
     elif standing.error:
-        tell = where.debug if row.last_error else where.warning  # the first says it all
-        tell("not refreshed", error=standing.error, next_look=standing.due_at)
+        write = where.debug if row.last_error else where.warning  # the first says it all
+        write("not refreshed", error=standing.error, next_look=standing.due_at)

@@ -1,13 +1,44 @@
-"""What the user's own code is to be told: written down with the change it is about."""
+"""The notifications that wait: written in the transaction of the change they are about."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
 from config import Config
-from models import NOTIFICATIONS, Happening, Listener
+from models import NOTIFICATIONS, UNSENT, Happening, Listener, State
+from rtms.queue.leases import Leased, Queue
+
+# What the user's own code is told of a meeting's state.
+_EVENTS: dict[str, Happening] = {
+    State.CONNECTED: Happening.STREAM_CONNECTED,
+    State.ENDED: Happening.STREAM_CONNECTED,  # and stopped since
+    State.FAILED: Happening.STREAM_FAILED,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notification(Leased):
+    """A notification to send."""
+
+    event: str
+    listener: str
+    meeting_direct_connect_id: int
+    recording_id: int | None
+    created_at: datetime
+    attempts: int
+
+
+QUEUE = Queue(
+    Notification,
+    table=NOTIFICATIONS,
+    predicate=UNSENT,
+    due_at=NOTIFICATIONS.c.due_at,
+    order_by=NOTIFICATIONS.c.due_at,
+    index="ix_notifications_due",
+)
 
 
 def listeners(config: Config) -> tuple[Listener, ...]:
@@ -44,3 +75,17 @@ def put(
                 attempts=0,
             )
         )
+
+
+def put_state(
+    connection: Connection, to: tuple[Listener, ...], id: int, state: str, *, now: datetime
+) -> None:
+    """Add the notifications of a meeting's new state, where there are any for it.
+
+    Args:
+        to: the listeners, see `listeners`.
+        id: the meeting.
+    """
+    event = _EVENTS.get(state)
+    if event:
+        put(connection, to, event, id, now=now)

@@ -14,9 +14,9 @@ from config import Config
 from models import CONNECTS
 from rtms import clock
 from rtms.db.database import Database, DatabaseUnavailable
+from rtms.jobs.names import JobName
 from rtms.jobs.retention.deletion import Old, delete_events, delete_meetings, old_events, over
 
-RETENTION_LANE = "retention"
 # Zoom delivers again up to 85 minutes later, and the record is what tells a second delivery from a
 # first.
 LEAST_AGE = timedelta(days=1)
@@ -85,11 +85,11 @@ def prune_events(
     return _in_steps(database, lambda connection: delete_events(connection, which), tell)
 
 
-class RetentionLane:
+class RetentionJob:
     """RETENTION_DAYS: an hourly look for what is too old. Each job is one step, so that a process
     can leave in between."""
 
-    name = RETENTION_LANE
+    name = JobName.RETENTION
     threads = 1
 
     def __init__(self, database: Database, config: Config) -> None:

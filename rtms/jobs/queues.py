@@ -1,0 +1,20 @@
+"""The queues of all jobs, for what watches them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rtms.jobs.archive import eligibility
+from rtms.jobs.connect import pending
+from rtms.jobs.follow import followed
+from rtms.jobs.names import JobName
+from rtms.jobs.notify import outbox
+from rtms.queue.leases import Queue
+
+QUEUES: Mapping[str, Queue[Any]] = {
+    JobName.CONNECT: pending.QUEUE,
+    JobName.FOLLOW: followed.QUEUE,
+    JobName.NOTIFY: outbox.QUEUE,
+    JobName.ARCHIVE: eligibility.QUEUE,
+}
