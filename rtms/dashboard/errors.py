@@ -79,7 +79,9 @@ def _error(error: HTTPException) -> Response:
 
 @blueprint.errorhandler(DatabaseUnavailable)
 def _database_away(error: DatabaseUnavailable) -> Response:
-    log.error("dashboard: the database is unreachable", error=str(error), path=repr(request.path[:100]))
+    log.error(
+        "dashboard: the database is unreachable", error=str(error), path=repr(request.path[:100])
+    )
     answer = page_or_json(render_template("away.html"), _AWAY, 503)
     answer.headers["Retry-After"] = _RETRY_AFTER
     return answer

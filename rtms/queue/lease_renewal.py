@@ -12,9 +12,6 @@ from rtms import clock
 from rtms.db.database import Database, DatabaseUnavailable
 from rtms.queue.leases import Leased, Queue
 
-LEASE_SECONDS = 60.0  # renewed while the work goes on, however long that takes
-_RENEW_SECONDS = 15.0
-
 log = structlog.get_logger()
 
 
@@ -23,12 +20,19 @@ class LeaseLost(Exception):
 
 
 class LeaseRenewal:
-    """Renews a row's lease until its work is done."""
+    """Renews a row's lease until its work is done, however long that takes.
 
-    def __init__(self, database: Database, queue: Queue[Any], row: Leased) -> None:
+    Args:
+        seconds: how long each lease lasts; it is renewed after a quarter of it.
+    """
+
+    def __init__(
+        self, database: Database, queue: Queue[Any], row: Leased, *, seconds: float
+    ) -> None:
         self._database = database
         self._queue = queue
         self._row = row
+        self._seconds = seconds
         self._over = threading.Event()
         self._lost = False
         self._thread = threading.Thread(target=self._renew, name="lease-renewal", daemon=True)
@@ -70,11 +74,11 @@ class LeaseRenewal:
         self.check()
 
     def _renew(self) -> None:
-        while not self._over.wait(_RENEW_SECONDS):
+        while not self._over.wait(self._seconds / 4):
             try:
                 renewed = self._database.write(
                     lambda connection: self._queue.renew(
-                        connection, self._row, now=clock.now(), seconds=LEASE_SECONDS
+                        connection, self._row, now=clock.now(), seconds=self._seconds
                     )
                 )
             except DatabaseUnavailable as error:

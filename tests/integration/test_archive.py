@@ -28,9 +28,10 @@ from config import ROOT, Config, ConfigError
 from models import CONNECTS, NOTIFICATIONS, RECORDINGS
 from rtms import clock
 from rtms.db.database import Database
+from rtms.jobs.archive import job as archive_job
 from rtms.jobs.archive.job import ArchiveJob, next_try
 from rtms.jobs.archive.storage import NotStored, Store
-from rtms.queue import lease_renewal, paced
+from rtms.queue import paced
 from rtms.recall.rate_limit import RETRIEVE_GATE
 from rtms.services import Services
 from sandbox import Fault, RecallSandbox, Stream, events
@@ -315,8 +316,7 @@ def test_a_long_upload_keeps_its_lease_and_two_processes_store_once(
     place: type[Trouble],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(lease_renewal, "LEASE_SECONDS", 1.0)
-    monkeypatch.setattr(lease_renewal, "_RENEW_SECONDS", 0.2)
+    monkeypatch.setattr(archive_job, "_LEASE_SECONDS", 1.0)
     place.pause = threading.Event()
     other = Services.from_config(its.config)
     its.start_dispatcher()
@@ -355,6 +355,7 @@ def test_at_a_shutdown_an_upload_is_handed_back(
 CHILD = """
 import sys
 from config import Config
+from rtms.jobs.archive import job as archive_job
 from rtms.jobs.archive.job import ArchiveJob
 from rtms.services import Services
 

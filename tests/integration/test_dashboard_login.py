@@ -371,7 +371,12 @@ def test_without_a_database_a_page_says_what_to_check(
         assert answer.status_code == 503
         assert answer.mimetype == "text/html"
         assert int(answer.headers["Retry-After"]) > 0
-        for words in ("The database is unreachable", "503", "flask --app app db current", "DATABASE_URL"):
+        for words in (
+            "The database is unreachable",
+            "503",
+            "flask --app app db current",
+            "DATABASE_URL",
+        ):
             assert words in answer.text
         assert "/assets/style.css" not in answer.text  # nobody is let in to fetch it
     assert [line["event"] for line in lines] == ["dashboard: the database is unreachable"] * 3

@@ -24,7 +24,7 @@ from rtms.jobs.archive.manifest import manifest, stored_before, write_whole
 from rtms.jobs.archive.storage import NotStored, Store
 from rtms.jobs.names import JobName
 from rtms.logs import about, meeting_of
-from rtms.queue.lease_renewal import LEASE_SECONDS, LeaseLost, LeaseRenewal
+from rtms.queue.lease_renewal import LeaseLost, LeaseRenewal
 from rtms.queue.paced import Pace
 from rtms.queue.queue_job import QueueJob
 from rtms.recall.client import Recall, RecallError
@@ -37,6 +37,7 @@ from rtms.recordings.download import DownloadError
 from rtms.recordings.presigned import LinkBroken, LinkRefused, Links, LinkUnusable
 
 _THREADS = 2
+_LEASE_SECONDS = 60.0  # renewed while a recording is stored
 _LOOK_AGAIN = 3600.0  # seconds between two looks for what is done and was never made due
 _FIRST_WAIT = 60.0  # seconds; doubled with every try
 _LONGEST_WAIT = 6 * 3600.0  # seconds
@@ -91,7 +92,7 @@ class ArchiveJob(QueueJob[RecordingToArchive]):
         seconds_each = 60 / max(config.recall_retrieves_per_minute - _THREADS, 1)
         self._turns = Pace(database, RETRIEVE_GATE, seconds_each=seconds_each)
         # Each recording is asked about at Recall, for its links.
-        super().__init__(database, QUEUE, lease_seconds=LEASE_SECONDS, pace=self._turns)
+        super().__init__(database, QUEUE, lease_seconds=_LEASE_SECONDS, pace=self._turns)
         self._recall = recall
         self._store = Store(config.archive_url)
         self._timeout = config.recall_timeout_seconds
@@ -113,7 +114,7 @@ class ArchiveJob(QueueJob[RecordingToArchive]):
     def work(self, row: RecordingToArchive) -> None:
         trouble: NotArchived | None = None
         progress = _Progress()
-        with LeaseRenewal(self.database, QUEUE, row) as lease:
+        with LeaseRenewal(self.database, QUEUE, row, seconds=_LEASE_SECONDS) as lease:
             self._renewals[row] = lease
             try:
                 self._archive(row, lease, progress)
