@@ -24,9 +24,9 @@ def doctor(as_json: bool) -> None:
     """Try everything the server depends on, and say what to do about what is wrong. Exit 1 where
     something failed. It changes nothing."""
     # Here, not above: the checks need nearly everything, and other commands nearly nothing.
+    from rtms.cli.doctor_report import Screen
+    from rtms.cli.doctor_report import as_json as in_json
     from rtms.doctor.finding import Grade, secrets_of, without_secrets
-    from rtms.doctor.report import Screen
-    from rtms.doctor.report import as_json as in_json
 
     its = services()
     secrets = secrets_of(its.config)

@@ -16,6 +16,7 @@ from rtms.cli.pruning import confirm, counted, deleting, in_words, older_than
 from rtms.cli.waiting import Waiting
 from rtms.intake.unstreamed_events import about_meeting
 from rtms.services import services
+from rtms.states import meaning
 from rtms.text import search_text, typed_number
 from rtms.zoom.events import stop_in_words
 
@@ -126,10 +127,10 @@ def meetings_show(id: int, as_json: bool) -> None:
     if as_json:
         answer({**row, "events": events, "recordings": recordings})
         return
-    meaning = tables.meaning(row)
+    means = meaning(row)
     if row["stopped_at"]:
         row["stop_reason"] = f"{row['stop_reason']}: {stop_in_words(row['stop_reason'])}"
-    tables.print_fields({"id": id, "topic": row["topic"], **row, "meaning": meaning})
+    tables.print_fields({"id": id, "topic": row["topic"], **row, "meaning": means})
     for recording in recordings:
         click.echo()
         media = ", ".join(f"{kind} {status}" for kind, status in recording["media"].items())

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from flask.cli import AppGroup
 
 from rtms import clock
-from rtms.cli import tables
 from rtms.cli.output import JSON, Command
 from rtms.cli.waiting import Waiting
+from rtms.rows import as_dicts
 from rtms.services import services
 from rtms.text import typed
 
@@ -170,7 +170,7 @@ def fail(message: str) -> click.ClickException:
 def fetch(statement: sa.Select[Any]) -> list[dict[str, Any]]:
     """Read rows, with a sign of life where that takes a while."""
     with Waiting("Reading the database"), services().database.read() as connection:
-        return tables.as_dicts(connection.execute(statement))
+        return as_dicts(connection.execute(statement))
 
 
 def received(

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from models import Product, Reason, State
+from models import Product, State
+from rtms.rows import as_json
+from rtms.states import REFUSED_BY_ZOOM
 from rtms.zoom.events import NOT_AUTHENTICATED
 
 # Here and below: rich is loaded by who prints for people, and not by who prints JSON.
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from rtms.layout import Column, Line, Span
+    from rtms.cli.layout import Column, Line, Span
 
 _STYLES = {
     State.PENDING: "yellow",
@@ -28,39 +30,6 @@ _STYLES = {
     State.SKIPPED: "dim",
 }
 
-# What each state and reason means, and what to do about it.
-MEANINGS: dict[str, str] = {
-    State.PENDING: "Being connected, by itself. If it stays so, `flask --app app doctor` says why.",
-    State.CONNECTED: "Recall has the stream. Nothing to do.",
-    State.ENDED: "The stream is over, or a newer connection took its place; what Recall has of it "
-    "is being looked up.",
-    State.DONE: "Every recording has reached an end.",
-    Reason.REFUSED: "Recall said no for good. Mend what the error names, then `meetings retry`.",
-    Reason.WINDOW_EXPIRED: "Recall was not reached while Zoom was waiting. If the meeting is still "
-    "on, `meetings retry`.",
-    Reason.RECALL_FAILED: "Recall says that no recording will come. Ask its support, with the "
-    "Recall id.",
-    Reason.STOPPED_FIRST: "The stream was over before it could be connected. Nothing to do.",
-    Reason.UNSUPPORTED: "A stream of a product that Recall does not connect: a Video SDK session, "
-    "Contact Center or Phone. Nothing to do.",
-    Reason.NOT_WANTED: "RECORD_STREAMS excludes this stream. Change it if it should be recorded.",
-}
-
-# Loud wherever it is shown: until it is mended, no meeting is recorded.
-REFUSED_BY_ZOOM = (
-    "Zoom refused the join signature (stop reason 18, authentication failure), and will refuse "
-    "every other until ZOOM_CLIENT_ID and ZOOM_CLIENT_SECRET are right. As a rule they are the "
-    "development app's beside the production app's, or the other way round. Copy both from one "
-    "place, and restart the server."
-)
-
-
-def meaning(row: Mapping[str, Any]) -> str:
-    """Return what a connection's state means, and what to do about it."""
-    if row["stop_reason"] == NOT_AUTHENTICATED:
-        return REFUSED_BY_ZOOM
-    return MEANINGS[row["reason"] or row["state"]]
-
 
 def print_json(value: object) -> None:
     """Print a value as JSON; times as ISO 8601 in UTC."""
@@ -69,7 +38,7 @@ def print_json(value: object) -> None:
 
 def print_meetings(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print connections as a table, in the order given."""
-    from rtms.layout import Column
+    from rtms.cli.layout import Column
 
     _print_table(
         [
@@ -107,7 +76,7 @@ def print_events(rows: Sequence[Mapping[str, Any]], *, with_stream: bool = True)
         rows: of `webhook_events`.
         with_stream: whether they may be of several streams.
     """
-    from rtms.layout import Column
+    from rtms.cli.layout import Column
 
     columns = [
         Column("ID", is_fixed=True),
@@ -131,7 +100,7 @@ def print_events(rows: Sequence[Mapping[str, Any]], *, with_stream: bool = True)
 
 def print_fields(fields: Mapping[str, Any]) -> None:
     """Print one row's fields, a line each; those without a value are left out."""
-    from rtms.layout import labelled
+    from rtms.cli.layout import labelled
 
     _print(
         lambda width: labelled(
@@ -142,7 +111,7 @@ def print_fields(fields: Mapping[str, Any]) -> None:
 
 def print_loudly(text: str) -> None:
     """Print a paragraph that nobody should miss."""
-    from rtms.layout import wrapped
+    from rtms.cli.layout import wrapped
 
     click.echo()
     _print(lambda width: [[(line, "bold red")] for line in wrapped(text, width or len(text))])
@@ -175,7 +144,7 @@ def _print(make: Callable[[int | None], Iterable[Line]]) -> None:
 
 
 def _print_table(columns: Sequence[Column], rows: Sequence[Sequence[Span]]) -> None:
-    from rtms.layout import table
+    from rtms.cli.layout import table
 
     _print(lambda width: table(columns, rows, width))
 
@@ -203,15 +172,3 @@ def _style(row: Mapping[str, Any]) -> str:
 
 def _moment(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M}"
-
-
-def as_json(value: object) -> str:
-    """A value that JSON has no form for: times as ISO 8601 in UTC."""
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    raise TypeError(f"{type(value).__name__} has no JSON form here")
-
-
-def as_dicts(rows: Iterable[Any]) -> list[dict[str, Any]]:
-    """Result rows as dictionaries."""
-    return [dict(row._mapping) for row in rows]

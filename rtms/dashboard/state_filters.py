@@ -10,9 +10,9 @@ from markupsafe import Markup, escape
 
 from models import Product, Reason, State
 from rtms import clock
-from rtms.cli.tables import REFUSED_BY_ZOOM
 from rtms.dashboard.blueprint import blueprint
 from rtms.intake.unstreamed_events import LONGEST_MEETING
+from rtms.states import REFUSED_BY_ZOOM
 from rtms.zoom.events import NOT_AUTHENTICATED
 
 # Why a row failed or was skipped, in the few words that fit beside its state.

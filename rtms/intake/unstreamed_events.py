@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from models import EVENTS, Source
-from rtms.cli import tables
+from rtms.rows import as_dicts
 
 _NAMES = ("meeting.started", "rtms.request_status", "rtms.concurrency_limited")
 _BEFORE = timedelta(hours=1)  # from a request for a stream to its start, at most
@@ -46,6 +46,6 @@ def about_meeting(connection: Connection, row: Mapping[str, Any]) -> list[dict[s
         wanted = sa.select(EVENTS).where(
             way, c.source == Source.ZOOM, c.event.in_(_NAMES), c.rtms_stream_id.is_(None)
         )
-        newest = tables.as_dicts(connection.execute(wanted.order_by(c.id.desc()).limit(_MOST)))
+        newest = as_dicts(connection.execute(wanted.order_by(c.id.desc()).limit(_MOST)))
         found |= {each["id"]: each for each in newest}
     return [found[id] for id in sorted(found)]

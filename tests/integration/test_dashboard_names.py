@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from rtms.cli.tables import REFUSED_BY_ZOOM
 from rtms.dashboard import index_scans, paging
 from rtms.services import Services
+from rtms.states import REFUSED_BY_ZOOM
 from rtms.text import search_text
 from sandbox import Stream, events
 from tests.dashboard import PASSWORD

@@ -7,7 +7,7 @@ import itertools
 import pytest
 from rich.cells import cell_len
 
-from rtms.layout import Column, Line, hanging, labelled, printable, table, wrapped
+from rtms.cli.layout import Column, Line, hanging, labelled, printable, table, wrapped
 
 COLUMNS = [
     Column("ID", is_fixed=True),

@@ -11,8 +11,8 @@ import pytest
 
 from config import ROOT
 from models import CONNECTS, RECORDINGS, Happening
-from rtms.cli.tables import as_json
 from rtms.jobs.notify import message
+from rtms.rows import as_json
 
 NOW = datetime(2026, 11, 22, 10, 31, 7, 120000, tzinfo=UTC)
 MEETING = {column.name: f"a {column.name}" for column in CONNECTS.columns}

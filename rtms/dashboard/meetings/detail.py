@@ -11,7 +11,6 @@ from sqlalchemy.engine import Connection
 
 from models import ATTEMPTS, CONNECTS, EVENTS, RECORDINGS
 from rtms import clock
-from rtms.cli import tables
 from rtms.dashboard import state_filters
 from rtms.dashboard.blueprint import blueprint
 from rtms.dashboard.errors import page_or_json
@@ -29,6 +28,7 @@ from rtms.jobs.follow import job as refreshing
 from rtms.jobs.names import JobName
 from rtms.recall.recording_config import keeps_nothing
 from rtms.recordings.utterances import turns
+from rtms.rows import as_dicts
 from rtms.services import services
 from rtms.zoom.events import stop_in_words
 
@@ -190,5 +190,5 @@ def _all(
     connection: Connection, wanted: sa.Select[Any], order: sa.ColumnElement[Any]
 ) -> list[dict[str, Any]]:
     """The last `_MOST` rows, in their order."""
-    last = tables.as_dicts(connection.execute(wanted.order_by(order.desc()).limit(_MOST)))
+    last = as_dicts(connection.execute(wanted.order_by(order.desc()).limit(_MOST)))
     return last[::-1]

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from rtms import clock
-from rtms.cli.tables import as_json
 from rtms.db.database import AnyRow
 from rtms.jobs.archive.storage import NotStored, Store
 from rtms.recall.responses import Medium, RecordingState
 from rtms.recordings.filenames import file_name, is_nameable, kind_and_extension
+from rtms.rows import as_json
 
 _MAX_MANIFEST = 1024 * 1024  # bytes
 

@@ -15,7 +15,6 @@ from config import Config
 from models import CONNECTS, RECORDINGS, Listener, MeetingDirectConnect, Recording
 from rtms import clock, signals
 from rtms.backoff import exponential
-from rtms.cli.tables import as_json
 from rtms.db.database import Database
 from rtms.jobs.names import JobName
 from rtms.jobs.notify import message
@@ -23,6 +22,7 @@ from rtms.jobs.notify.outbox import QUEUE, Notification
 from rtms.logs import about, meeting_of
 from rtms.queue.queue_job import QueueJob
 from rtms.recall.http import NETWORK_ERRORS, CannotBeSent, Session, in_words
+from rtms.rows import as_json
 
 _THREADS = 4
 _LEASE_SECONDS = 60.0  # longer than a post takes; a receiver that takes longer is called again

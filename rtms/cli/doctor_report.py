@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from rtms.cli import tables
+from rtms.cli.layout import hanging, printable
 from rtms.doctor.finding import Finding, Grade
-from rtms.layout import hanging, printable
 
 _STYLES = {Grade.OK: "green", Grade.WARNING: "yellow", Grade.FAILURE: "bold red"}
 _ABOUT_WIDTH = 14  # characters
