@@ -166,7 +166,7 @@ def post_worker_init(worker: Any) -> None:
     worker.handover.note_ready(worker.age)
     worker.log.info("Worker ready (pid: %s)", worker.pid)
     if dispatcher and worker.age == 1:  # the first of the server
-        from rtms.recall.key_check import check_key
+        from rtms.doctor.key_check import check_key
 
         check_key(its.config)
     if told_early:

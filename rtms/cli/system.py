@@ -65,7 +65,7 @@ def db_current(as_json: bool) -> None:
 @click.command("worker", cls=click.Command)
 def worker() -> None:
     """Connect streams without serving the web, until SIGTERM, SIGINT or SIGHUP."""
-    from rtms.recall.key_check import check_key  # here, not above: no other command needs it
+    from rtms.doctor.key_check import check_key  # here, not above: no other command needs it
 
     its = _services()
     if its.config.log_format == "json":
