@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from config import Config
 from models import CONNECTS
 from rtms.db.database import AnyRow, Database
-from rtms.jobs.archive.manifest import Named
 from rtms.recall.client import Recall, RecallError
 from rtms.recall.lookup import look_up
 from rtms.recall.recording_config import NOTHING_KEPT, audio_count, keeps_nothing
@@ -22,6 +21,7 @@ from rtms.recall.responses import RecordingState
 from rtms.recordings import download as downloads
 from rtms.recordings.download import BrokenOff, Fetched, Progress, silent
 from rtms.recordings.filenames import inside
+from rtms.recordings.recording_names import RecordingNames
 from rtms.recordings.transcripts import NotATranscript, read_parts
 from rtms.recordings.utterances import Part
 
@@ -71,7 +71,7 @@ class Recordings:
                 recording_id=recording.recall_recording_id,
                 kind=medium.kind,
                 link_name=link_name,
-                name=Named(row, recording).file(medium, link_name),
+                name=RecordingNames(row, recording).file(medium, link_name),
                 index=index,
             )
             for index, recording in enumerate(recordings, start=1)

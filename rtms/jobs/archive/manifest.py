@@ -1,65 +1,26 @@
-"""What a kept recording's files are called, and the manifest that explains them."""
+"""The manifest that explains a kept recording's files, and keeps their names."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from rtms import clock
 from rtms.db.database import AnyRow
 from rtms.jobs.archive.storage import NotStored, Store
-from rtms.recall.responses import Medium, RecordingState
-from rtms.recordings.filenames import file_name, is_nameable, kind_and_extension
+from rtms.recall.responses import RecordingState
+from rtms.recordings.recording_names import RecordingNames, topics
 from rtms.rows import as_json
 
 _MAX_MANIFEST = 1024 * 1024  # bytes
 
 
-@dataclass(frozen=True)
-class Named:
-    """The names of one recording's files."""
-
-    meeting: AnyRow
-    recording: RecordingState
-    topic: str | None = None  # the one they have already, where that was another one
-
-    @property
-    def folder(self) -> str:
-        began = self._began
-        return f"{began:%Y/%m}" if began else "undated"
-
-    @property
-    def manifest(self) -> str:
-        # Not one that a medium's file can have: those end in a kind and one extension.
-        return self._name("manifest", ".json").removesuffix("_manifest.json") + ".manifest.json"
-
-    def file(self, medium: Medium, link: str) -> str:
-        return self._name(*kind_and_extension(medium, link))
-
-    @property
-    def _began(self) -> datetime | None:
-        began: datetime | None = self.recording.started_at or self.meeting.connected_at
-        return began
-
-    def _name(self, kind: str, extension: str) -> str:
-        topic = self.topic or next(iter(_topics(self.meeting, self.recording)), None)
-        return file_name(self._began, topic, self.recording.recall_recording_id, kind, extension)
-
-
-def _topics(meeting: AnyRow, recording: RecordingState) -> list[str]:
-    """What a recording's files may be called by, the best first."""
-    known = (recording.title, meeting.topic, meeting.meeting_id, meeting.meeting_uuid)
-    return [topic for topic in known if topic and is_nameable(topic)]
-
-
 def stored_before(
     store: Store, meeting: AnyRow, recording: RecordingState
-) -> tuple[Named, list[Mapping[str, Any]]]:
+) -> tuple[RecordingNames, list[Mapping[str, Any]]]:
     """What a recording's files are called, and which its manifest names already.
 
     What was stored when the meeting's topic was not known yet keeps its name: nothing is to be
@@ -68,12 +29,12 @@ def stored_before(
     Raises:
         NotStored: the place does not answer.
     """
-    for topic in _topics(meeting, recording):
-        named = Named(meeting, recording, topic)
+    for topic in topics(meeting, recording):
+        named = RecordingNames(meeting, recording, topic)
         content = store.read(named.folder, named.manifest, at_most=_MAX_MANIFEST)
         if content is not None:
             return named, _files_in(content)
-    return Named(meeting, recording), []
+    return RecordingNames(meeting, recording), []
 
 
 def _files_in(content: bytes) -> list[Mapping[str, Any]]:
