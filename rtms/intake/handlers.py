@@ -24,8 +24,8 @@ from rtms import clock
 from rtms.intake import meeting_names
 from rtms.intake.meeting_names import MeetingName
 from rtms.intake.start_rules import Known, OtherStream, Verdict, is_to_rejoin, judge
-from rtms.jobs.follow.schedule import first_look
 from rtms.recall.idempotency import new_key
+from rtms.recall.polling import first_look
 from rtms.zoom.events import (
     NOT_AUTHENTICATED,
     ConcurrencyLimited,

@@ -21,11 +21,11 @@ from rtms.db.group_commit import GroupCommit, Ticket
 from rtms.jobs.connect import attempts
 from rtms.jobs.connect.pending import PendingRow
 from rtms.jobs.connect.retry_policy import Decision, decide
-from rtms.jobs.follow.schedule import first_look, first_look_while_live
 from rtms.jobs.notify import outbox
 from rtms.recall import rate_limit
 from rtms.recall.client import Created, CreateOutcome, RateLimited
 from rtms.recall.idempotency import new_key
+from rtms.recall.polling import first_look, first_look_while_live
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from rtms import clock
 from rtms.db.database import AnyRow, Database
 from rtms.jobs.follow import recording_rows
 from rtms.jobs.follow.followed import QUEUE, FollowedRow
-from rtms.jobs.follow.schedule import Standing, next_look, stand
+from rtms.jobs.follow.schedule import Standing, stand
 from rtms.jobs.names import JobName
 from rtms.logs import about
 from rtms.queue import paced
@@ -25,6 +25,7 @@ from rtms.queue.paced import Pace
 from rtms.queue.queue_job import QueueJob
 from rtms.recall.client import Recall, RecallError
 from rtms.recall.lookup import at_once, look_up
+from rtms.recall.polling import next_look
 from rtms.recall.rate_limit import RETRIEVE_GATE
 from rtms.recall.recording_config import audio_count, keeps_nothing
 from rtms.recall.responses import ConnectionState
