@@ -16,26 +16,36 @@ A stream's id stands percent-encoded in the path.
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import unquote
 
-from sandbox.connections import MEDIA, Connections
+from sandbox.connections import MEDIA, Connections, Ending
 from sandbox.faults import Fault, FaultBook
 from sandbox.ledger import Ledger
+from sandbox.notices import Notifier
 from sandbox.wire import Answer, Request
-
-if TYPE_CHECKING:
-    from sandbox.recall import RecallSandbox
 
 ENDINGS = ("done", "failed", "deleted")
 CODES = ("processing", "done", "failed", "deleted", None)
+
+
+class Steered(Protocol):
+    """What can be steered of the stand-in; each method as in ``sandbox.recall``."""
+
+    notifier: Notifier
+
+    def summary(self) -> dict[str, dict[str, Any]]: ...
+    def set(self, **settings: Any) -> None: ...
+    def expire_links(self) -> None: ...
+    def end_stream(self, stream_id: str, ending: Ending, sub_code: str | None) -> bool: ...
+    def change_medium(self, stream_id: str, kind: str, status: str | None) -> bool: ...
 
 
 class Control:
     """Answers control requests; a request that makes no sense gets a 400 that says why."""
 
     def __init__(
-        self, recall: "RecallSandbox", ledger: Ledger, faults: FaultBook, made: Connections
+        self, recall: Steered, ledger: Ledger, faults: FaultBook, made: Connections
     ) -> None:
         """Steer this stand-in."""
         self._recall, self._ledger, self._faults, self._made = recall, ledger, faults, made
