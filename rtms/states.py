@@ -3,40 +3,158 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
-from models import Reason, State
-from rtms.zoom.events import NOT_AUTHENTICATED
+from models import Product, Reason, State
+from rtms.zoom.events import NOT_AUTHENTICATED, is_fault
 
-# What each state and reason means, and what to do about it.
-MEANINGS: dict[str, str] = {
-    State.PENDING: "Being connected, by itself. If it stays so, `flask --app app doctor` says why.",
-    State.CONNECTED: "Recall has the stream. Nothing to do.",
-    State.ENDED: "The stream is over, or a newer connection took its place; what Recall has of it "
-    "is being looked up.",
-    State.DONE: "Every recording has reached an end.",
-    Reason.REFUSED: "Recall said no for good. Mend what the error names, then `meetings retry`.",
-    Reason.WINDOW_EXPIRED: "Recall was not reached while Zoom was waiting. If the meeting is still "
-    "on, `meetings retry`.",
-    Reason.RECALL_FAILED: "Recall says that no recording will come. Ask its support, with the "
-    "Recall id.",
-    Reason.STOPPED_FIRST: "The stream was over before it could be connected. Nothing to do.",
-    Reason.UNSUPPORTED: "A stream of a product that Recall does not connect: a Video SDK session, "
-    "Contact Center or Phone. Nothing to do.",
-    Reason.NOT_WANTED: "RECORD_STREAMS excludes this stream. Change it if it should be recorded.",
+# No meeting of Zoom's is longer, so a row that old is over even if its stop never came.
+LONGEST_MEETING = timedelta(hours=30)
+# Recall's statuses of a connection that does not record yet.
+JOINING = ("connecting", "joining_call")
+_TIMED_OUT = 11  # Zoom's stop reason: nobody connected in time
+
+Tone = Literal["good", "bad", "warn", "calm"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """What a state or reason means. Its texts name commands, which stand between backticks."""
+
+    what: str
+    todo: str
+    tone: Tone
+    short: str = ""  # why a row failed or was skipped, in the few words that fit beside its state
+
+
+EXPLANATIONS: dict[str, Explanation] = {
+    State.PENDING: Explanation(
+        what="The stream is being connected, or waits for its next try.",
+        todo="Nothing to do for a minute. If it stays so, `flask doctor` says why.",
+        tone="warn",
+    ),
+    State.CONNECTED: Explanation(
+        what="Recall has the stream and is recording it.", todo="Nothing to do.", tone="good"
+    ),
+    State.ENDED: Explanation(
+        what="The stream is over, and its recording is not ready yet.",
+        todo="Wait: Recall is asked again and again for a day. `flask meetings refresh` asks now.",
+        tone="calm",
+    ),
+    State.DONE: Explanation(
+        what="The meeting is over, and every recording of it has reached an end.",
+        todo="",
+        tone="good",
+    ),
+    Reason.REFUSED: Explanation(
+        short="refused by Recall",
+        what="Recall refused the stream, and would refuse it again.",
+        todo="Fix what the error names. Then, if the meeting is still on, use "
+        "`flask meetings retry`.",
+        tone="bad",
+    ),
+    Reason.WINDOW_EXPIRED: Explanation(
+        short="not connected in time",
+        what="Recall was not reached, or did not take the stream, while Zoom was waiting.",
+        todo="If the meeting is still on, use `flask meetings retry` at once: Zoom may still wait.",
+        tone="bad",
+    ),
+    Reason.RECALL_FAILED: Explanation(
+        short="no recording at Recall",
+        what="Recall had the stream, and no recording will come of it.",
+        todo="Ask Recall's support, with the Recall id. `flask meetings refresh` asks Recall once "
+        "more.",
+        tone="bad",
+    ),
+    Reason.STOPPED_FIRST: Explanation(
+        short="over before it was connected",
+        what="The stream was over before it could be connected.",
+        todo="Nothing to do.",
+        tone="calm",
+    ),
+    Reason.UNSUPPORTED: Explanation(
+        short="a stream of a product that Recall does not connect",
+        what="This is a stream of a product that Recall does not connect: a Video SDK session, "
+        "Contact Center or Phone.",
+        todo="Nothing to do, or take this product's events out of the app's subscription at Zoom.",
+        tone="calm",
+    ),
+    Reason.NOT_WANTED: Explanation(
+        short="excluded by RECORD_STREAMS",
+        what="RECORD_STREAMS excludes this stream.",
+        todo="Nothing to do. If such streams should be recorded, change RECORD_STREAMS for the "
+        "next meetings.",
+        tone="calm",
+    ),
+}
+# Until it is fixed, no meeting is recorded.
+UNAUTHENTICATED = Explanation(
+    short="Zoom refused the join signature (reason 18)",
+    what="Zoom refused the join signature (stop reason 18, authentication failure), and will "
+    "refuse every other.",
+    todo="ZOOM_CLIENT_ID or ZOOM_CLIENT_SECRET is wrong: usually they are the development app's "
+    "beside the production app, or the other way round. Copy both from one place, and restart the "
+    "server.",
+    tone="bad",
+)
+_SUPERSEDED = Explanation(
+    what="Zoom's media server failed over, or the same user's next stream began, and a newer "
+    "connection took this one's place.",
+    todo="Nothing to do: what was recorded until then is followed like any other recording.",
+    tone="calm",
+)
+_TRIED_AFTER_THE_END = Explanation(
+    what="The stream is over, and Recall is asked once more whether it has it.",
+    todo="Nothing to do. Most likely Recall has nothing of it; in a minute or two it is known.",
+    tone="warn",
+)
+_LOST = "The meeting is over and cannot be had again. Fix what the error names, for the next one."
+_NEVER_REACHED = (
+    "Zoom waited, and Recall, which had accepted the stream, did not reach it in time. Ask "
+    "Recall's support, with the Recall id."
+)
+_UNSUPPORTED = {
+    Product.SESSION: "a Video SDK session",
+    Product.CONTACT_CENTER: "a Contact Center stream",
+    Product.PHONE: "a Phone stream",
 }
 
-# Loud wherever it is shown: until it is mended, no meeting is recorded.
-REFUSED_BY_ZOOM = (
-    "Zoom refused the join signature (stop reason 18, authentication failure), and will refuse "
-    "every other until ZOOM_CLIENT_ID and ZOOM_CLIENT_SECRET are right. As a rule they are the "
-    "development app's beside the production app's, or the other way round. Copy both from one "
-    "place, and restart the server."
-)
+
+def explain(row: Mapping[str, Any], now: datetime) -> Explanation:
+    """Return what a row of `meeting_direct_connects` means, and what to do about it."""
+    stop, state, reason = row["stop_reason"], row["state"], row["reason"]
+    if stop == NOT_AUTHENTICATED:
+        return UNAUTHENTICATED
+    if row["superseded_by"] is not None and state == State.ENDED:
+        return _SUPERSEDED
+    if state == State.PENDING and is_over(row, now):
+        return _TRIED_AFTER_THE_END
+    found = EXPLANATIONS[reason or state]
+    if reason == Reason.UNSUPPORTED and row["product"] in _UNSUPPORTED:
+        short = _UNSUPPORTED[row["product"]]
+        return replace(found, short=short, what=f"This is {short}, which Recall does not connect.")
+    if state == State.CONNECTED and row["status"] in JOINING:
+        found = replace(found, what="Recall has the stream and is joining it.")
+    if stop == _TIMED_OUT and row["recall_id"] is not None:
+        what = f"{found.what} Zoom ended it: reason 11."
+        return replace(found, what=what, todo=_NEVER_REACHED, tone="bad")
+    if reason in (Reason.REFUSED, Reason.WINDOW_EXPIRED) and is_over(row, now):
+        return replace(found, todo=_LOST)
+    if state == State.ENDED and is_fault(stop):
+        todo = f"Something broke: there may be little or nothing. {found.todo}"
+        return replace(found, todo=todo, tone="warn")
+    return found
 
 
-def meaning(row: Mapping[str, Any]) -> str:
-    """Return what a connection's state means, and what to do about it."""
-    if row["stop_reason"] == NOT_AUTHENTICATED:
-        return REFUSED_BY_ZOOM
-    return MEANINGS[row["reason"] or row["state"]]
+def is_over(row: Mapping[str, Any], now: datetime) -> bool:
+    """Return whether a row's stream can be on no more."""
+    return row["stopped_at"] is not None or row["received_at"] < now - LONGEST_MEETING
+
+
+def in_short(reason: str, product: str) -> str:
+    """Return why a row failed or was skipped, in a few words."""
+    if reason == Reason.UNSUPPORTED and product in _UNSUPPORTED:
+        return _UNSUPPORTED[Product(product)]
+    return EXPLANATIONS[reason].short

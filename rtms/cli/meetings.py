@@ -16,7 +16,7 @@ from rtms.cli.pruning import confirm, counted, deleting, in_words, older_than
 from rtms.cli.waiting import Waiting
 from rtms.intake.unstreamed_events import about_meeting
 from rtms.services import services
-from rtms.states import meaning
+from rtms.states import explain
 from rtms.text import search_text, typed_number
 from rtms.zoom.events import stop_in_words
 
@@ -127,10 +127,11 @@ def meetings_show(id: int, as_json: bool) -> None:
     if as_json:
         answer({**row, "events": events, "recordings": recordings})
         return
-    means = meaning(row)
+    means = explain(row, clock.now())
+    meaning = f"{means.what} {means.todo}"
     if row["stopped_at"]:
         row["stop_reason"] = f"{row['stop_reason']}: {stop_in_words(row['stop_reason'])}"
-    tables.print_fields({"id": id, "topic": row["topic"], **row, "meaning": means})
+    tables.print_fields({"id": id, "topic": row["topic"], **row, "meaning": meaning})
     for recording in recordings:
         click.echo()
         media = ", ".join(f"{kind} {status}" for kind, status in recording["media"].items())

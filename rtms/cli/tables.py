@@ -12,7 +12,7 @@ import click
 
 from models import Product, State
 from rtms.rows import as_json
-from rtms.states import REFUSED_BY_ZOOM
+from rtms.states import UNAUTHENTICATED
 from rtms.zoom.events import NOT_AUTHENTICATED
 
 # Here and below: rich is loaded by who prints for people, and not by who prints JSON.
@@ -66,7 +66,7 @@ def print_meetings(rows: Sequence[Mapping[str, Any]]) -> None:
     refused = [str(row["id"]) for row in rows if row["stop_reason"] == NOT_AUTHENTICATED]
     if refused:
         which = f"meeting {refused[0]}" if len(refused) == 1 else f"meetings {', '.join(refused)}"
-        print_loudly(f"Not recorded: {which}. {REFUSED_BY_ZOOM}")
+        print_loudly(f"Not recorded: {which}. {UNAUTHENTICATED.what} {UNAUTHENTICATED.todo}")
 
 
 def print_events(rows: Sequence[Mapping[str, Any]], *, with_stream: bool = True) -> None:

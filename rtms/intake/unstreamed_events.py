@@ -12,13 +12,11 @@ from sqlalchemy.engine import Connection
 
 from models import EVENTS, Source
 from rtms.rows import as_dicts
+from rtms.states import LONGEST_MEETING
 
 _NAMES = ("meeting.started", "rtms.request_status", "rtms.concurrency_limited")
 _BEFORE = timedelta(hours=1)  # from a request for a stream to its start, at most
 _MOST = 50
-
-# No meeting of Zoom's is longer, so a row that old is over even if its stop never came.
-LONGEST_MEETING = timedelta(hours=30)
 
 
 def about_meeting(connection: Connection, row: Mapping[str, Any]) -> list[dict[str, Any]]:

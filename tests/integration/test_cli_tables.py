@@ -108,7 +108,7 @@ def test_a_refused_join_signature_is_loud(
     told = " ".join(printed(runner, "meetings", "list", width=width).split())
     assert "done: stop reason 18" in told
     assert "Not recorded: meeting 2." in told
-    assert "ZOOM_CLIENT_ID and ZOOM_CLIENT_SECRET" in told
+    assert "ZOOM_CLIENT_ID or ZOOM_CLIENT_SECRET" in told
     alone = " ".join(printed(runner, "meetings", "show", "2", width=width).split())
     assert "Zoom refused the join signature" in alone.partition("meaning")[2]
     result = runner.invoke(args=["meetings", "list"], env={"FORCE_COLOR": "1", "COLUMNS": "80"})

@@ -112,7 +112,7 @@ def test_a_failed_meeting_says_why_and_what_to_do(browser: Browser, its: Service
     }
     its.database.write(lambda connection: connection.execute(ATTEMPTS.insert(), attempt))
     html = browser.get("/meetings/1")
-    assert "press Retry at once" in html
+    assert "use Retry at once" in html
     assert "flask" not in html
     assert '<h2 id="error-head">The error</h2>' in html
     assert str(FAILED["last_error"]) in html

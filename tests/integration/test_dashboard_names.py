@@ -12,7 +12,7 @@ import pytest
 
 from rtms.dashboard import index_scans, paging
 from rtms.services import Services
-from rtms.states import REFUSED_BY_ZOOM
+from rtms.states import UNAUTHENTICATED
 from rtms.text import search_text
 from sandbox import Stream, events
 from tests.dashboard import PASSWORD
@@ -216,9 +216,9 @@ def test_streams_that_zoom_refused_are_as_loud_in_the_list_as_on_the_command_lin
     put(its, {}, {"state": "ended", "stop_reason": 18}, {"state": "done", "stop_reason": 18})
     html = browser.get("/meetings")
     assert re.search(r"Not recorded: meetings.*/meetings/3.*/meetings/2", html)
-    assert REFUSED_BY_ZOOM in unescape(html)
+    assert UNAUTHENTICATED.todo in unescape(html)
     assert "(reason 18)" in html
-    assert REFUSED_BY_ZOOM not in unescape(browser.get("/meetings?q=8000000000"))
+    assert UNAUTHENTICATED.todo not in unescape(browser.get("/meetings?q=8000000000"))
 
 
 def test_retrying_what_is_over_says_so_and_nothing_else(browser: Browser, its: Services) -> None:

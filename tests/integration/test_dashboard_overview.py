@@ -14,10 +14,11 @@ from flask import Flask
 
 from models import ATTEMPTS, CONNECTS, GATES, PROCESSES, Reason, State
 from rtms import clock
-from rtms.dashboard import state_filters
+from rtms.dashboard.meetings.advice import for_pages
 from rtms.dashboard.overview import cache, snapshot, totals
 from rtms.dashboard.overview.totals import Totals
 from rtms.services import Services
+from rtms.states import EXPLANATIONS
 from sandbox import Stream, events
 from tests.dashboard import PASSWORD, log_in
 from tests.integration.conftest import Zoom
@@ -155,16 +156,16 @@ def test_a_failure_says_why_and_what_to_do(app: Flask, its: Services) -> None:
         words
     )
     assert "Recall answered 400: no such region." in words
-    assert "Mend what Recall names." in words
-    assert "If the meeting is still on, open it and press Retry at once." in words
-    assert "The meeting is over. See why Recall was not reached, for the next one." in words
+    assert "Fix what the error names." in words
+    assert "If the meeting is still on, use Retry at once: Zoom may still wait." in words
+    assert "The meeting is over and cannot be had again." in words
 
 
 @pytest.mark.parametrize("reason", [Reason.REFUSED, Reason.WINDOW_EXPIRED, Reason.RECALL_FAILED])
 def test_every_way_to_fail_has_its_words(app: Flask, its: Services, reason: Reason) -> None:
-    put(its, failed := row(State.FAILED, ago=5 * MINUTES, reason=reason))
-    assert state_filters.todo(failed)
-    assert f"{state_filters.REASONS[reason]} {state_filters.todo(failed)}" in words_of(app)
+    put(its, row(State.FAILED, ago=5 * MINUTES, reason=reason))
+    means = EXPLANATIONS[reason]
+    assert f"{means.short} {for_pages(means.todo)}" in words_of(app)
 
 
 def test_the_ten_newest_failures_of_the_week_are_listed(app: Flask, its: Services) -> None:

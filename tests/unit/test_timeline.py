@@ -142,7 +142,7 @@ def test_a_refusal_is_the_end() -> None:
     moments = timeline(row, attempts=[an_attempt(after(1), "refused", error, None)], now=NOW)
     assert words(moments)[1:] == [
         "Recall refused the stream",
-        "Given up: Recall said no for good",
+        "Given up: refused by Recall",
     ]
     assert (moments[1].detail, moments[1].said) == ("It was the last try.", error)
     assert (moments[2].tone, moments[2].said) == ("bad", "")
@@ -227,7 +227,7 @@ def test_what_says_the_same_is_one_moment() -> None:
 def test_what_is_not_supported_is_named(product: str, says: str) -> None:
     row = a_row(state="skipped", reason=Reason.UNSUPPORTED, product=product, **NOT_CONNECTED)
     assert says in words(timeline(row, now=NOW))[-1]
-    assert says in advise(row).what
+    assert says in advise(row, NOW).what
 
 
 def test_what_recall_answered_is_told_in_words() -> None:
@@ -263,16 +263,16 @@ def test_json_and_html_become_words(text: str, says: str) -> None:
 
 
 def test_connecting_at_recall_is_not_called_recording() -> None:
-    assert "is joining it" in advise(a_row(state="connected", status="connecting")).what
-    assert "is recording it" in advise(a_row(state="connected", status="recording")).what
+    assert "is joining it" in advise(a_row(state="connected", status="connecting"), NOW).what
+    assert "is recording it" in advise(a_row(state="connected", status="recording"), NOW).what
 
 
 def test_a_meeting_that_is_lost_is_not_advised_to_be_retried() -> None:
     lost = a_row(state="failed", reason="refused", recall_id=None, connected_at=None)
     old = lost | {"stopped_at": None, "stop_reason": None}
-    for advice in (advise(lost), advise(old, over=True)):
+    for advice in (advise(lost, NOW), advise(old, NOW + timedelta(days=1))):
         assert "cannot be had again" in advice.todo
-    again = advise(a_row(state="pending", recall_id=None, connected_at=None))
+    again = advise(a_row(state="pending", recall_id=None, connected_at=None), NOW)
     assert "stream is over" in again.what
 
 
@@ -362,27 +362,27 @@ def test_a_streams_events_belong_to_the_run_in_which_they_happened() -> None:
 
 @pytest.mark.parametrize("state", [each for each in State if each not in ("failed", "skipped")])
 def test_every_state_has_advice(state: State) -> None:
-    assert advise(a_row(state=state)).what
+    assert advise(a_row(state=state), NOW).what
 
 
 @pytest.mark.parametrize("reason", list(Reason))
 def test_every_reason_has_advice_without_commands(reason: Reason) -> None:
-    advice = advise(a_row(state="failed", reason=reason))
+    advice = advise(a_row(state="failed", reason=reason), NOW)
     assert "flask" not in advice.what + advice.todo
     assert advice.todo
 
 
 def test_advice_for_what_zoom_ended() -> None:
-    wrong = advise(a_row(stop_reason=18, state="ended"))
+    wrong = advise(a_row(stop_reason=18, state="ended"), NOW)
     assert "ZOOM_CLIENT_SECRET is wrong" in wrong.todo
     assert wrong.tone == "bad"
-    assert "Recall's support" in advise(a_row(stop_reason=11, state="ended")).todo
+    assert "Recall's support" in advise(a_row(stop_reason=11, state="ended"), NOW).todo
     never = a_row(stop_reason=11, state="failed", reason="window_expired", recall_id=None)
-    assert "The stream is over" in advise(never).todo
-    assert "press Retry" in advise({**never, "stopped_at": None, "stop_reason": None}).todo
-    assert "Something broke" in advise(a_row(stop_reason=19, state="ended")).todo
-    assert "its recording is ready" in advise(a_row(), plays=True).what
-    assert "failed over" in advise(a_row(state="ended", superseded_by=4)).what
+    assert "The meeting is over" in advise(never, NOW).todo
+    assert "use Retry" in advise({**never, "stopped_at": None, "stop_reason": None}, after(60)).todo
+    assert "Something broke" in advise(a_row(stop_reason=19, state="ended"), NOW).todo
+    assert "its recording is ready" in advise(a_row(), NOW, plays=True).what
+    assert "failed over" in advise(a_row(state="ended", superseded_by=4), NOW).what
 
 
 def test_commands_become_buttons() -> None:

@@ -11,7 +11,6 @@ from sqlalchemy.engine import Connection
 
 from models import ATTEMPTS, CONNECTS, EVENTS, RECORDINGS
 from rtms import clock
-from rtms.dashboard import state_filters
 from rtms.dashboard.blueprint import blueprint
 from rtms.dashboard.errors import page_or_json
 from rtms.dashboard.flash import redirect_with
@@ -30,6 +29,7 @@ from rtms.recall.recording_config import keeps_nothing
 from rtms.recordings.utterances import turns
 from rtms.rows import as_dicts
 from rtms.services import services
+from rtms.states import is_over
 from rtms.zoom.events import stop_in_words
 
 _MOST = 200  # events, tries and recordings of one meeting that a page tells
@@ -64,7 +64,7 @@ def meeting(id: int) -> str:
     now = clock.now()
     nothing_kept = keeps_nothing(services().config.recording_config)
     events = run_of(row, siblings, said)
-    over = state_filters.is_over(row, now)
+    over = is_over(row, now)
     moments = timeline(
         row,
         events=[*events, *about],
@@ -81,7 +81,7 @@ def meeting(id: int) -> str:
         row=row,
         advice=advise(
             row,
-            over=over,
+            now,
             plays=any(media.played(one) and not media.gone(one, now) for one in recordings),
         ),
         over=over,
@@ -141,13 +141,13 @@ def meeting_retry(id: int) -> Response:
     its = services()
     window = timedelta(seconds=its.config.connect_window_seconds)
     with its.database.read() as connection:
-        is_over = state_filters.is_over(_row(connection, id), clock.now())
+        over = is_over(_row(connection, id), clock.now())
     retried = manual_retry.retry(its.database, id, window=window)
     if retried.done and its.dispatcher:
         its.dispatcher.wake(JobName.CONNECT)
     if not retried.done:
         return redirect_with(_url(id), retried.detail, "bad")
-    return redirect_with(_url(id), retried.detail, "warn" if is_over else "good")
+    return redirect_with(_url(id), retried.detail, "warn" if over else "good")
 
 
 @blueprint.post(f"/meetings/<{ROW_ID}:id>/refresh")

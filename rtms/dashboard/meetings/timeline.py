@@ -15,9 +15,8 @@ from rtms.dashboard.meetings.answer_text import plainly
 from rtms.dashboard.meetings.archive_moments import recorded
 from rtms.dashboard.meetings.moments import Moment, Row, happened_at, is_zooms, merged, zoom_moment
 from rtms.dashboard.meetings.other_events import besides
-from rtms.dashboard.state_filters import why
-from rtms.intake.unstreamed_events import LONGEST_MEETING
 from rtms.jobs.connect.attempts import RETRIED
+from rtms.states import LONGEST_MEETING, in_short
 from rtms.zoom.events import is_fault, stop_in_words
 
 _LATE = timedelta(seconds=5)  # from Zoom's moment to when it was sent, that is worth a word
@@ -28,13 +27,6 @@ _TRIES = {
     "rate_limited": "Recall had no room for the stream: too many connects at once",
     "not_done": "Recall could not connect the stream",
     "unknown": "A try whose outcome is not known",
-}
-_GIVEN_UP: dict[str, str] = {
-    Reason.REFUSED: "Given up: Recall said no for good",
-    Reason.WINDOW_EXPIRED: "Given up: the window had closed",
-    Reason.RECALL_FAILED: "No recording will come of it",
-    Reason.STOPPED_FIRST: "Not connected: the stream was over before",
-    Reason.NOT_WANTED: "Not to be connected: RECORD_STREAMS excludes this stream",
 }
 
 
@@ -193,17 +185,11 @@ def _given_up(row: Row, attempts: Sequence[Row]) -> Iterator[Moment]:
     skipped = row["state"] == State.SKIPPED
     yield Moment(
         at=at,
-        what=_given_up_because(row),
+        what=f"{'Not connected' if skipped else 'Given up'}: "
+        f"{in_short(row['reason'], row['product'])}",
         said="" if attempts else plainly(row["last_error"] or ""),
         tone="plain" if skipped else "bad",
     )
-
-
-def _given_up_because(row: Row) -> str:
-    reason = row["reason"]
-    if reason == Reason.UNSUPPORTED:
-        return f"Not to be connected: {why(reason, row['product'])}"
-    return _GIVEN_UP.get(reason, "Given up")
 
 
 def _next(row: Row, now: datetime) -> Iterator[Moment]:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from rtms.dashboard.filters import duration, plural
 from rtms.dashboard.overview.snapshot import OVERDUE_AFTER, Standing
-from rtms.dashboard.state_filters import REASONS
+from rtms.states import EXPLANATIONS, UNAUTHENTICATED
 
 SIGNS = {"good": "✓", "warn": "!", "bad": "✕", "calm": "○"}
 
@@ -43,9 +43,7 @@ def judge(standing: Standing) -> Verdict:
             "bad",
             "Zoom refuses the join signature (stop reason 18): "
             f"meeting {standing.unauthenticated.id} was not recorded, and no other will be.",
-            "`ZOOM_CLIENT_ID` or `ZOOM_CLIENT_SECRET` is wrong: the development credentials with "
-            "the production app, as a rule, or the other way round. Copy both from one place, and "
-            "restart the server.",
+            UNAUTHENTICATED.todo,
         )
     if standing.failed:
         return Verdict(
@@ -89,6 +87,6 @@ def _them(count: int) -> str:
 def _reasons(reasons: Mapping[str, int]) -> str:
     """Each reason with its number, the most frequent first; a single one without."""
     if len(reasons) == 1:
-        return "".join(REASONS.get(reason, reason) for reason in reasons)
+        return "".join(EXPLANATIONS[reason].short for reason in reasons)
     counted = Counter(reasons).most_common()
-    return ", ".join(f"{count:,} {REASONS.get(reason, reason)}" for reason, count in counted)
+    return ", ".join(f"{count:,} {EXPLANATIONS[reason].short}" for reason, count in counted)
