@@ -12,29 +12,13 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from models import Product
-from rtms.zoom.events import STOP_REASONS
+from rtms.recall.status_events import STATUS_EVENTS
+from rtms.zoom.events import EVENT_NAMES, STOP_REASONS
+from rtms.zoom.signature import CHALLENGE_EVENT
 
 OTHER = "other"
 
-_STREAM_EVENTS = tuple(
-    f"{kind}.{'voice_' * (kind == Product.CONTACT_CENTER)}rtms_{verb}"
-    for kind, verb in product(Product, ("started", "stopped", "interrupted"))
-)
-_OTHER_EVENTS = (
-    "rtms.concurrency_near_limit",
-    "rtms.concurrency_limited",
-    "rtms.request_status",
-    "meeting.started",
-)
-_CHALLENGE = "endpoint.url_validation"
-# Recall: status webhooks. The set is open there, too.
-_RECALL_EVENTS = tuple(
-    f"{kind}.{code}"
-    for kind in ("recording", "transcript", "video_mixed", "audio_mixed", "meeting_direct_connect")
-    for code in ("processing", "done", "failed", "deleted")
-)
-_EVENTS = frozenset((*_STREAM_EVENTS, *_OTHER_EVENTS, _CHALLENGE, *_RECALL_EVENTS))
+_EVENTS = frozenset((*EVENT_NAMES, CHALLENGE_EVENT, *STATUS_EVENTS))
 _REFUSALS = ("400", "401", "413", "503")
 _ANSWERS = {
     200: "created",
@@ -79,7 +63,7 @@ DELIVERIES = Counter(
     "rtms_deliveries",
     "Webhooks that were signed rightly and recorded, by sender, event and what became of them.",
     ("source", "event", "outcome"),
-    tuple(("zoom", event, "accepted") for event in (*_STREAM_EVENTS, *_OTHER_EVENTS)),
+    tuple(("zoom", event, "accepted") for event in EVENT_NAMES),
 )
 REFUSED = Counter(
     "rtms_deliveries_refused",
@@ -143,7 +127,7 @@ class Counts:
 
         Args:
             event: whatever its sender calls it.
-            outcome: of `effects.Taken`.
+            outcome: of `handlers.Taken`.
         """
         self._add("rtms_deliveries", source, event if event in _EVENTS else OTHER, outcome)
 

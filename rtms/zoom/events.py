@@ -338,6 +338,15 @@ _OTHER_EVENTS: dict[str, Callable[[_Fields], Meaning]] = {
     "rtms.concurrency_near_limit": _near_limit,
     "rtms.concurrency_limited": _limited,
 }
+# Every event that means something here, by Zoom's name for it.
+EVENT_NAMES = (
+    *(
+        f"{product}.{'voice_' * (product == Product.CONTACT_CENTER)}{verb}"
+        for product in _UUID_FIELDS
+        for verb in _STREAM_EVENTS
+    ),
+    *_OTHER_EVENTS,
+)
 
 
 NOT_AUTHENTICATED = 18  # the stop reason of every stream until the credentials are right

@@ -11,12 +11,16 @@ import pytest
 from rtms.monitoring.counters import (
     ACKNOWLEDGED,
     COUNTERS,
+    DELIVERIES,
     HISTOGRAMS,
     OTHER,
     Counts,
     answer_in_a_word,
     read_counts,
 )
+from rtms.zoom.events import Unknown
+from tests.conftest import load
+from tests.unit.test_events import MEANINGS
 
 
 def read(counts: Counts, name: str) -> dict[tuple[str, ...], int]:
@@ -35,6 +39,11 @@ def test_what_is_counted_is_read_back_by_its_labels() -> None:
         ("zoom", "meeting.rtms_started", "duplicate"): 1,
     }
     assert read(counts, "rtms_deliveries_refused") == {("recall", "401"): 1}
+
+
+def test_every_event_that_means_something_has_a_label_from_the_start() -> None:
+    known = {load(name)["event"] for name, means in MEANINGS.items() if means != Unknown()}
+    assert known <= {labels[1] for labels in DELIVERIES.starts}
 
 
 @pytest.mark.parametrize(
