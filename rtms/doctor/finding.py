@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
 from sqlalchemy.engine import URL
@@ -56,22 +58,19 @@ def without_secrets(finding: Finding, secrets: Iterable[str]) -> Finding:
 
 
 def secrets_of(config: Config) -> list[str]:
-    """Every value that nobody may read, the longest first: one may hold another."""
-    texts = [
-        *config.zoom_secret_tokens,
-        config.zoom_client_secret,
-        config.recall_api_key,
-        *config.recall_webhook_secrets,
-        config.notify_url,
-        config.notify_secret,
-        config.archive_url,
-        config.admin_password,
-        config.metrics_token,
-        _password(config.database_url),
-    ]
-    found = {text for text in texts if text and len(text) >= _SHORTEST_SECRET}
+    """Return every value that nobody may read, the longest first: one may hold another. They are
+    those of the fields that the configuration keeps out of its `repr`."""
+    values = (getattr(config, each.name) for each in fields(config) if not each.repr)
+    found = {text for value in values for text in _texts(value) if len(text) >= _SHORTEST_SECRET}
     return sorted(found, key=len, reverse=True)
 
 
-def _password(url: URL) -> str | None:
-    return None if url.password is None else str(url.password)
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, URL):  # of the database
+        yield str(value.password or "")
+    elif isinstance(value, tuple):
+        yield from value
+    elif isinstance(value, Mapping):  # what is asked of Recall: only its URLs may carry tokens
+        yield from re.findall(r'"(\w+://[^"]+)"', json.dumps(value, ensure_ascii=False))

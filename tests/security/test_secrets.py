@@ -11,6 +11,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -19,6 +20,7 @@ import requests
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
+from config import Config
 from models import CONNECTS, Base
 from rtms.db.database import Database
 from sandbox import Fault, RecallSandbox, Stream, ZoomSandbox, events
@@ -63,6 +65,12 @@ def spellings(secret: str) -> set[str]:
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             found.add(encode(b"x" * shift + raw)[4:-4].decode())
     return found
+
+
+def test_every_secret_setting_is_one_of_the_run() -> None:
+    with_a_secret_inside = {"DATABASE_URL", "NOTIFY_URL", "ARCHIVE_URL", "RECORDING_CONFIG"}
+    settings = {each.name.upper().removesuffix("S") for each in fields(Config) if not each.repr}
+    assert settings == SECRETS.keys() | with_a_secret_inside
 
 
 @pytest.fixture
