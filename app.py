@@ -13,7 +13,9 @@ from werkzeug.exceptions import HTTPException
 from config import Config, ConfigError
 from rtms import cli, logs, stderr
 from rtms.db import migrate
-from rtms.db.database import Database, DatabaseUnavailable, naming_the_file, sqlite_path
+from rtms.db.database import Database
+from rtms.db.engines import naming_the_file, sqlite_path
+from rtms.db.errors import DatabaseUnavailable
 from rtms.services import Services, make_later, services
 
 if TYPE_CHECKING:

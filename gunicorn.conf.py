@@ -107,7 +107,8 @@ def _try_database(config: Config) -> None:
     server with it. Without PostgreSQL it answers 503 and goes on."""
     if config.database_url.get_backend_name() != "sqlite":
         return
-    from rtms.db.database import Database, naming_the_file
+    from rtms.db.database import Database
+    from rtms.db.engines import naming_the_file
 
     with naming_the_file(config.database_url):
         database = Database(config.database_url)

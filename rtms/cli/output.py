@@ -18,7 +18,7 @@ import click
 
 from rtms import disk_errors
 from rtms.cli import tables
-from rtms.db.database import DatabaseUnavailable
+from rtms.db.errors import DatabaseUnavailable
 from rtms.services import services
 
 JSON = "--json"

@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException, NotFound
 
 from rtms.dashboard.auth import guard
 from rtms.dashboard.blueprint import blueprint
-from rtms.db.database import DatabaseUnavailable
+from rtms.db.errors import DatabaseUnavailable
 
 log = structlog.get_logger()
 

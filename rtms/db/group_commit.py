@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from rtms.db.database import DatabaseUnavailable, RowRefused
+from rtms.db.errors import DatabaseUnavailable, RowRefused
 
 _MOST = 64  # jobs a transaction: others want to write, too
 _SOON = 0.2  # seconds

@@ -12,7 +12,8 @@ from sqlalchemy.engine import Connection
 
 from config import ROOT
 from models import SCHEMA_REVISION
-from rtms.db.database import Database, DatabaseUnavailable, in_words
+from rtms.db.database import Database
+from rtms.db.errors import DatabaseUnavailable, error_text
 
 _POLL_SECONDS = 0.1
 _MIGRATIONS = 0x7274_6D73  # PostgreSQL knows a lock by a number
@@ -88,7 +89,7 @@ def _migrate_alone(migrating: Database, job: Callable[[Connection], None]) -> No
             finally:
                 guard.scalar(sa.select(sa.func.pg_advisory_unlock(_MIGRATIONS)))
     except exc.DBAPIError as error:
-        raise DatabaseUnavailable(in_words(error)) from error
+        raise DatabaseUnavailable(error_text(error)) from error
 
 
 def _got_its_locks(migrating: Database, job: Callable[[Connection], None]) -> bool:

@@ -11,7 +11,8 @@ from sqlalchemy.engine import Connection
 
 from models import CONNECTS, EVENTS, GATES, RECORDINGS, Source, State
 from rtms import clock
-from rtms.db.database import AnyRow, DatabaseUnavailable
+from rtms.db.database import AnyRow
+from rtms.db.errors import DatabaseUnavailable
 from rtms.doctor.finding import Finding, failure, ok, warning
 from rtms.monitoring import heartbeat
 from rtms.recall import rate_limit

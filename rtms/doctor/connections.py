@@ -11,12 +11,12 @@ import sqlalchemy as sa
 
 from config import ROOT
 from rtms import clock
-from rtms.db.database import DatabaseUnavailable
+from rtms.db.errors import DatabaseUnavailable
 from rtms.doctor.finding import Finding, ok, warning
 from rtms.monitoring import heartbeat
 from rtms.services import Services
 
-CONNECTIONS_A_PROCESS = 8  # at most: the pool of rtms/db/database.py
+CONNECTIONS_A_PROCESS = 8  # at most: the pool of rtms/db/engines.py
 _ABOUT = "connections"
 _NEARLY_ALL = 0.8
 

@@ -11,7 +11,9 @@ import sqlalchemy as sa
 
 from config import Config
 from models import SCHEMA_REVISION
-from rtms.db.database import Database, DatabaseUnavailable, sqlite_path
+from rtms.db.database import Database
+from rtms.db.engines import sqlite_path
+from rtms.db.errors import DatabaseUnavailable
 from rtms.doctor import disks
 from rtms.doctor.finding import Finding, failure, ok, warning
 from rtms.services import Services

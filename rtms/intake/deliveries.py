@@ -16,7 +16,8 @@ from config import Config
 from models import CONNECTS, EVENTS, LIVE_OF_A_USER, Source
 from rtms import clock
 from rtms.db.bulk import BulkFind, BulkInsert, PartialIndex
-from rtms.db.database import PATIENCE, Database
+from rtms.db.database import Database
+from rtms.db.engines import PATIENCE
 from rtms.db.group_commit import GroupCommit, Ticket
 from rtms.intake import handlers
 from rtms.intake.event_log import record_once

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from models import EVENTS
-from rtms.db.database import insert_into
+from rtms.db.engines import insert_into
 
 
 def record_once(connection: Connection, event: dict[str, Any]) -> bool:

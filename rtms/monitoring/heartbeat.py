@@ -20,7 +20,9 @@ from sqlalchemy.engine import Connection
 
 from models import PROCESSES
 from rtms import clock
-from rtms.db.database import PATIENCE, AnyRow, Database, DatabaseUnavailable, insert_into
+from rtms.db.database import AnyRow, Database
+from rtms.db.engines import PATIENCE, insert_into
+from rtms.db.errors import DatabaseUnavailable
 from rtms.monitoring.counters import Counts
 
 EVERY_SECONDS = 10.0

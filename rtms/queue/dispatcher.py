@@ -16,7 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import structlog
 
 from rtms import clock
-from rtms.db.database import DatabaseUnavailable
+from rtms.db.errors import DatabaseUnavailable
 
 # Seconds. Rows that other processes left behind are found by looking; fresh ones are handed over.
 POLL_SECONDS = 0.5

@@ -9,7 +9,8 @@ from typing import Any, Self
 import structlog
 
 from rtms import clock
-from rtms.db.database import Database, DatabaseUnavailable
+from rtms.db.database import Database
+from rtms.db.errors import DatabaseUnavailable
 from rtms.queue.leases import Leased, Queue
 
 log = structlog.get_logger()

@@ -12,7 +12,8 @@ from sqlalchemy.engine import Connection
 
 from models import GATES
 from rtms import clock
-from rtms.db.database import Database, insert_into
+from rtms.db.database import Database
+from rtms.db.engines import insert_into
 
 _CLOSED_UNTIL = sa.select(GATES.c.closed_until).where(GATES.c.name == sa.bindparam("gate"))
 

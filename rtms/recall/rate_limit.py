@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from models import CONNECTS, GATES
-from rtms.db.database import AnyRow, Database, insert_into
+from rtms.db.database import AnyRow, Database
+from rtms.db.engines import insert_into
 from rtms.recall import limit_estimate
 from rtms.recall.limit_estimate import Limit, Sent
 

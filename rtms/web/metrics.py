@@ -18,7 +18,7 @@ from flask import Blueprint, Request, Response, abort, jsonify, request
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from rtms.db.database import DatabaseUnavailable
+from rtms.db.errors import DatabaseUnavailable
 from rtms.jobs.queues import QUEUES
 from rtms.monitoring import snapshot
 from rtms.monitoring.prometheus import Exposition

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, abort, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from rtms import clock, payload
-from rtms.db.database import DatabaseUnavailable
+from rtms.db.errors import DatabaseUnavailable
 from rtms.intake import recall_status
 from rtms.intake.handlers import Taken
 from rtms.jobs.names import JobName

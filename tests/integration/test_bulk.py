@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from models import CONNECTS, EVENTS
 from rtms import clock
 from rtms.db.bulk import BulkFind, BulkInsert
-from rtms.db.database import RowRefused
+from rtms.db.errors import RowRefused
 from rtms.intake import handlers
 from rtms.intake.handlers import Arrival
 from rtms.intake.start_rules import Verdict

@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from rtms.dashboard.meetings import search
-from rtms.db.database import DatabaseUnavailable
+from rtms.db.errors import DatabaseUnavailable
 from rtms.services import Services
 from tests.dashboard import PASSWORD, browser, csrf_token, log_in
 from tests.integration.conftest import Zoom

@@ -22,7 +22,7 @@ from app import create_app
 from models import ADMIN_SESSIONS, LOGIN_FAILURES
 from rtms import clock
 from rtms.dashboard.auth import throttle
-from rtms.db.database import sqlite_path
+from rtms.db.engines import sqlite_path
 from rtms.services import Services, services
 from tests.dashboard import PASSWORD, browser, csrf_token, log_in
 

@@ -28,7 +28,9 @@ from config import ROOT, Config
 from models import CONNECTS, RECORDINGS, SCHEMA_REVISION, Base
 from rtms.configuration import database_url
 from rtms.db import migrate
-from rtms.db.database import Database, DatabaseUnavailable, sqlite_path
+from rtms.db.database import Database
+from rtms.db.engines import sqlite_path
+from rtms.db.errors import DatabaseUnavailable
 from rtms.services import Services
 from sandbox import Stream, events
 from tests.integration.conftest import Rows, Zoom

@@ -18,7 +18,8 @@ from werkzeug.test import TestResponse
 from config import Config
 from models import ATTEMPTS, CONNECTS, GATES, PROCESSES
 from rtms import clock
-from rtms.db.database import DatabaseUnavailable, sqlite_path
+from rtms.db.engines import sqlite_path
+from rtms.db.errors import DatabaseUnavailable
 from rtms.monitoring import heartbeat
 from rtms.monitoring.meeting_counts import MeetingCounter
 from rtms.recall import rate_limit

@@ -18,7 +18,9 @@ import sqlalchemy as sa
 from bench.fill import fill
 from models import CONNECTS, EVENTS, GATES, RECORDINGS, Base
 from rtms import clock
-from rtms.db.database import Database, DatabaseUnavailable, sqlite_path
+from rtms.db.database import Database
+from rtms.db.engines import sqlite_path
+from rtms.db.errors import DatabaseUnavailable
 from rtms.jobs.archive import eligibility
 from rtms.jobs.retention import job as retention_job
 from rtms.jobs.retention.deletion import Old

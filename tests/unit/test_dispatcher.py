@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from rtms import clock
-from rtms.db.database import DatabaseUnavailable
+from rtms.db.errors import DatabaseUnavailable
 from rtms.jobs.connect import retry_policy
 from rtms.queue import dispatcher
 from rtms.queue.dispatcher import Dispatcher

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from models import SCHEMA_REVISION
-from rtms.db import database
+from rtms.db.engines import POOL
 from rtms.doctor import activity, connections, disks, recall, tunnels
 from rtms.doctor import database as storage
 from rtms.doctor.finding import Grade
@@ -30,7 +30,7 @@ malformed
 
 
 def test_the_pool_is_counted_as_it_is() -> None:
-    most = database._POOL["pool_size"] + database._POOL["max_overflow"]
+    most = POOL["pool_size"] + POOL["max_overflow"]
     assert most == connections.CONNECTIONS_A_PROCESS
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from rtms.db.database import DatabaseUnavailable, RowRefused
+from rtms.db.errors import DatabaseUnavailable, RowRefused
 from rtms.db.group_commit import GroupCommit, Ticket
 from tests.servers import wait_for
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from models import LOGIN_FAILURES
-from rtms.db.database import insert_into
+from rtms.db.engines import insert_into
 
 FREE_TRIES = 5
 FIRST_WAIT = timedelta(seconds=30)

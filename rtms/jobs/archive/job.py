@@ -17,7 +17,8 @@ from config import Config
 from models import CONNECTS, RECORDINGS, State
 from rtms import clock
 from rtms.backoff import exponential
-from rtms.db.database import AnyRow, Database, DatabaseUnavailable
+from rtms.db.database import AnyRow, Database
+from rtms.db.errors import DatabaseUnavailable
 from rtms.jobs.archive import eligibility
 from rtms.jobs.archive.eligibility import QUEUE, RecordingToArchive
 from rtms.jobs.archive.manifest import manifest, stored_before, write_whole

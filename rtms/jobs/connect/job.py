@@ -12,7 +12,8 @@ from sqlalchemy.engine import Connection
 from config import Config
 from models import State
 from rtms import clock
-from rtms.db.database import AnyRow, Database, DatabaseUnavailable
+from rtms.db.database import AnyRow, Database
+from rtms.db.errors import DatabaseUnavailable
 from rtms.jobs.connect import pending
 from rtms.jobs.connect.outcomes import Outcomes, RowBefore, Try
 from rtms.jobs.connect.pending import QUEUE, PendingRow

@@ -16,7 +16,8 @@ from sqlalchemy.engine import Connection
 from config import Config
 from models import CONNECTS, LIVE_STATES, State
 from rtms import clock
-from rtms.db.database import PATIENCE, Database
+from rtms.db.database import Database
+from rtms.db.engines import PATIENCE
 from rtms.db.group_commit import GroupCommit, Ticket
 from rtms.jobs.connect import attempts
 from rtms.jobs.connect.pending import PendingRow

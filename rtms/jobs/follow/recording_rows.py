@@ -14,7 +14,8 @@ from sqlalchemy.engine import Connection
 
 from config import Config
 from models import CONNECTS, RECORDINGS, Happening, State
-from rtms.db.database import AnyRow, insert_into
+from rtms.db.database import AnyRow
+from rtms.db.engines import insert_into
 from rtms.jobs.archive import eligibility
 from rtms.jobs.follow.schedule import Standing
 from rtms.jobs.notify import outbox

@@ -13,7 +13,8 @@ from sqlalchemy.engine import Connection
 from config import Config
 from models import CONNECTS
 from rtms import clock
-from rtms.db.database import Database, DatabaseUnavailable
+from rtms.db.database import Database
+from rtms.db.errors import DatabaseUnavailable
 from rtms.jobs.names import JobName
 from rtms.jobs.retention.deletion import Old, delete_events, delete_meetings, old_events, over
 
