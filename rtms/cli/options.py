@@ -23,7 +23,7 @@ from rtms.text import typed
 _MOST = 2**63  # what no row's number reaches
 
 
-class Moment(click.ParamType[datetime]):
+class MomentParam(click.ParamType[datetime]):
     """A moment: an ISO 8601 time (UTC unless it says otherwise), or how long ago, as 90m."""
 
     name = "time"
@@ -46,7 +46,7 @@ class Moment(click.ParamType[datetime]):
             )
 
 
-class Span(click.ParamType[timedelta]):
+class LengthOfTimeParam(click.ParamType[timedelta]):
     """A length of time: 90m, 12h or 30d."""
 
     name = "span"
@@ -153,10 +153,12 @@ def page(command: F) -> F:
             help="Rows at most.",
         ),
         click.option(
-            "--until", type=Moment(), help="Received before: 2026-11-22T09:30, or 12h ago."
+            "--until", type=MomentParam(), help="Received before: 2026-11-22T09:30, or 12h ago."
         ),
         click.option(
-            "--since", type=Moment(), help="Received at or after: 2026-11-22T09:30, or 12h ago."
+            "--since",
+            type=MomentParam(),
+            help="Received at or after: 2026-11-22T09:30, or 12h ago.",
         ),
     ):
         command = option(command)

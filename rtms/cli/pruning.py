@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rtms.cli.options import F, Span, as_json
+from rtms.cli.options import F, LengthOfTimeParam, as_json
 from rtms.cli.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def older_than(default: str) -> Callable[[F], F]:
             click.option("--yes", is_flag=True, help="Do not ask."),
             click.option(
                 "--older-than",
-                type=Span(),
+                type=LengthOfTimeParam(),
                 default=default,
                 show_default=True,
                 callback=_at_least_a_day,

@@ -30,20 +30,9 @@ from rtms.dashboard.paging import ROW_ID, Page
 from rtms.db.database import AnyRow
 from rtms.jobs.names import JobName
 from rtms.services import services
+from rtms.zoom.events import EVENT_NAMES
 
 OUTCOMES = ("accepted", "duplicate", "ignored", "unknown", "rejected")
-NAMES = (
-    *(
-        f"{product}.rtms_{verb}"
-        for product in ("meeting", "webinar", "session", "phone")
-        for verb in ("started", "stopped", "interrupted")
-    ),
-    *(f"contact_center.voice_rtms_{verb}" for verb in ("started", "stopped", "interrupted")),
-    "meeting.started",
-    "rtms.request_status",
-    "rtms.concurrency_near_limit",
-    "rtms.concurrency_limited",
-)
 _COLUMNS = tuple(
     EVENTS.c[name]
     for name in (
@@ -61,7 +50,7 @@ _NAMED = tuple(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class EventSearch:
     """What the list's form says."""
 
     event: str = ""
@@ -72,7 +61,7 @@ class Asked:
     @property
     def is_plain(self) -> bool:
         """Whether nothing was asked for: all events."""
-        return self == Asked()
+        return self == EventSearch()
 
     def arguments(self) -> dict[str, str]:
         """It as the arguments of a link, without the key."""
@@ -85,13 +74,13 @@ class Asked:
         return {name: value for name, value in given.items() if value}
 
 
-def read(arguments: Mapping[str, str]) -> Asked:
+def read(arguments: Mapping[str, str]) -> EventSearch:
     """Read what the list's form says.
 
     Raises:
         BadQuestion: a value means nothing.
     """
-    asked = Asked(
+    asked = EventSearch(
         event=read_text(arguments.get("event", "")),
         stream=read_text(arguments.get("stream", "")),
         outcome=arguments.get("outcome", "").strip(),
@@ -104,7 +93,7 @@ def read(arguments: Mapping[str, str]) -> Asked:
     return asked
 
 
-def find(connection: Connection, asked: Asked, key: Key) -> Page:
+def find(connection: Connection, asked: EventSearch, key: Key) -> Page:
     """The page of events that was asked for."""
     span = Span()
     if asked.day:
@@ -131,7 +120,7 @@ def find(connection: Connection, asked: Asked, key: Key) -> Page:
     )
 
 
-def _wanted(asked: Asked, c: Any) -> list[sa.ColumnElement[bool]]:
+def _wanted(asked: EventSearch, c: Any) -> list[sa.ColumnElement[bool]]:
     wanted = []
     if asked.event:
         wanted.append(c.event == asked.event)
@@ -147,7 +136,7 @@ def _wanted(asked: Asked, c: Any) -> list[sa.ColumnElement[bool]]:
 @blueprint.get("/events")
 def events() -> Response:
     """The list."""
-    page, trouble, asked = None, None, Asked()
+    page, trouble, asked = None, None, EventSearch()
     try:
         asked, key = read(request.args), read_key(request.args)
         with services().database.read() as connection:
@@ -155,7 +144,7 @@ def events() -> Response:
     except BadQuestion as error:
         trouble = str(error)
     body = render_template(
-        "events.html", asked=asked, page=page, trouble=trouble, outcomes=OUTCOMES, names=NAMES
+        "events.html", asked=asked, page=page, trouble=trouble, outcomes=OUTCOMES, names=EVENT_NAMES
     )
     return page_or_json(body, trouble, 400) if trouble else make_response(body)
 

@@ -26,7 +26,7 @@ _FEW = 3  # rows that are named
 
 
 @dataclass(frozen=True, kw_only=True)
-class Waiting:
+class PendingStreams:
     """What is to be done, and by when it should have been."""
 
     pending: int
@@ -117,7 +117,7 @@ def look_at_meetings(its: Services) -> Iterator[Finding]:
     yield from judge_meetings(waiting)
 
 
-def judge_meetings(waiting: Waiting) -> Iterator[Finding]:
+def judge_meetings(waiting: PendingStreams) -> Iterator[Finding]:
     """What about it needs somebody."""
     yield _judge_pending(waiting)
     if waiting.unfollowed:
@@ -153,7 +153,7 @@ def judge_meetings(waiting: Waiting) -> Iterator[Finding]:
     yield _judge_last_delivery(waiting)
 
 
-def _judge_pending(waiting: Waiting) -> Finding:
+def _judge_pending(waiting: PendingStreams) -> Finding:
     if rate_limit.CREATE_GATE in waiting.gates and waiting.pending:
         return ok("meetings", f"{waiting.pending} meetings wait until Recall's pause is over.")
     if not waiting.overdue:
@@ -172,7 +172,7 @@ def _judge_pending(waiting: Waiting) -> Finding:
     )
 
 
-def _judge_last_delivery(waiting: Waiting) -> Finding:
+def _judge_last_delivery(waiting: PendingStreams) -> Finding:
     if waiting.last_delivery is None:
         return warning(
             "deliveries",
@@ -187,7 +187,7 @@ def _judge_last_delivery(waiting: Waiting) -> Finding:
     )
 
 
-def _waiting(connection: Connection, now: datetime) -> Waiting:
+def _waiting(connection: Connection, now: datetime) -> PendingStreams:
     is_pending = CONNECTS.c.state == State.PENDING
     closed = {
         row.name: row.closed_until
@@ -212,7 +212,7 @@ def _waiting(connection: Connection, now: datetime) -> Waiting:
         .group_by(CONNECTS.c.reason)
         .order_by(CONNECTS.c.reason)
     )
-    return Waiting(
+    return PendingStreams(
         pending=_count(connection, CONNECTS, is_pending),
         overdue=[] if room == 0 else overdue,  # they wait because they must
         unfollowed=_count(

@@ -17,7 +17,7 @@ _MAX_BYTES = 65536
 
 
 @dataclass(frozen=True)
-class Answer:
+class ProbeAnswer:
     """What came back. Its body is never shown: nobody knows what is in it."""
 
     status: int
@@ -57,7 +57,7 @@ class Endpoint:
     ) -> None:
         self._session.close()
 
-    def get(self, path: str) -> Answer:
+    def get(self, path: str) -> ProbeAnswer:
         """Ask for a page. Redirects are not followed.
 
         Raises:
@@ -65,7 +65,7 @@ class Endpoint:
         """
         return self._send("GET", path, None, {})
 
-    def post(self, raw: bytes, headers: Mapping[str, str]) -> Answer:
+    def post(self, raw: bytes, headers: Mapping[str, str]) -> ProbeAnswer:
         """Deliver to /zoom-webhook, as Zoom does. Redirects are not followed: neither does Zoom.
 
         Raises:
@@ -77,7 +77,7 @@ class Endpoint:
 
     def _send(
         self, method: str, path: str, raw: bytes | None, headers: Mapping[str, str]
-    ) -> Answer:
+    ) -> ProbeAnswer:
         began = time.monotonic()
         with self._session.request(
             method,
@@ -90,7 +90,9 @@ class Endpoint:
             stream=True,
         ) as response:
             content = response.raw.read(_MAX_BYTES, decode_content=True)
-            return Answer(response.status_code, response.headers, content, time.monotonic() - began)
+            return ProbeAnswer(
+                response.status_code, response.headers, content, time.monotonic() - began
+            )
 
 
 def encode(body: Mapping[str, Any]) -> bytes:

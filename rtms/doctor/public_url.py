@@ -13,7 +13,7 @@ from config import Config
 from rtms.doctor import signing_oracle, tunnels
 from rtms.doctor.configuration import is_loopback
 from rtms.doctor.finding import Finding, failure, ok, warning
-from rtms.doctor.probe import Answer, Endpoint, encode, signed
+from rtms.doctor.probe import Endpoint, ProbeAnswer, encode, signed
 from rtms.recall.http import NETWORK_ERRORS, CannotBeSent, in_words
 from rtms.zoom import signature
 
@@ -51,7 +51,7 @@ def look(config: Config) -> Iterator[Finding]:
             )
 
 
-def judge_challenge(answer: Answer, expected: dict[str, str]) -> Finding:
+def judge_challenge(answer: ProbeAnswer, expected: dict[str, str]) -> Finding:
     """Whether the challenge was answered as Zoom wants it.
 
     Args:
@@ -134,7 +134,7 @@ def _try(endpoint: Endpoint, config: Config) -> Iterator[Finding]:
     yield signing_oracle.look(endpoint, config.zoom_secret_tokens)
 
 
-def judge_ready(answer: Answer) -> Finding:
+def judge_ready(answer: ProbeAnswer) -> Finding:
     """Whether the server there says that it can work."""
     status = (answer.json() or {}).get("status")
     if answer.status == 200 and status == "ready":

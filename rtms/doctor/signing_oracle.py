@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rtms.doctor.finding import Finding, failure, ok, warning
-from rtms.doctor.probe import Answer, Endpoint, encode
+from rtms.doctor.probe import Endpoint, ProbeAnswer, encode
 from rtms.zoom.signature import CHALLENGE_EVENT, hex_hmac
 
 _ABOUT = "oracle"
@@ -84,7 +84,7 @@ def look(endpoint: Endpoint, tokens: Sequence[str]) -> Finding:
     return ok(_ABOUT, f"No forged delivery gets signed, in {len(_WAYS)} ways of asking for it.")
 
 
-def signs(answer: Answer, message: str, tokens: Sequence[str]) -> bool:
+def signs(answer: ProbeAnswer, message: str, tokens: Sequence[str]) -> bool:
     """Whether an answer is, or may be, the signature of what could pass for a delivery.
 
     Args:

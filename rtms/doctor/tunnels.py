@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from rtms.doctor.probe import Answer
+from rtms.doctor.probe import ProbeAnswer
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _NGROK = {  # ngrok: error codes
@@ -24,7 +24,7 @@ _NGROK = {  # ngrok: error codes
 }
 
 
-def explain(answer: Answer) -> tuple[str, str] | None:
+def explain(answer: ProbeAnswer) -> tuple[str, str] | None:
     """What was found and what to do about it, where somebody else answers; None where it may be
     this server."""
     code = answer.headers.get("Ngrok-Error-Code", "")
@@ -63,7 +63,7 @@ def explain(answer: Answer) -> tuple[str, str] | None:
     return None
 
 
-def _is_page(answer: Answer) -> bool:
+def _is_page(answer: ProbeAnswer) -> bool:
     kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     return kind in ("text/html", "application/xhtml+xml") or answer.text.lstrip()[:9].lower() in (
         "<!doctype",
@@ -71,7 +71,7 @@ def _is_page(answer: Answer) -> bool:
     )
 
 
-def _place(answer: Answer) -> str:
+def _place(answer: ProbeAnswer) -> str:
     """Where a redirect leads, without what its path and query may hold."""
     try:
         parts = urlsplit(answer.headers.get("Location", ""))

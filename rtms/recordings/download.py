@@ -17,7 +17,7 @@ from pathlib import Path
 from rtms import disk_errors
 from rtms.backoff import exponential
 from rtms.recordings.partial_file import Busy, Partial
-from rtms.recordings.presigned import Answer, LinkBroken, LinkRefused, Links, LinkUnusable
+from rtms.recordings.presigned import LinkAnswer, LinkBroken, LinkRefused, Links, LinkUnusable
 
 _FIRST_WAIT = 0.5  # seconds; doubled with every try in a row that brought nothing
 _LONGEST_WAIT = 8.0  # seconds
@@ -183,7 +183,7 @@ class _Download:
             "RECALL_BASE_URL names it.)"
         )
 
-    def _place(self, answer: Answer, start: int) -> _Setback | None:
+    def _place(self, answer: LinkAnswer, start: int) -> _Setback | None:
         """Decide where the bytes of this answer belong."""
         partial = self._partial
         if answer.headers.get("Content-Encoding", "").lower() in _COMPRESSED:
@@ -212,7 +212,7 @@ class _Download:
             return _refusal(answer.status)
         return None
 
-    def _continues(self, answer: Answer, start: int) -> bool:
+    def _continues(self, answer: LinkAnswer, start: int) -> bool:
         """Whether this is the rest of the medium we have the beginning of."""
         partial = self._partial
         span = re.fullmatch(
@@ -221,7 +221,7 @@ class _Download:
         same = answer.headers.get("ETag", partial.etag) == partial.etag
         return same and span is not None and (int(span[1]), int(span[3])) == (start, partial.length)
 
-    def _receive(self, answer: Answer) -> _Setback | None:
+    def _receive(self, answer: LinkAnswer) -> _Setback | None:
         partial = self._partial
         self._progress(partial.offset, partial.length)
         for chunk in answer.chunks():
@@ -256,7 +256,7 @@ def _refusal(status: int) -> _Setback:
     return _Setback(why=f"its server answered {status}, which nobody asked for")
 
 
-def _length(answer: Answer) -> int | None:
+def _length(answer: LinkAnswer) -> int | None:
     text = answer.headers.get("Content-Length", "").strip()
     return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
 

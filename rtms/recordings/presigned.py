@@ -35,7 +35,7 @@ class LinkUnusable(Exception):
     """No request can be sent to it from here until somebody mends what the message names."""
 
 
-class Answer:
+class LinkAnswer:
     """What came back for a link. The body is still on its way."""
 
     def __init__(self, response: requests.Response) -> None:
@@ -100,7 +100,7 @@ class Links:
     ) -> None:
         self._session.close()
 
-    def open(self, link: str, headers: Mapping[str, str]) -> Answer:
+    def open(self, link: str, headers: Mapping[str, str]) -> LinkAnswer:
         """Ask for what is behind a link; redirects are followed.
 
         Raises:
@@ -114,7 +114,7 @@ class Links:
                 raise LinkRefused(f"{what} {complaint}")
             response = self._get(link, headers)
             if response.status_code not in _REDIRECTS:
-                return Answer(response)
+                return LinkAnswer(response)
             response.close()
             link = join(link, response.headers.get("Location", ""))
             what = "The link redirects to an address that"

@@ -13,7 +13,7 @@ from rtms.db.engines import POOL
 from rtms.doctor import activity, connections, disks, recall, tunnels
 from rtms.doctor import database as storage
 from rtms.doctor.finding import Grade
-from rtms.doctor.probe import Answer
+from rtms.doctor.probe import ProbeAnswer
 from rtms.doctor.public_url import judge_challenge, judge_ready
 from rtms.doctor.signing_oracle import signs
 from rtms.recall.rate_limit import CREATE_GATE
@@ -161,7 +161,7 @@ def test_processes(web: int, workers: int, connecting: int, dispatcher: bool, gr
     assert found.grade == grade
 
 
-WAITING = activity.Waiting(
+WAITING = activity.PendingStreams(
     pending=0,
     overdue=[],
     unfollowed=0,
@@ -198,9 +198,9 @@ def test_meetings_that_wait_for_a_gate_are_not_said_to_be_on_time() -> None:
 
 def answer(
     status: int = 200, content: bytes = b"{}", seconds: float = 0.1, **headers: str
-) -> Answer:
+) -> ProbeAnswer:
     named = {name.replace("_", "-"): text for name, text in headers.items()}
-    return Answer(status, named, content, seconds)
+    return ProbeAnswer(status, named, content, seconds)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def answer(
         (answer(405), "no such route"),
     ],
 )
-def test_who_answers_in_place_of_the_server(given: Answer, words: str) -> None:
+def test_who_answers_in_place_of_the_server(given: ProbeAnswer, words: str) -> None:
     explained = tunnels.explain(given)
     assert explained
     assert words in explained[0]
@@ -249,7 +249,7 @@ RIGHT = b'{"plainToken":"abc","encryptedToken":"%s"}' % EXPECTED["encryptedToken
         (answer(200, b'{"encryptedToken":"\xc3\xa9"}'), Grade.FAILURE, "wrong encryptedToken"),
     ],
 )
-def test_answers_to_the_challenge(given: Answer, grade: Grade, words: str) -> None:
+def test_answers_to_the_challenge(given: ProbeAnswer, grade: Grade, words: str) -> None:
     found = judge_challenge(given, EXPECTED)
     assert (found.grade, words in found.found) == (grade, True)
 
@@ -263,7 +263,7 @@ def test_answers_to_the_challenge(given: Answer, grade: Grade, words: str) -> No
         (answer(200, b"[]"), Grade.WARNING),
     ],
 )
-def test_answers_of_readyz(given: Answer, grade: Grade) -> None:
+def test_answers_of_readyz(given: ProbeAnswer, grade: Grade) -> None:
     assert judge_ready(given).grade == grade
 
 
@@ -285,7 +285,7 @@ SIGNATURE = hex_hmac("token", MESSAGE.encode()).encode()
         (answer(200, b"\xff\xfe"), False),
     ],
 )
-def test_what_is_a_signature_of_a_forged_delivery(given: Answer, is_oracle: bool) -> None:
+def test_what_is_a_signature_of_a_forged_delivery(given: ProbeAnswer, is_oracle: bool) -> None:
     assert signs(given, MESSAGE, ("other", "token")) is is_oracle
 
 

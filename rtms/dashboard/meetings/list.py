@@ -8,7 +8,7 @@ from models import CONNECTS
 from rtms.dashboard.blueprint import blueprint
 from rtms.dashboard.errors import page_or_json
 from rtms.dashboard.meetings import search
-from rtms.dashboard.meetings.search import Asked, BadQuestion
+from rtms.dashboard.meetings.search import BadQuestion, MeetingSearch
 from rtms.services import services
 
 _COLUMNS = tuple(
@@ -26,7 +26,7 @@ def meetings() -> Response:
     try:
         asked, trouble = search.read(request.args), None
     except BadQuestion as error:
-        asked, trouble = Asked(), str(error)
+        asked, trouble = MeetingSearch(), str(error)
     page = None
     if trouble is None:
         with services().database.read() as connection:

@@ -41,7 +41,7 @@ class BadQuestion(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class MeetingSearch:
     """What the list's form says."""
 
     q: str = ""
@@ -62,14 +62,14 @@ class Asked:
         return {name: value for name, value in given.items() if value}
 
 
-def read(arguments: Mapping[str, str]) -> Asked:
+def read(arguments: Mapping[str, str]) -> MeetingSearch:
     """Read what the list's form says.
 
     Raises:
         BadQuestion: a value means nothing.
     """
     state, reason = _read_state(arguments.get("state", ""))
-    return Asked(
+    return MeetingSearch(
         q=read_text(arguments.get("q", "")),
         state=state,
         reason=reason,
@@ -131,7 +131,9 @@ def moments(day: date) -> tuple[datetime, datetime]:
     return since, since + timedelta(days=1)
 
 
-def find(connection: Connection, asked: Asked, columns: Sequence[sa.ColumnElement[Any]]) -> Page:
+def find(
+    connection: Connection, asked: MeetingSearch, columns: Sequence[sa.ColumnElement[Any]]
+) -> Page:
     """The page of meetings that was asked for."""
     span = Span()
     if asked.day:
@@ -191,7 +193,7 @@ def of_meeting(
     return paging.fetch(connection, CONNECTS, ways, Key(), columns=columns).rows
 
 
-def _wanted(asked: Asked, c: Any) -> list[sa.ColumnElement[bool]]:
+def _wanted(asked: MeetingSearch, c: Any) -> list[sa.ColumnElement[bool]]:
     wanted = []
     if asked.state:
         wanted.append(c.state == asked.state)
