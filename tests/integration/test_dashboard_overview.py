@@ -354,7 +354,7 @@ def test_those_who_look_at_once_share_what_one_has_read(
     monkeypatch.setattr(cache, "SECONDS", 60.0)
     read, reads, may_go_on = snapshot.read, list[int](), threading.Event()
 
-    def read_slowly(*args: Any, **named: Any) -> snapshot.Standing:
+    def read_slowly(*args: Any, **named: Any) -> snapshot.OverviewSnapshot:
         reads.append(1)
         assert may_go_on.wait(20)
         return read(*args, **named)

@@ -18,7 +18,7 @@ from flask.testing import FlaskCliRunner
 from models import CONNECTS, NOTIFICATIONS
 from rtms import clock
 from rtms.jobs.follow import job as follow_job
-from rtms.jobs.follow import schedule as follow_schedule
+from rtms.jobs.follow.next_state import next_state
 from rtms.recall import lookup
 from rtms.services import Services
 from sandbox import RecallSandbox, Stream, events
@@ -171,7 +171,7 @@ def test_a_medium_that_is_never_finished_is_asked_about_for_a_day(
     wait_for(lambda: rows.meeting().lease_owner is None)
     assert (rows.meeting().state, rows.meeting().due_at is None) == ("ended", False)
     row = rows.meeting()
-    standing = follow_schedule.stand(
+    found = next_state(
         lookup.look_up(its.recall, row.recall_id, audio=0),
         state=row.state,
         reason=None,
@@ -179,8 +179,8 @@ def test_a_medium_that_is_never_finished_is_asked_about_for_a_day(
         connected_at=row.connected_at,
         stopped_at=row.stopped_at,
     )
-    assert (standing.state, standing.due_at) == ("done", None)
-    assert "transcript" in (standing.error or "")
+    assert (found.state, found.due_at) == ("done", None)
+    assert "transcript" in (found.error or "")
 
 
 @pytest.mark.environ(RECORDING_CONFIG='{"video_mixed_mp4": {}, "retention": null}')

@@ -11,8 +11,8 @@ import pytest
 
 from rtms.dashboard.filters import duration
 from rtms.dashboard.overview import charts
-from rtms.dashboard.overview.headline import judge
-from rtms.dashboard.overview.snapshot import Standing
+from rtms.dashboard.overview.headline import headline_of
+from rtms.dashboard.overview.snapshot import OverviewSnapshot
 from rtms.dashboard.overview.totals import HOUR, History, Totals, edges
 
 NOW = datetime(2026, 11, 22, 10, 0, 20, tzinfo=UTC)
@@ -145,13 +145,13 @@ def test_the_edges_are_the_hours_of_the_clock_and_those_of_the_sums() -> None:
 # ---- the sentence
 
 
-def standing(
+def snapshot(
     *,
     reasons: Mapping[str, int] | None = None,
     waiting: int = 0,
     waits: float = 0,
     **values: Any,
-) -> Standing:
+) -> OverviewSnapshot:
     oldest = SimpleNamespace(id=1, received_at=NOW - timedelta(seconds=waits))
     history = History(Totals(captured=1), Totals(), Totals(), (), {}, {})
     given: dict[str, Any] = {
@@ -170,67 +170,67 @@ def standing(
         "unauthenticated": None,
         "has_any": True,
     }
-    return Standing(**{**given, **values})
+    return OverviewSnapshot(**{**given, **values})
 
 
 IDLE = [SimpleNamespace(kind="web", dispatches=False)]
-SENTENCES: dict[str, tuple[Standing, str, str]] = {
-    "well": (standing(), "good", "All is well: 12 meetings live, nothing waiting."),
+SENTENCES: dict[str, tuple[OverviewSnapshot, str, str]] = {
+    "well": (snapshot(), "good", "All is well: 12 meetings live, nothing waiting."),
     "well and busy": (
-        standing(waiting=2, waits=1),
+        snapshot(waiting=2, waits=1),
         "good",
         "All is well: 12 meetings live, 2 meetings being connected.",
     ),
-    "one live": (standing(live=1), "good", "All is well: 1 meeting live, nothing waiting."),
+    "one live": (snapshot(live=1), "good", "All is well: 1 meeting live, nothing waiting."),
     "empty": (
-        standing(live=0, has_any=False),
+        snapshot(live=0, has_any=False),
         "calm",
         "No meeting yet: the first one shows here by itself.",
     ),
     "wrong credentials": (
-        standing(unauthenticated=SimpleNamespace(id=7)),
+        snapshot(unauthenticated=SimpleNamespace(id=7)),
         "bad",
         "Zoom refuses the join signature (stop reason 18): meeting 7 was not recorded, and no "
         "other will be.",
     ),
     "failures of one kind": (
-        standing(reasons={"window_expired": 3}),
+        snapshot(reasons={"window_expired": 3}),
         "bad",
         "3 meetings failed in the last hour: not connected in time.",
     ),
     "failures of several kinds": (
-        standing(reasons={"refused": 1, "window_expired": 2}),
+        snapshot(reasons={"refused": 1, "window_expired": 2}),
         "bad",
         "3 meetings failed in the last hour: 2 not connected in time, 1 refused by Recall.",
     ),
     "thousands of failures": (
-        standing(reasons={"refused": 1_200, "recall_failed": 3}),
+        snapshot(reasons={"refused": 1_200, "recall_failed": 3}),
         "bad",
         "1,203 meetings failed in the last hour: 1,200 refused by Recall, 3 no recording at "
         "Recall.",
     ),
     "waiting for long": (
-        standing(waiting=2, waits=12),
+        snapshot(waiting=2, waits=12),
         "warn",
         "2 meetings wait to be connected, the oldest for 12 s.",
     ),
     "waiting for the gate": (
-        standing(waiting=1, waits=3, gate_closed_until=NOW + timedelta(seconds=10)),
+        snapshot(waiting=1, waits=3, gate_closed_until=NOW + timedelta(seconds=10)),
         "warn",
         "1 meeting waits for Recall's rate limit, until 10:00:30 UTC.",
     ),
     "the gate is closed and nothing waits": (
-        standing(gate_closed_until=NOW + timedelta(seconds=10)),
+        snapshot(gate_closed_until=NOW + timedelta(seconds=10)),
         "good",
         "All is well: 12 meetings live, nothing waiting.",
     ),
     "nobody connects": (
-        standing(waiting=1, waits=9, is_overdue=True, processes=IDLE, reasons={"refused": 1}),
+        snapshot(waiting=1, waits=9, is_overdue=True, processes=IDLE, reasons={"refused": 1}),
         "bad",
         "No process connects streams: 1 meeting waits and nobody takes it.",
     ),
     "nobody connects, and nothing is due": (
-        standing(processes=IDLE),
+        snapshot(processes=IDLE),
         "good",
         "All is well: 12 meetings live, nothing waiting.",
     ),
@@ -238,8 +238,8 @@ SENTENCES: dict[str, tuple[Standing, str, str]] = {
 
 
 @pytest.mark.parametrize(("given", "level", "text"), SENTENCES.values(), ids=SENTENCES.keys())
-def test_the_sentence(given: Standing, level: str, text: str) -> None:
-    verdict = judge(given)
+def test_the_sentence(given: OverviewSnapshot, level: str, text: str) -> None:
+    verdict = headline_of(given)
     assert (verdict.level, verdict.text) == (level, text)
     assert verdict.sign
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rtms.dashboard.filters import duration, plural
-from rtms.dashboard.overview.snapshot import OVERDUE_AFTER, Standing
+from rtms.dashboard.overview.snapshot import OVERDUE_AFTER, OverviewSnapshot
 from rtms.states import EXPLANATIONS, UNAUTHENTICATED
 
 SIGNS = {"good": "✓", "warn": "!", "bad": "✕", "calm": "○"}
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Headline:
     """How things are, how bad that is, and what to do about it."""
 
     level: Literal["good", "warn", "bad", "calm"]
@@ -28,51 +28,51 @@ class Verdict:
         return SIGNS[self.level]
 
 
-def judge(standing: Standing) -> Verdict:
+def headline_of(snapshot: OverviewSnapshot) -> Headline:
     """What the person on call wants to know first. The worst comes first."""
-    if standing.is_overdue and not standing.connecting:
-        return Verdict(
+    if snapshot.is_overdue and not snapshot.connecting:
+        return Headline(
             "bad",
-            f"No process connects streams: {plural(standing.waiting, 'meeting')} "
-            f"{_wait(standing.waiting)} and nobody takes {_them(standing.waiting)}.",
+            f"No process connects streams: {plural(snapshot.waiting, 'meeting')} "
+            f"{_wait(snapshot.waiting)} and nobody takes {_them(snapshot.waiting)}.",
             "Start the server with `gunicorn app:app`, or run `flask --app app worker` beside it. "
             "Is `DISPATCHER` off everywhere?",
         )
-    if standing.unauthenticated is not None:
-        return Verdict(
+    if snapshot.unauthenticated is not None:
+        return Headline(
             "bad",
             "Zoom refuses the join signature (stop reason 18): "
-            f"meeting {standing.unauthenticated.id} was not recorded, and no other will be.",
+            f"meeting {snapshot.unauthenticated.id} was not recorded, and no other will be.",
             UNAUTHENTICATED.todo,
         )
-    if standing.failed:
-        return Verdict(
+    if snapshot.failed:
+        return Headline(
             "bad",
-            f"{plural(standing.failed, 'meeting')} failed in the last hour: "
-            f"{_reasons(standing.reasons)}.",
+            f"{plural(snapshot.failed, 'meeting')} failed in the last hour: "
+            f"{_reasons(snapshot.reasons)}.",
             "What to do stands beside each one below.",
         )
-    if standing.gate_closed_until and standing.waiting:
-        return Verdict(
+    if snapshot.gate_closed_until and snapshot.waiting:
+        return Headline(
             "warn",
-            f"{plural(standing.waiting, 'meeting')} {_wait(standing.waiting)} for Recall's rate "
-            f"limit, until {standing.gate_closed_until:%H:%M:%S} UTC.",
+            f"{plural(snapshot.waiting, 'meeting')} {_wait(snapshot.waiting)} for Recall's rate "
+            f"limit, until {snapshot.gate_closed_until:%H:%M:%S} UTC.",
         )
-    oldest = standing.oldest_waiting
-    if oldest is not None and standing.now - oldest.received_at > OVERDUE_AFTER:
-        age = duration(standing.now - oldest.received_at)
-        return Verdict(
+    oldest = snapshot.oldest_waiting
+    if oldest is not None and snapshot.now - oldest.received_at > OVERDUE_AFTER:
+        age = duration(snapshot.now - oldest.received_at)
+        return Headline(
             "warn",
-            f"{plural(standing.waiting, 'meeting')} {_wait(standing.waiting)} to be connected, "
+            f"{plural(snapshot.waiting, 'meeting')} {_wait(snapshot.waiting)} to be connected, "
             f"the oldest for {age}.",
         )
-    if not standing.has_any:
-        return Verdict("calm", "No meeting yet: the first one shows here by itself.")
-    waiting = f"{plural(standing.waiting, 'meeting')} being connected"
-    return Verdict(
+    if not snapshot.has_any:
+        return Headline("calm", "No meeting yet: the first one shows here by itself.")
+    waiting = f"{plural(snapshot.waiting, 'meeting')} being connected"
+    return Headline(
         "good",
-        f"All is well: {plural(standing.live, 'meeting')} live, "
-        f"{waiting if standing.waiting else 'nothing waiting'}.",
+        f"All is well: {plural(snapshot.live, 'meeting')} live, "
+        f"{waiting if snapshot.waiting else 'nothing waiting'}.",
     )
 
 

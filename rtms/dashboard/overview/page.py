@@ -9,7 +9,7 @@ from rtms import clock
 from rtms.dashboard.blueprint import blueprint
 from rtms.dashboard.overview import charts, headline, snapshot
 from rtms.dashboard.overview.cache import Latest
-from rtms.dashboard.overview.snapshot import Standing
+from rtms.dashboard.overview.snapshot import OverviewSnapshot
 from rtms.services import services
 
 _LATEST = "rtms_overview"  # among the app's extensions
@@ -19,7 +19,7 @@ _LATEST = "rtms_overview"  # among the app's extensions
 def _remember(state: BlueprintSetupState) -> None:
     """Many may have the page open, each asking every few seconds, while Zoom waits for answers."""
     assert isinstance(state.app, Flask)
-    state.app.extensions[_LATEST] = Latest[Standing]()
+    state.app.extensions[_LATEST] = Latest[OverviewSnapshot]()
 
 
 @blueprint.get("/")
@@ -27,16 +27,16 @@ def overview() -> str:
     """The first page. It is asked for again every few seconds (`refresh.js`)."""
     its = services()
 
-    def read() -> Standing:
+    def read() -> OverviewSnapshot:
         with its.database.read() as connection:
             return snapshot.read(connection, now=clock.now())
 
-    latest: Latest[Standing] = current_app.extensions[_LATEST]
+    latest: Latest[OverviewSnapshot] = current_app.extensions[_LATEST]
     found = latest.get(read)
     return render_template(
         "overview.html",
-        standing=found,
-        verdict=headline.judge(found),
+        snapshot=found,
+        headline=headline.headline_of(found),
         starts=charts.starts(found.history.hours),
         connect_times=charts.connect_times(
             found.connect_seconds, window=its.config.connect_window_seconds

@@ -37,7 +37,7 @@ _SHOWN = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class OverviewSnapshot:
     """Everything that the overview shows."""
 
     now: datetime
@@ -66,7 +66,7 @@ class Standing:
         return sum(self.reasons.values())
 
 
-def read(connection: Connection, *, now: datetime) -> Standing:
+def read(connection: Connection, *, now: datetime) -> OverviewSnapshot:
     """Ask the database."""
     history = totals.read(connection, now=now)
     late = failed_lately(connection, now=now, columns=_SHOWN)
@@ -82,7 +82,7 @@ def read(connection: Connection, *, now: datetime) -> Standing:
         sa.or_(c.leased_until.is_(None), c.leased_until <= now - OVERDUE_AFTER),
     )
     gate = closed_until(connection, CREATE_GATE)
-    return Standing(
+    return OverviewSnapshot(
         now=now,
         history=history,
         live=live,

@@ -17,7 +17,7 @@ from rtms import clock
 from rtms.db.database import AnyRow, Database
 from rtms.jobs.follow import recording_rows
 from rtms.jobs.follow.followed import QUEUE, FollowedRow
-from rtms.jobs.follow.schedule import Standing, stand
+from rtms.jobs.follow.next_state import NextState, next_state
 from rtms.jobs.names import JobName
 from rtms.logs import about
 from rtms.queue import paced
@@ -110,7 +110,7 @@ def refresh(
     except RecallError as error:
         found, trouble = None, error
 
-    def write(connection: Connection) -> tuple[AnyRow, Standing] | None:
+    def write(connection: Connection) -> tuple[AnyRow, NextState] | None:
         now = clock.now()
         if trouble and trouble.retry_after is not None:
             until = now + timedelta(seconds=trouble.retry_after)
@@ -127,21 +127,21 @@ def refresh(
             change["due_at"] = now
             connection.execute(CONNECTS.update().where(CONNECTS.c.id == id).values(change))
             return None
-        standing = _stand(connection, row, found, trouble, config, now)
+        new = _next_state(connection, row, found, trouble, config, now)
         hinted = row.due_at is not None and row.due_at != seen.due_at and row.due_at <= now
         change |= {
-            "state": standing.state,
-            "reason": standing.reason,
+            "state": new.state,
+            "reason": new.reason,
             # A hint that came while Recall was asked may be of what it did not say yet.
-            "due_at": row.due_at if hinted or leased_by_another else standing.due_at,
-            "last_error": standing.error,
+            "due_at": row.due_at if hinted or leased_by_another else new.due_at,
+            "last_error": new.error,
         }
         if found:
             anew = owner is None
-            recording_rows.write_down(connection, config, row, found, standing, now=now, anew=anew)
+            recording_rows.write_down(connection, config, row, found, new, now=now, anew=anew)
             change |= {"status": found.status or row.status, "sub_code": found.sub_code}
         connection.execute(CONNECTS.update().where(CONNECTS.c.id == id).values(change))
-        return row, standing
+        return row, new
 
     written = database.write(write)
     if written:
@@ -174,14 +174,14 @@ def _locked(connection: Connection, id: int, owner: str | None) -> AnyRow | None
     return connection.execute(wanted).one_or_none()
 
 
-def _stand(
+def _next_state(
     connection: Connection,
     row: AnyRow,
     found: ConnectionState | None,
     trouble: RecallError | None,
     config: Config,
     now: datetime,
-) -> Standing:
+) -> NextState:
     times = {
         "now": now,
         "connected_at": row.connected_at or row.received_at,
@@ -190,10 +190,10 @@ def _stand(
     }
     if found:
         nothing = keeps_nothing(config.recording_config)
-        return stand(found, state=row.state, reason=row.reason, keeps_nothing=nothing, **times)
+        return next_state(found, state=row.state, reason=row.reason, keeps_nothing=nothing, **times)
     assert trouble
     if trouble.status != 404:
-        return Standing(
+        return NextState(
             state=row.state,
             reason=row.reason,
             due_at=next_look(state=row.state, **times),
@@ -201,10 +201,10 @@ def _stand(
         )
     error = "Recall no longer has it (404): it was deleted there, or it belongs to another region."
     if row.state in (State.DONE, State.FAILED):
-        return Standing(state=row.state, reason=row.reason, error=error)
+        return NextState(state=row.state, reason=row.reason, error=error)
     if connection.scalar(_recordings_of(row.id)):
-        return Standing(state=State.DONE, error=error)
-    return Standing(state=State.FAILED, reason=Reason.RECALL_FAILED, error=error)
+        return NextState(state=State.DONE, error=error)
+    return NextState(state=State.FAILED, reason=Reason.RECALL_FAILED, error=error)
 
 
 def _hinted_at(connection: Connection, row: AnyRow) -> datetime | None:
@@ -221,13 +221,13 @@ def _recordings_of(id: int) -> sa.Select[Any]:
     return sa.select(sa.func.count()).where(RECORDINGS.c.meeting_direct_connect_id == id)
 
 
-def _log(row: AnyRow, standing: Standing, *, archived: bool) -> None:
+def _log(row: AnyRow, new: NextState, *, archived: bool) -> None:
     where = about(row, recall_id=row.recall_id)
-    if standing.state != row.state:
+    if new.state != row.state:
         # Where it is archived, that is the end of the story.
         done = where.debug if archived else where.info
-        write = where.error if standing.state == State.FAILED else done
-        write("recording " + standing.state, reason=standing.reason, error=standing.error)
-    elif standing.error:
+        write = where.error if new.state == State.FAILED else done
+        write("recording " + new.state, reason=new.reason, error=new.error)
+    elif new.error:
         write = where.debug if row.last_error else where.warning  # the first says it all
-        write("not refreshed", error=standing.error, next_look=standing.due_at)
+        write("not refreshed", error=new.error, next_look=new.due_at)

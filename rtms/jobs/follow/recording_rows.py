@@ -17,7 +17,7 @@ from models import CONNECTS, RECORDINGS, Happening, State
 from rtms.db.database import AnyRow
 from rtms.db.engines import insert_into
 from rtms.jobs.archive import eligibility
-from rtms.jobs.follow.schedule import Standing
+from rtms.jobs.follow.next_state import NextState
 from rtms.jobs.notify import outbox
 from rtms.recall.recording_config import keeps_nothing
 from rtms.recall.responses import ConnectionState, RecordingState
@@ -32,7 +32,7 @@ def write_down(
     config: Config,
     row: AnyRow,
     found: ConnectionState,
-    standing: Standing,
+    new: NextState,
     *,
     now: datetime,
     anew: bool,
@@ -43,7 +43,7 @@ def write_down(
     Args:
         row: the connection's, as it was; locked.
         found: what Recall says.
-        standing: what becomes of the row.
+        new: what becomes of the row.
         anew: whether to try again to store what was given up: a person asks.
     """
     to = outbox.listeners(config)
@@ -60,7 +60,7 @@ def write_down(
         is_ready = recording.status == "done" and recording.is_over
         if is_ready and eligibility.is_to_be_stored(recording.media_statuses(), before, anew=anew):
             to_store.append(recording_id)
-    if standing.state == State.FAILED != row.state and not has_failed:
+    if new.state == State.FAILED != row.state and not has_failed:
         outbox.put(connection, to, Happening.RECORDING_FAILED, row.id, now=now)
     if config.archive_url and not keeps_nothing(config.recording_config):
         eligibility.make_due(connection, to_store, now)

@@ -19,8 +19,8 @@ _FAILURES = ("failed", "fatal")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
-    """What Recall's word makes of a row."""
+class NextState:
+    """What Recall's answer makes of a row."""
 
     state: State
     reason: Reason | None = None
@@ -47,7 +47,7 @@ def begun_at(found: ConnectionState, now: datetime) -> datetime | None:
     )
 
 
-def stand(
+def next_state(
     found: ConnectionState,
     *,
     state: str,
@@ -57,7 +57,7 @@ def stand(
     stopped_at: datetime | None,
     news_at: datetime | None = None,
     keeps_nothing: bool = False,
-) -> Standing:
+) -> NextState:
     """Decide where a row stands, from what Recall says of its connection. A row that is done stays
     done, whatever becomes of a medium later.
 
@@ -91,7 +91,7 @@ def stand(
         news_at=max(signs, default=None),
     )
     if due_at is not None:
-        return Standing(state=State(state), reason=_reason(reason), due_at=due_at)
+        return NextState(state=State(state), reason=_reason(reason), due_at=due_at)
     if ended:
         kinds = sorted({m.kind for r in recordings for m in r.media if m.status == "processing"})
         return _at_the_end(
@@ -100,7 +100,7 @@ def stand(
             f"Recall was asked long enough, and was still processing: {', '.join(kinds)}. "
             "`flask meetings refresh` asks once more.",
         )
-    return Standing(
+    return NextState(
         state=State(state),
         reason=_reason(reason),
         error="Recall was asked long enough and showed no end of it. `flask meetings refresh` asks "
@@ -108,16 +108,16 @@ def stand(
     )
 
 
-def _at_the_end(recordings: tuple[RecordingState, ...], state: str, error: str | None) -> Standing:
+def _at_the_end(recordings: tuple[RecordingState, ...], state: str, error: str | None) -> NextState:
     has_failed = bool(recordings) and all(each.status == "failed" for each in recordings)
     if has_failed and state != State.DONE:
         return _failed("Recall says that the recording failed", recordings[-1].sub_code)
-    return Standing(state=State.DONE, error=error)
+    return NextState(state=State.DONE, error=error)
 
 
-def _failed(what: str, why: str | None) -> Standing:
+def _failed(what: str, why: str | None) -> NextState:
     error = f"{what}: {why}." if why else f"{what}."
-    return Standing(state=State.FAILED, reason=Reason.RECALL_FAILED, error=error)
+    return NextState(state=State.FAILED, reason=Reason.RECALL_FAILED, error=error)
 
 
 def _reason(reason: str | None) -> Reason | None:
