@@ -31,7 +31,7 @@ class Downloaded:
     resumed_from: int = 0  # bytes that an earlier call had brought
     error: str | None = None
 
-    def in_words(self) -> str:
+    def line(self) -> str:
         """Return it as a line for people."""
         if self.error:
             return self.error

@@ -13,7 +13,7 @@ from rtms import clock
 from rtms.cli import tables
 from rtms.cli.options import Commands, Id, RowId, as_json, fail, fetch, page, received
 from rtms.cli.output import answer
-from rtms.cli.pruning import confirm, counted, deleting, in_words, older_than
+from rtms.cli.pruning import age_text, confirm, counted, deleting, older_than
 from rtms.services import services
 
 events = Commands("events", help="The raw record: what arrived, and what was made of it.")
@@ -102,7 +102,7 @@ def events_prune(older_than: timedelta, yes: bool, as_json: bool) -> None:
     old = sa.select(sa.func.count().label("n")).where(EVENTS.c.received_at < before)
     count = fetch(old)[0]["n"]
     if count and not yes:
-        confirm(f"Delete {counted(count, 'event')} older than {in_words(older_than)}?", as_json)
+        confirm(f"Delete {counted(count, 'event')} older than {age_text(older_than)}?", as_json)
     with deleting("events", count) as tell:
         deleted = retention_job.prune_events(services().database, before, tell)
     if as_json:

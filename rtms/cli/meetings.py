@@ -12,7 +12,7 @@ from rtms import clock
 from rtms.cli import tables
 from rtms.cli.options import Commands, Id, RowId, as_json, fail, fetch, page, received
 from rtms.cli.output import answer
-from rtms.cli.pruning import confirm, counted, deleting, in_words, older_than
+from rtms.cli.pruning import age_text, confirm, counted, deleting, older_than
 from rtms.cli.waiting import Waiting
 from rtms.intake.unstreamed_events import about_meeting
 from rtms.services import services
@@ -188,7 +188,7 @@ def meetings_prune(older_than: timedelta, yes: bool, as_json: bool) -> None:
     if old.meetings and not yes:
         stay = f"As old, still open, and kept: {counted(old.open, 'meeting')}. " if old.open else ""
         confirm(
-            f"{stay}Delete {counted(old.meetings, 'meeting')} older than {in_words(older_than)}, "
+            f"{stay}Delete {counted(old.meetings, 'meeting')} older than {age_text(older_than)}, "
             "with what the table has of recordings, tries and events?",
             as_json,
         )

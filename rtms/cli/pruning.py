@@ -38,8 +38,8 @@ def older_than(default: str) -> Callable[[F], F]:
     return decorate
 
 
-def in_words(age: timedelta) -> str:
-    """A length of time as a person says it: 30 days, 36 hours."""
+def age_text(age: timedelta) -> str:
+    """Return a length of time as a person says it: 30 days, 36 hours."""
     hours = age // timedelta(hours=1)
     return f"{hours // 24} days" if hours % 24 == 0 else f"{hours} hours"
 

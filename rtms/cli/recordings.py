@@ -125,7 +125,7 @@ def meetings_download(
     for each in download_all(recordings, wanted, kinds, to):
         downloaded.append(each)
         if not as_json:
-            click.echo(each.in_words(), err=each.error is not None)
+            click.echo(each.line(), err=each.error is not None)
     if as_json:
         tables.print_json([asdict(each) for each in downloaded])
     if any(each.error for each in downloaded):

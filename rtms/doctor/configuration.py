@@ -27,7 +27,7 @@ def look(config: Config, proxy_problems: Mapping[str, str]) -> Iterator[Finding]
         proxy_problems: what cannot be reached because of its proxy
             (`rtms.recall.proxies.problems`).
     """
-    yield ok(_ABOUT, in_words(config))
+    yield ok(_ABOUT, summary(config))
     for each in config.misspelt:
         yield warning(_ABOUT, f"{each}.", "Correct its name, or take it out.")
     yield from _placeholders(config)
@@ -49,8 +49,8 @@ def look(config: Config, proxy_problems: Mapping[str, str]) -> Iterator[Finding]
         )
 
 
-def in_words(config: Config) -> str:
-    """What is on and what is off."""
+def summary(config: Config) -> str:
+    """Return what is on and what is off, in a line."""
     regions = {url: name for name, url in RECALL_REGIONS.items()}
     parts = {
         "Recall": regions.get(config.recall_base_url, config.recall_base_url),

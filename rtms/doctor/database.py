@@ -123,7 +123,7 @@ def _settings(database: Database) -> Iterator[Finding]:
     with database.read() as connection:
         found = {name: connection.scalar(sa.text(f"SHOW {name}")) for name in names}
         size = connection.scalar(sa.text("SELECT pg_database_size(current_database())"))
-    yield ok(_ABOUT, f"The database takes {disks.in_words(int(size or 0))}.")
+    yield ok(_ABOUT, f"The database takes {disks.size_text(int(size or 0))}.")
     for name, wanted in _DURABLE.items():
         if found[name] != wanted:
             yield warning(

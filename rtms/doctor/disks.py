@@ -67,7 +67,7 @@ def free_bytes(folder: Path) -> int:
 
 def judge_room(folder: Path, free: int) -> Finding:
     """Whether there is room for more meetings."""
-    found = f"{in_words(free)} are free in {folder}."
+    found = f"{size_text(free)} are free in {folder}."
     next_step = "Free some, or delete old rows (RETENTION_DAYS, `flask --app app events prune`)."
     if free < _TOO_LITTLE:
         return failure("disk", f"Only {found}", next_step)
@@ -76,8 +76,8 @@ def judge_room(folder: Path, free: int) -> Finding:
     return ok("disk", found)
 
 
-def in_words(count: int) -> str:
-    """A size in the unit that suits it."""
+def size_text(count: int) -> str:
+    """Return a size (bytes) in the unit that suits it."""
     size = float(count)
     for unit in ("bytes", "KiB", "MiB", "GiB"):
         if size < 1024:

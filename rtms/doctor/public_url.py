@@ -14,7 +14,7 @@ from rtms.doctor import signing_oracle, tunnels
 from rtms.doctor.configuration import is_loopback
 from rtms.doctor.finding import Finding, failure, ok, warning
 from rtms.doctor.probe import Endpoint, ProbeAnswer, encode, signed
-from rtms.recall.http import NETWORK_ERRORS, CannotBeSent, in_words
+from rtms.recall.http import NETWORK_ERRORS, CannotBeSent, network_error_text
 from rtms.zoom import signature
 
 _ADDRESS, _CHALLENGE, _FORGERY, _READY = "public address", "challenge", "forgery", "readyz"
@@ -45,7 +45,7 @@ def look(config: Config) -> Iterator[Finding]:
         except NETWORK_ERRORS as error:
             yield failure(
                 _ADDRESS,
-                f"{url} could not be reached: {in_words(error)}.",
+                f"{url} could not be reached: {network_error_text(error)}.",
                 "See that the server and the tunnel or proxy run, and that the name in PUBLIC_URL "
                 f"is right. From another machine: `curl -i {url}/healthz`.",
             )

@@ -12,7 +12,7 @@ import requests
 from config import RECALL_REGIONS, Config
 from rtms.doctor.finding import Finding, failure, ok, warning
 from rtms.recall.client import CREATE_PATH
-from rtms.recall.http import NETWORK_ERRORS, CannotBeSent, Session, in_words, join, origin
+from rtms.recall.http import NETWORK_ERRORS, CannotBeSent, Session, join, network_error_text, origin
 
 _ABOUT = "Recall"
 _CLOCK = "clock"
@@ -47,7 +47,7 @@ def look(config: Config) -> Iterator[Finding]:
         except NETWORK_ERRORS as error:
             yield failure(
                 _ABOUT,
-                f"{address} could not be asked: {in_words(error)}.",
+                f"{address} could not be asked: {network_error_text(error)}.",
                 "Check this machine's network, DNS, firewall and proxy, and RECALL_BASE_URL if it "
                 "is set. Until it is mended no meeting is connected.",
             )

@@ -15,7 +15,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
-from rtms.recall.http import NETWORK_ERRORS, CannotBeSent, Session, in_words, join, origin
+from rtms.recall.http import NETWORK_ERRORS, CannotBeSent, Session, join, network_error_text, origin
 from rtms.text import shown
 from rtms.text_breaks import cut
 
@@ -164,7 +164,7 @@ class Recall:
             return Refused(error=f"Recall was not asked: {error}.")
         except _ERRORS as error:
             return OutcomeUnknown(
-                retry_after=None, error=f"No answer from Recall: {_in_words(error)}."
+                retry_after=None, error=f"No answer from Recall: {_error_text(error)}."
             )
         return _read_create(answer, hide=(self._api_key, zoom_rtms.get("signature", "")))
 
@@ -218,7 +218,7 @@ class Recall:
         except CannotBeSent as error:
             raise RecallError(f"Recall was not asked: {error}.", passes=False) from None
         except (*_ERRORS, _ForeignRedirect) as error:
-            raise RecallError(f"No answer from Recall: {_in_words(error)}.") from None
+            raise RecallError(f"No answer from Recall: {_error_text(error)}.") from None
         body = answer.json()
         if answer.status == 200 and body is None:  # not quoted: it may hold pre-signed links
             raise RecallError("Recall answered 200 with something that is not a JSON object.")
@@ -420,6 +420,6 @@ def _http_date(text: str) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _in_words(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     ours = isinstance(error, _NoAnswer | _ForeignRedirect)
-    return str(error).rstrip(".") if ours else in_words(error)
+    return str(error).rstrip(".") if ours else network_error_text(error)

@@ -97,8 +97,8 @@ def join(url: str, location: str) -> str:
         return ""
 
 
-def in_words(error: Exception) -> str:
-    """An error of the network in a few words: which kind, without URLs and addresses."""
+def network_error_text(error: Exception) -> str:
+    """Return an error of the network in a few words: which kind, without URLs and addresses."""
     if isinstance(error, CannotBeSent):
         return str(error)
     if isinstance(error, requests.ConnectTimeout):

@@ -16,7 +16,7 @@ from typing import Self
 import requests
 from requests.auth import AuthBase
 
-from rtms.recall.http import NETWORK_ERRORS, CannotBeSent, Session, in_words, join, origin
+from rtms.recall.http import NETWORK_ERRORS, CannotBeSent, Session, join, network_error_text, origin
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_HOPS = 5
@@ -66,7 +66,7 @@ class LinkAnswer:
                 # One read is one receive, so that what came before a break is not lost.
                 chunk = self._response.raw.read1(_CHUNK, decode_content=False)
             except NETWORK_ERRORS as error:
-                why = in_words(error)
+                why = network_error_text(error)
             if why:  # outside of the handler: the error caught there may hold the link
                 raise LinkBroken(why)
             if not chunk:
@@ -132,7 +132,7 @@ class Links:
                 stream=True,
             )
         except NETWORK_ERRORS as error:
-            why, lasts = in_words(error), isinstance(error, CannotBeSent)
+            why, lasts = network_error_text(error), isinstance(error, CannotBeSent)
         # Outside of the handler: the error caught there holds the link.
         raise LinkUnusable(why) if lasts else LinkBroken(why)
 

@@ -21,7 +21,7 @@ from rtms.jobs.notify import message
 from rtms.jobs.notify.outbox import QUEUE, Notification
 from rtms.logs import about, meeting_of
 from rtms.queue.queue_job import QueueJob
-from rtms.recall.http import NETWORK_ERRORS, CannotBeSent, Session, in_words
+from rtms.recall.http import NETWORK_ERRORS, CannotBeSent, Session, network_error_text
 from rtms.rows import as_json
 
 _THREADS = 4
@@ -118,7 +118,7 @@ class NotifyJob(QueueJob[Notification]):
         except CannotBeSent as error:
             raise NotSent(f"NOTIFY_URL was not called: {error}.", passes=False) from None
         except NETWORK_ERRORS as error:
-            raise NotSent(f"NOTIFY_URL did not answer: {in_words(error)}.") from None
+            raise NotSent(f"NOTIFY_URL did not answer: {network_error_text(error)}.") from None
         if not 200 <= status < 300:
             raise NotSent(f"NOTIFY_URL answered {status}, not 2xx.")
 
