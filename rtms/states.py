@@ -8,13 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from models import Product, Reason, State
-from rtms.zoom.events import NOT_AUTHENTICATED, is_fault
+from rtms.zoom.stop_reasons import NOT_AUTHENTICATED, TIMED_OUT, is_fault
 
 # No meeting of Zoom's is longer, so a row that old is over even if its stop never came.
 LONGEST_MEETING = timedelta(hours=30)
 # Recall's statuses of a connection that does not record yet.
 JOINING = ("connecting", "joining_call")
-_TIMED_OUT = 11  # Zoom's stop reason: nobody connected in time
 
 Tone = Literal["good", "bad", "warn", "calm"]
 
@@ -137,7 +136,7 @@ def explain(row: Mapping[str, Any], now: datetime) -> Explanation:
         return replace(found, short=short, what=f"This is {short}, which Recall does not connect.")
     if state == State.CONNECTED and row["status"] in JOINING:
         found = replace(found, what="Recall has the stream and is joining it.")
-    if stop == _TIMED_OUT and row["recall_id"] is not None:
+    if stop == TIMED_OUT and row["recall_id"] is not None:
         what = f"{found.what} Zoom ended it: reason 11."
         return replace(found, what=what, todo=_NEVER_REACHED, tone="bad")
     if reason in (Reason.REFUSED, Reason.WINDOW_EXPIRED) and is_over(row, now):

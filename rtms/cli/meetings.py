@@ -18,7 +18,7 @@ from rtms.intake.unstreamed_events import about_meeting
 from rtms.services import services
 from rtms.states import explain
 from rtms.text import search_text, typed_number
-from rtms.zoom.events import stop_in_words
+from rtms.zoom.stop_reasons import stop_reason_text
 
 SHORTEST_PREFIX = 6  # characters of a stream's id, as on the dashboard
 
@@ -130,7 +130,7 @@ def meetings_show(id: int, as_json: bool) -> None:
     means = explain(row, clock.now())
     meaning = f"{means.what} {means.todo}"
     if row["stopped_at"]:
-        row["stop_reason"] = f"{row['stop_reason']}: {stop_in_words(row['stop_reason'])}"
+        row["stop_reason"] = f"{row['stop_reason']}: {stop_reason_text(row['stop_reason'])}"
     tables.print_fields({"id": id, "topic": row["topic"], **row, "meaning": meaning})
     for recording in recordings:
         click.echo()

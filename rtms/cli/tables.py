@@ -13,7 +13,7 @@ import click
 from models import Product, State
 from rtms.rows import as_json
 from rtms.states import UNAUTHENTICATED
-from rtms.zoom.events import NOT_AUTHENTICATED
+from rtms.zoom.stop_reasons import NOT_AUTHENTICATED
 
 # Here and below: rich is loaded by who prints for people, and not by who prints JSON.
 if TYPE_CHECKING:

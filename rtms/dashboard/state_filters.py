@@ -12,7 +12,7 @@ from rtms import clock
 from rtms.dashboard.blueprint import blueprint
 from rtms.dashboard.meetings.advice import advise
 from rtms.states import EXPLANATIONS, JOINING, UNAUTHENTICATED, in_short
-from rtms.zoom.events import NOT_AUTHENTICATED
+from rtms.zoom.stop_reasons import NOT_AUTHENTICATED
 
 # Recall's words for where a connection stands, as far as they are known: an open set.
 _AT_RECALL = {

@@ -27,7 +27,6 @@ from rtms.intake.start_rules import Known, OtherStream, Verdict, is_to_rejoin, j
 from rtms.recall.idempotency import new_key
 from rtms.recall.polling import first_look
 from rtms.zoom.events import (
-    NOT_AUTHENTICATED,
     ConcurrencyLimited,
     ConcurrencyNearLimit,
     Interrupted,
@@ -36,10 +35,9 @@ from rtms.zoom.events import (
     RequestStatus,
     Started,
     Stopped,
-    is_fault,
     parse,
-    stop_in_words,
 )
+from rtms.zoom.stop_reasons import NOT_AUTHENTICATED, is_fault, stop_reason_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +195,7 @@ def _start(connection: Connection, config: Config, start: Started, arrival: Arri
 
 def _stop(connection: Connection, config: Config, stop: Stopped, arrival: Arrival) -> Taken:
     row_id = _end(connection, stop, arrival.received_at)
-    detail = f"the stream stopped: {stop_in_words(stop.stop_reason)}"
+    detail = f"the stream stopped: {stop_reason_text(stop.stop_reason)}"
     level = "warning" if is_fault(stop.stop_reason) else "info"
     if (
         stop.stop_reason == NOT_AUTHENTICATED
@@ -334,7 +332,7 @@ def _as_stopped(stop: Stopped) -> dict[str, Any]:
 def _end(connection: Connection, stop: Stopped, received_at: datetime) -> int | None:
     """A stop ends what was connected, and skips what was not. Where a try is under way or its
     outcome is not known, the row stays until it is: Recall may have the stream."""
-    words = stop_in_words(stop.stop_reason)
+    words = stop_reason_text(stop.stop_reason)
     newer = CONNECTS.alias("newer")
     moved = sa.exists().where(
         newer.c.id == CONNECTS.c.superseded_by, newer.c.rtms_stream_id == stop.rtms_stream_id

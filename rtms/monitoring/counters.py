@@ -13,8 +13,9 @@ from itertools import product
 from typing import Any
 
 from rtms.recall.status_events import STATUS_EVENTS
-from rtms.zoom.events import EVENT_NAMES, STOP_REASONS
+from rtms.zoom.events import EVENT_NAMES
 from rtms.zoom.signature import CHALLENGE_EVENT
+from rtms.zoom.stop_reasons import STOP_REASONS
 
 OTHER = "other"
 

@@ -24,11 +24,10 @@ from rtms.zoom.events import (
     Stopped,
     Unknown,
     dedupe_key,
-    is_fault,
     parse,
-    stop_in_words,
 )
 from rtms.zoom.signature import BadChallenge, answer_challenge, verify
+from rtms.zoom.stop_reasons import is_fault, stop_reason_text
 from tests.conftest import FIXTURES, load
 
 STREAM = "609340fb2a7946909659956c8aa9250c"
@@ -301,7 +300,7 @@ def test_faults_are_told_from_decisions() -> None:
 
 
 def test_every_reason_that_zoom_documents_has_words_of_its_own() -> None:
-    words = {stop_in_words(reason) for reason in range(1, 27)}
+    words = {stop_reason_text(reason) for reason in range(1, 27)}
     assert len(words) == 26
     assert not any("unknown to this version" in text for text in words)
 
@@ -317,7 +316,7 @@ def test_every_reason_that_zoom_documents_has_words_of_its_own() -> None:
     ],
 )
 def test_a_stop_is_explained(reason: int | None, words: str) -> None:
-    assert words in stop_in_words(reason)
+    assert words in stop_reason_text(reason)
 
 
 # Anything at all

@@ -30,7 +30,7 @@ from rtms.recordings.utterances import turns
 from rtms.rows import as_dicts
 from rtms.services import services
 from rtms.states import is_over
-from rtms.zoom.events import stop_in_words
+from rtms.zoom.stop_reasons import stop_reason_text
 
 _MOST = 200  # events, tries and recordings of one meeting that a page tells
 _SIBLINGS = 20
@@ -100,7 +100,7 @@ def meeting(id: int) -> str:
             }
             for recording in recordings
         ],
-        stopped_because=stop_in_words(row["stop_reason"]) if row["stopped_at"] else None,
+        stopped_because=stop_reason_text(row["stop_reason"]) if row["stopped_at"] else None,
     )
 
 

@@ -17,7 +17,7 @@ from rtms.dashboard.meetings.moments import Moment, Row, happened_at, is_zooms, 
 from rtms.dashboard.meetings.other_events import besides
 from rtms.jobs.connect.attempts import RETRIED
 from rtms.states import LONGEST_MEETING, in_short
-from rtms.zoom.events import is_fault, stop_in_words
+from rtms.zoom.stop_reasons import is_fault, stop_reason_text
 
 _LATE = timedelta(seconds=5)  # from Zoom's moment to when it was sent, that is worth a word
 _NARROW = timedelta(seconds=15)  # left of Zoom's window at the connect, that is worth a word
@@ -153,7 +153,7 @@ def _stopped(row: Row, events: Sequence[Row]) -> Iterator[Moment]:
     stop = next((each for each in events if is_zooms(each, ".rtms_stopped")), None)
     yield Moment(
         at=happened_at(stop) if stop else row["stopped_at"],
-        what=f"The stream stopped: {stop_in_words(reason)}{number}",
+        what=f"The stream stopped: {stop_reason_text(reason)}{number}",
         tone="bad" if is_fault(reason) else "plain",
         event_id=stop["id"] if stop else None,
     )

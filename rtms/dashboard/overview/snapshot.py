@@ -18,7 +18,7 @@ from rtms.monitoring import heartbeat
 from rtms.monitoring.meeting_counts import failed_lately
 from rtms.queue.paced import closed_until
 from rtms.recall.rate_limit import CREATE_GATE
-from rtms.zoom.events import NOT_AUTHENTICATED
+from rtms.zoom.stop_reasons import NOT_AUTHENTICATED
 
 OVERDUE_AFTER = timedelta(seconds=5)
 _LIVE_SHOWN = 5
