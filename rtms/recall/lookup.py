@@ -35,7 +35,7 @@ def look_up(
     """Ask for a connection as Recall has it now.
 
     Args:
-        audio: how many mixed audios each recording should have (`asked_for.audio_count`).
+        audio: how many mixed audios each recording should have (`recording_config.audio_count`).
         take_turn: is called before each request after the first, and returns when it may be made.
             What it raises is not caught.
 

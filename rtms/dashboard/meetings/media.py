@@ -73,7 +73,7 @@ def unplayed(recording: Mapping[str, Any], *, nothing_kept: bool = False) -> str
     """Why a recording that is there cannot be played.
 
     Args:
-        nothing_kept: whether Recall was to keep nothing (`asked_for.keeps_nothing`).
+        nothing_kept: whether Recall was to keep nothing (`recording_config.keeps_nothing`).
     """
     media = recording["media"]
     waiting = any(media.get(kind) == "processing" for kind in _PLAYED)

@@ -69,7 +69,7 @@ def next_state(
         connected_at: when it was connected.
         stopped_at: when its stream stopped, if it is known to have.
         news_at: when Recall last said that something is new (`next_look`).
-        keeps_nothing: whether Recall was to keep nothing (`asked_for.keeps_nothing`).
+        keeps_nothing: whether Recall was to keep nothing (`recording_config.keeps_nothing`).
     """
     recordings = found.recordings
     ended = bool(recordings) and all(recording.has_ended for recording in recordings)
