@@ -117,6 +117,6 @@ def _at(url: str, database: str) -> str:
 
 
 def _migrate(url: str) -> None:
-    command = [sys.executable, "-m", "flask", "--app", "app", "db", "upgrade"]
+    command = [sys.executable, "-m", "flask", "db", "upgrade"]
     environ = own_environ() | {"DATABASE_URL": url}
     subprocess.run(command, cwd=ROOT, env=environ, check=True, capture_output=True)

@@ -70,7 +70,7 @@ class Bench:
     def worker(self, database_url: str, recall_url: str, **settings: str) -> Iterator[Process]:
         """`flask worker`, until the end. It has begun once it has said WORKER_BEGAN."""
         environ = self.environ(database_url, recall_url, **settings)
-        with self.running(python("flask", "--app", "app", "worker"), environ) as process:
+        with self.running(python("flask", "worker"), environ) as process:
             yield process
 
     @contextmanager

@@ -85,7 +85,7 @@ class Server:
     def start_workers(self, count: int) -> list[subprocess.Popen[bytes]]:
         """Start `flask worker` so many times at once."""
         started = self.log().count("worker started") + count
-        processes = [self._spawn("-m", "flask", "--app", "app", "worker") for _ in range(count)]
+        processes = [self._spawn("-m", "flask", "worker") for _ in range(count)]
         wait_for(
             lambda: self.log().count("worker started") >= started,
             lambda: f"the workers:\n{self.log()}",
@@ -95,7 +95,7 @@ class Server:
     def flask(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return subprocess.run(
-            [sys.executable, "-m", "flask", "--app", "app", *args],
+            [sys.executable, "-m", "flask", *args],
             cwd=ROOT,
             env=self.environ,
             capture_output=True,

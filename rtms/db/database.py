@@ -149,12 +149,12 @@ class Database:
         except DatabaseUnavailable as error:
             return f"{UNANSWERED}: {error}"
         if revision is None:
-            return "The database is not migrated yet: run `flask --app app db upgrade`."
+            return "The database is not migrated yet: run `flask db upgrade`."
         # A newer one is a rollout that has begun: a release may only add, so this version goes on.
         if revision < SCHEMA_REVISION:
             return (
                 f"The database is at schema revision {revision} and this version needs "
-                f"{SCHEMA_REVISION}: run `flask --app app db upgrade`."
+                f"{SCHEMA_REVISION}: run `flask db upgrade`."
             )
         return None
 

@@ -41,7 +41,7 @@ def look(its: Services) -> Iterator[Finding]:
         return
     unfit = database.unfit()
     if unfit:
-        yield failure("migration", unfit, "Run `flask --app app db upgrade`.")
+        yield failure("migration", unfit, "Run `flask db upgrade`.")
         if revision is None:
             return
     else:

@@ -68,7 +68,7 @@ def free_bytes(folder: Path) -> int:
 def judge_room(folder: Path, free: int) -> Finding:
     """Whether there is room for more meetings."""
     found = f"{size_text(free)} are free in {folder}."
-    next_step = "Free some, or delete old rows (RETENTION_DAYS, `flask --app app events prune`)."
+    next_step = "Free some, or delete old rows (RETENTION_DAYS, `flask events prune`)."
     if free < _TOO_LITTLE:
         return failure("disk", f"Only {found}", next_step)
     if free < _LITTLE:

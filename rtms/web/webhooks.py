@@ -131,7 +131,7 @@ def _pass_on(to: Services, taken: Taken, where: Any) -> None:
     elif to.config.dispatcher:
         where.error(
             "this process has no dispatcher, so it connects no stream: start the server with "
-            "`gunicorn app:app` or `make run`, or run `flask --app app worker` beside it"
+            "`gunicorn app:app` or `make run`, or run `flask worker` beside it"
         )
 
 

@@ -133,7 +133,7 @@ def test_keep_leaves_the_server_up_with_a_dashboard_and_meetings_that_arrive(
                 lambda: len(re.findall(r"/meetings/\d+", _meetings(browser, told["address"]))) > 4,
                 "a fifth meeting in the dashboard",
             )
-        typed += "flask --app app meetings link 1 && flask --app app meetings refresh 1\n"
+        typed += "flask meetings link 1 && flask meetings refresh 1\n"
         second = subprocess.run(
             ["sh", "-e", "-c", typed], cwd=folder, capture_output=True, text=True, timeout=SECONDS
         )

@@ -82,7 +82,7 @@ def test_colours_on_a_terminal(server: Server, no_color: str, coloured: bool) ->
     if no_color:
         environ["NO_COLOR"] = no_color
     with subprocess.Popen(
-        [sys.executable, "-m", "flask", "--app", "app", "doctor"],
+        [sys.executable, "-m", "flask", "doctor"],
         cwd=ROOT,
         env=environ,
         stdout=theirs,

@@ -87,7 +87,7 @@ def test_a_command_takes_values_as_they_are_written(project: Path, command: list
     (project / ".env").write_text(
         settings(project, DATABASE_URL=f"sqlite:///{project}/ta${{b}}le$")
     )
-    told = run(command, "--app", "app", "db", "current", cwd=project)
+    told = run(command, "db", "current", cwd=project)
     assert told.returncode == 0, told.stderr
     assert (project / name.strip("'")).exists()
 
@@ -217,7 +217,7 @@ finally:
 )
 def test_a_command_imports_what_it_needs(project: Path, args: tuple[str, ...]) -> None:
     (project / ".env").write_text(settings(project))
-    command = [sys.executable, "-c", IMPORTED, "--app", "app"]
+    command = [sys.executable, "-c", IMPORTED]
     made = run(command, *args, cwd=project)  # makes the database, for which it needs more
     told = run(command, *args, cwd=project)
     assert (made.returncode, told.returncode) == (0, 0), told.stderr
@@ -228,7 +228,7 @@ def test_a_command_imports_what_it_needs(project: Path, args: tuple[str, ...]) -
 
 def test_the_commands_of_flask_itself_have_the_whole_app(project: Path) -> None:
     (project / ".env").write_text(settings(project))
-    told = run(MODULE, "--app", "app", "routes", cwd=project)
+    told = run(MODULE, "routes", cwd=project)
     assert told.returncode == 0, told.stderr
     assert "/zoom-webhook" in told.stdout
 
@@ -236,6 +236,6 @@ def test_the_commands_of_flask_itself_have_the_whole_app(project: Path) -> None:
 @pytest.mark.parametrize("args", [("meetings", "list"), ("doctor",), ("worker",), ("routes",)])
 def test_a_wrong_configuration_is_said_in_words(project: Path, args: tuple[str, ...]) -> None:
     (project / ".env").write_text(settings(project, PORT="nonsense"))
-    told = run(MODULE, "--app", "app", *args, cwd=project)
+    told = run(MODULE, *args, cwd=project)
     assert (told.returncode, told.stdout) == (3, "")
     assert told.stderr.startswith("The configuration is not complete or not right:\n  - PORT must")

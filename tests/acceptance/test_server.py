@@ -222,8 +222,8 @@ def test_a_postgresql_that_is_not_migrated_is_named_and_nothing_is_acknowledged(
     wait_for(lambda: server.get("/healthz") == 200, "the server")
     answer = requests.get(f"{server.url}/readyz", timeout=5)
     assert answer.status_code == 503
-    assert "flask --app app db upgrade" in answer.text
-    assert "flask --app app db upgrade" in server.log()
+    assert "flask db upgrade" in answer.text
+    assert "flask db upgrade" in server.log()
     assert zoom.deliver(events.started(Stream())).status == 503
     assert server.flask("db", "upgrade").returncode == 0
     wait_for(lambda: server.get("/readyz") == 200, "the server to be ready")
@@ -280,8 +280,8 @@ def test_a_bad_configuration_ends_every_process_and_names_all_that_is_wrong(
         "gunicorn": ["gunicorn", "--bind", "127.0.0.1:0", "app:app"],
         # Any module without settings will do.
         "gunicorn without our settings": ["gunicorn", "-c", "python:json", "-b", ":0", "app:app"],
-        "flask": ["flask", "--app", "app", "meetings", "list"],
-        "worker": ["flask", "--app", "app", "worker"],
+        "flask": ["flask", "meetings", "list"],
+        "worker": ["flask", "worker"],
     }[how]
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **ENVIRON, **wrong}
     ended = subprocess.run(

@@ -315,7 +315,7 @@ def test_a_database_that_is_not_migrated_is_named_and_exits_with_4(
             connection.exec_driver_sql(f"DROP TABLE {table}")
     result = runner.invoke(args=["meetings", "list"])
     assert result.exit_code == 4
-    assert "flask --app app db upgrade" in result.output
+    assert "flask db upgrade" in result.output
     run(runner, "db", "current", exit_code=1)
 
 

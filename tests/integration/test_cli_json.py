@@ -262,7 +262,7 @@ def test_a_database_that_is_away_is_an_error(
 @pytest.mark.parametrize("command", [COMMANDS[1], COMMANDS[9], COMMANDS[-1]], ids=" ".join)
 def test_a_missing_configuration_is_an_error(command: tuple[str, ...]) -> None:
     process = subprocess.run(
-        [sys.executable, "-m", "flask", "--app", "app", *command, "--json"],
+        [sys.executable, "-m", "flask", *command, "--json"],
         cwd=ROOT,
         env={
             "PATH": os.environ["PATH"],

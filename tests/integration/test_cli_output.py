@@ -104,7 +104,7 @@ def test_the_process_exits_without_a_traceback(environ: dict[str, str], output: 
         writer = os.open(output, os.O_WRONLY)
     try:
         ran = subprocess.run(
-            [sys.executable, "-m", "flask", "--app", "app", "db", "upgrade"],
+            [sys.executable, "-m", "flask", "db", "upgrade"],
             env={"PATH": os.environ["PATH"], **environ},
             cwd=ROOT,
             stdout=writer,

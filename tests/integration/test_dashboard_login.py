@@ -374,7 +374,7 @@ def test_without_a_database_a_page_says_what_to_check(
         for words in (
             "The database is unreachable",
             "503",
-            "flask --app app db current",
+            "flask db current",
             "DATABASE_URL",
         ):
             assert words in answer.text

@@ -73,7 +73,7 @@ def test_processes_that_migrate_at_the_same_moment_migrate_once(
 ) -> None:
     upgrades = [
         subprocess.Popen(
-            [sys.executable, "-m", "flask", "--app", "app", "db", "upgrade"],
+            [sys.executable, "-m", "flask", "db", "upgrade"],
             cwd=ROOT,
             env={**os.environ, **environ},
             stdout=subprocess.PIPE,
@@ -277,7 +277,7 @@ def test_readyz_says_what_is_missing(app: Flask, its: Services) -> None:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
     answer = client.get("/readyz")
     assert answer.status_code == 503
-    assert answer.json and "flask --app app db upgrade" in answer.json["problems"][0]
+    assert answer.json and "flask db upgrade" in answer.json["problems"][0]
 
 
 @pytest.mark.environ(DISPATCHER="off")

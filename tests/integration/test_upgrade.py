@@ -259,7 +259,7 @@ def test_an_index_whose_making_broke_off_is_made_anew(
 
 def _start_upgrade(environ: dict[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "flask", "--app", "app", "db", "upgrade"],
+        [sys.executable, "-m", "flask", "db", "upgrade"],
         cwd=ROOT,
         env={**os.environ, **environ},
         stdout=subprocess.PIPE,

@@ -14,9 +14,9 @@ from rtms.states import EXPLANATIONS, Explanation, explain
 
 # Where the texts of the server name a command, a page has a button.
 _COMMANDS = {
-    r"`flask (?:--app app )?meetings refresh(?: \d+)?`": "Refresh",
-    r"`flask (?:--app app )?meetings retry(?: \d+)?`": "Retry",
-    r"`flask (?:--app app )?meetings list`": "The list of meetings",
+    r"`flask meetings refresh(?: \d+)?`": "Refresh",
+    r"`flask meetings retry(?: \d+)?`": "Retry",
+    r"`flask meetings list`": "The list of meetings",
     r"`flask doctor`": "the overview",
 }
 

@@ -35,7 +35,7 @@ def headline_of(snapshot: OverviewSnapshot) -> Headline:
             "bad",
             f"No process connects streams: {plural(snapshot.waiting, 'meeting')} "
             f"{_wait(snapshot.waiting)} and nobody takes {_them(snapshot.waiting)}.",
-            "Start the server with `gunicorn app:app`, or run `flask --app app worker` beside it. "
+            "Start the server with `gunicorn app:app`, or run `flask worker` beside it. "
             "Is `DISPATCHER` off everywhere?",
         )
     if snapshot.unauthenticated is not None:
