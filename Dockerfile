@@ -11,7 +11,7 @@ RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin rtms
     && mkdir -p /app/instance && chown rtms /app/instance
 WORKDIR /app
 COPY --from=build /venv /venv
-COPY app.py config.py models.py gunicorn.conf.py ./
+COPY app.py config.py models.py gunicorn.conf.py pyproject.toml ./
 COPY rtms rtms
 COPY migrations migrations
 USER rtms

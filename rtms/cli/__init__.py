@@ -17,7 +17,7 @@ from rtms.cli.dotenv import forget_what_flask_loaded
 from rtms.cli.events import events
 from rtms.cli.meetings import meetings
 from rtms.cli.options import NotConfigured
-from rtms.cli.system import db, worker
+from rtms.cli.system import db, version, worker
 
 __all__ = ["NotConfigured", "forget_what_flask_loaded", "init_app", "is_looked_up"]
 
@@ -26,7 +26,7 @@ def init_app(app: Flask) -> None:
     """Give an app its commands, and its shell what one wants at hand."""
     for group in (meetings, events, db):
         app.cli.add_command(group)
-    for command in (worker, doctor):
+    for command in (worker, doctor, version):
         app.cli.add_command(command)
 
     @app.shell_context_processor

@@ -1,4 +1,4 @@
-"""The commands for the database's schema, and the worker."""
+"""The commands for the database's schema, the worker, and the version."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import structlog
 
 from config import ConfigError
 from models import SCHEMA_REVISION
-from rtms import stderr
+from rtms import VERSION, stderr
 from rtms.cli.options import Commands, NotConfigured, as_json
-from rtms.cli.output import answer
+from rtms.cli.output import Command, answer
 from rtms.cli.waiting import Waiting
 from rtms.db import migrate
 from rtms.services import Services, services
@@ -60,6 +60,16 @@ def db_current(as_json: bool) -> None:
             click.echo(problem, err=True)
     if problem:
         raise click.exceptions.Exit(1)
+
+
+@click.command("version", cls=Command)
+@as_json
+def version(as_json: bool) -> None:
+    """Print the version of this server."""
+    if as_json:
+        answer({"version": VERSION})
+    else:
+        click.echo(f"zoom-rtms-recall {VERSION}")
 
 
 @click.command("worker", cls=click.Command)

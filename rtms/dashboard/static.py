@@ -10,6 +10,7 @@ from typing import Any
 from flask import Response, abort, url_for
 from markupsafe import Markup
 
+from rtms import VERSION
 from rtms.dashboard.blueprint import blueprint
 
 ASSETS = "assets"  # the endpoint, without the blueprint's name
@@ -29,7 +30,7 @@ def assets(name: str) -> Response:
 
 @blueprint.app_context_processor
 def _for_templates() -> dict[str, Any]:
-    return {"asset": _asset, "inline_style": _inline_style}
+    return {"asset": _asset, "inline_style": _inline_style, "version": VERSION}
 
 
 def _asset(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 from flask import Blueprint, Response, jsonify
 
+from rtms import VERSION
 from rtms.db.database import UNANSWERED
 from rtms.services import services
 
@@ -15,7 +16,7 @@ log = structlog.get_logger()
 @blueprint.get("/healthz")
 def healthz() -> Response:
     """The process lives. Touches nothing."""
-    return jsonify(status="ok")
+    return jsonify(status="ok", version=VERSION)
 
 
 @blueprint.get("/readyz")
