@@ -3,7 +3,8 @@
 # make .env    the server's settings, from .env.example, with a password for the dashboard
 # make run     the server for real: needs .env
 # make test    all tests
-# make check   lint, format and types
+# make check   lint, format, types, and the documentation's links
+# make docs    the documentation as a site, at http://localhost:8001/
 # make bench   how fast it is, beside an empty route and a plain webhook (25 minutes)
 # make chaos   kill, stop and starve it for longer than make test does (an hour)
 # make fuzz    100,000 inputs to its routes (two minutes)
@@ -13,10 +14,12 @@
 PYTHON ?= python3
 TEST_PROCESSES ?= 2
 BIN := .venv/bin
+# The theme announces its successor at each run otherwise.
+export NO_MKDOCS_2_WARNING := 1
 # Any Python will do to look at a .venv that is there.
 INSTALL = @$(if $(shell command -v $(firstword $(PYTHON)) 2>&1),$(PYTHON),$(BIN)/python) install.py
 
-.PHONY: demo run test check bench chaos fuzz screenshots format requirements clean runtime dev
+.PHONY: demo run test check bench chaos fuzz screenshots docs format requirements clean runtime dev
 
 demo: runtime
 	@$(BIN)/python -m sandbox.demo $(if $(KEEP),--keep)
@@ -40,6 +43,10 @@ check: dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/mkdocs build --strict
+
+docs: dev
+	@$(BIN)/mkdocs serve
 
 bench: dev
 	@$(BIN)/python -m bench

@@ -64,7 +64,7 @@ LEFT = ROOT / "recordings"  # where a video and a transcript stay, to be opened
 
 WHAT_NEXT = """
 What next:
-{keep}  README.md          the set-up, click by click: Zoom's app, Recall's key
+{keep}  docs/SETUP.md      the set-up, click by click: Zoom's app, Recall's key
   make .env          the settings of the real server
   make run           the real server"""
 
@@ -224,7 +224,7 @@ class Demo:
         for line in (
             f"cd {shlex.quote(str(ROOT))}",
             f". {shlex.quote(str(self._exports))}",
-            "flask --app app meetings list",
+            "flask meetings list",
         ):
             console.print(f"  {line}", soft_wrap=True)
         console.print(
@@ -239,7 +239,7 @@ class Demo:
 
     def _show(self, *words: str) -> None:
         """Run one of the project's commands, as somebody would type it."""
-        console.print(f"\n$ flask --app app {' '.join(words)}", style="bold", soft_wrap=True)
+        console.print(f"\n$ flask {' '.join(words)}", style="bold", soft_wrap=True)
         self._flask(*words)
 
     def _end(self) -> None:
@@ -273,7 +273,7 @@ class Demo:
     def _flask(self, *words: str, capture: bool = False) -> str:
         """Run one of the project's commands; it prints here, unless its output is captured."""
         with tempfile.TemporaryFile() as file:
-            command, out = ("flask", "--app", "app", *words), file if capture else None
+            command, out = ("flask", *words), file if capture else None
             with running(*command, env=self._environ, out=out, err=self._log) as process:
                 # No sign of life beside what it, or the one before it, printed: it would come after
                 # that.

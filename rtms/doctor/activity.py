@@ -87,7 +87,7 @@ def judge_processes(web: int, workers: int, connecting: int, *, dispatcher: bool
         return failure(
             "processes",
             f"{found} DISPATCHER is off, and no worker runs: no meeting is connected.",
-            "Start at least one `flask --app app worker`, or set DISPATCHER=on.",
+            "Start at least one `flask worker`, or set DISPATCHER=on.",
         )
     if not web:
         return warning(
@@ -101,7 +101,7 @@ def judge_processes(web: int, workers: int, connecting: int, *, dispatcher: bool
             "processes",
             f"{found} Deliveries are taken in, and nobody connects them.",
             "Start the server with `gunicorn app:app` (`flask run` connects nothing), or run "
-            "`flask --app app worker` beside it.",
+            "`flask worker` beside it.",
         )
     return ok("processes", found)
 
@@ -133,14 +133,14 @@ def judge_meetings(waiting: PendingStreams) -> Iterator[Finding]:
         yield warning(
             "meetings",
             f"Failed in the last 24 hours: {reasons}.",
-            "`flask --app app meetings list --state failed --since 24h`, then `meetings show ID` "
+            "`flask meetings list --state failed --since 24h`, then `meetings show ID` "
             "says why each did and what to do.",
         )
     if waiting.unstored:
         yield warning(
             "archive",
             f"{waiting.unstored} recordings could not be stored when it was last tried.",
-            "`flask --app app meetings list --state done`, then `meetings show ID`: archive_error "
+            "`flask meetings list --state done`, then `meetings show ID`: archive_error "
             "says why. It is tried again by itself.",
         )
     for name, until in waiting.gates.items():
@@ -177,8 +177,8 @@ def _judge_last_delivery(waiting: PendingStreams) -> Finding:
         return warning(
             "deliveries",
             "Zoom has never delivered anything here.",
-            'Where this is a new installation, start a meeting. Else see README.md, "A meeting '
-            'starts, and nothing arrives".',
+            "If this is a new installation, start a meeting. Otherwise see "
+            "docs/TROUBLESHOOTING.md#a-meeting-starts-and-nothing-arrives.",
         )
     ago = waiting.now - waiting.last_delivery
     return ok(

@@ -109,8 +109,8 @@ def _placeholders(config: Config) -> Iterator[Finding]:
             yield failure(
                 _ABOUT,
                 f"{name} looks like a placeholder that was never replaced.",
-                f"Put the real value into {name}, or take the line out. README.md says where each "
-                "value comes from.",
+                f"Put the real value into {name}, or remove the line. docs/SETUP.md says where "
+                "each value comes from.",
             )
         if any(value and value[0] == value[-1] and value[0] in "\"'" for value in values):
             yield warning(

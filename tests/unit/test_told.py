@@ -1,4 +1,4 @@
-"""What NOTIFY_URL is told: exactly the fields that README.md documents, under an id of its own."""
+"""What NOTIFY_URL gets: the fields that docs/NOTIFICATIONS.md has, under an id of its own."""
 
 from __future__ import annotations
 
@@ -73,15 +73,16 @@ def test_what_is_about_no_recording_says_so() -> None:
     assert body["data"]["recording"] is None
 
 
-def test_readme_has_every_field_in_its_tables() -> None:
-    section = (ROOT / "README.md").read_text().split("### 3. A webhook of yours")[1]
-    section = section.split("\n### ")[0]
-    for field in message.MEETING_FIELDS:
-        assert f"`meeting.{field}`" in section
-    for field in message.RECORDING_FIELDS:
-        assert f"`recording.{field}`" in section
-    for happening in Happening:
-        assert f"`{happening}`" in section
+def test_the_page_has_exactly_these_fields_and_events_in_its_tables() -> None:
+    page = (ROOT / "docs" / "NOTIFICATIONS.md").read_text()
+    fields = re.findall(r"`((?:meeting|recording)\.\w+)`(?=.* \|)", page)
+    assert sorted(fields) == sorted(
+        [
+            *(f"meeting.{field}" for field in message.MEETING_FIELDS),
+            *(f"recording.{field}" for field in message.RECORDING_FIELDS),
+        ]
+    )
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(Happening)
 
 
 NOTIFICATION: dict[str, Any] = {

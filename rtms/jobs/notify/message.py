@@ -1,5 +1,5 @@
-"""What NOTIFY_URL is told: a shape that is documented in README.md, and that a new column of ours
-does not change. Pure."""
+"""The body that NOTIFY_URL gets: its shape is documented in docs/NOTIFICATIONS.md, and does not
+change with the table's columns. Pure."""
 
 from __future__ import annotations
 
