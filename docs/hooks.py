@@ -28,6 +28,7 @@ _LINK = re.compile(r"\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 _IMAGE = re.compile(r'\b(src|srcset)="([^"]+)"')
 _CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _OUT_OF_ITS_LIST = re.compile(r"\n\n {1,3}(\S.*)")
+_IN_THE_ITEM_BEFORE = re.compile(r"\n {4}[^\s*-].*\n((?:\d+\.|[-*]) .*)")
 
 log = get_plugin_logger("hooks")
 
@@ -42,10 +43,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Rewrite the page's links for the site.
 
-    GitHub takes three spaces as enough to continue a list item, and MkDocs does not: warn of them.
+    MkDocs reads lists more strictly than GitHub does: warn of what would be out of place.
     """
-    for line in _OUT_OF_ITS_LIST.findall(_CODE.sub("", markdown)):
+    text = _CODE.sub("", markdown)
+    for line in _OUT_OF_ITS_LIST.findall(text):
         log.warning(f"{page.file.src_uri}: indent this by four spaces: {line}")
+    for line in _IN_THE_ITEM_BEFORE.findall(text):
+        log.warning(f"{page.file.src_uri}: put an empty line before this: {line}")
     folder = Path(page.file.abs_src_path or "").parent
 
     def link(match: re.Match[str]) -> str:
