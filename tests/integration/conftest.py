@@ -16,7 +16,6 @@ from werkzeug.test import TestResponse
 from app import create_app
 from config import Config
 from models import CONNECTS, EVENTS
-from rtms.db import migrate
 from rtms.db.database import Database
 from rtms.services import Services, services
 from sandbox.zoom import sign, stringify
@@ -33,9 +32,6 @@ def environ(environ: dict[str, str], request: pytest.FixtureRequest) -> dict[str
 
 @pytest.fixture
 def app(config: Config) -> Iterator[Flask]:
-    if config.database_url.get_backend_name() == "postgresql":
-        migrate.upgrade(database := Database(config.database_url))
-        database.dispose()
     made = create_app(config)
     yield made
     its = services(made)

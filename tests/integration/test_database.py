@@ -41,6 +41,7 @@ def database(config: Config) -> Database:
     return Database(config.database_url)
 
 
+@pytest.mark.unmigrated
 def test_the_migrations_make_the_tables_that_the_models_describe(database: Database) -> None:
     assert database.revision() is None
     migrate.upgrade(database)
@@ -50,6 +51,7 @@ def test_the_migrations_make_the_tables_that_the_models_describe(database: Datab
     database.dispose()
 
 
+@pytest.mark.unmigrated
 @pytest.mark.parametrize("first", ["127.0.0.1:1", "%2Fnowhere"])
 def test_of_several_hosts_the_one_that_answers_is_used(config: Config, first: str) -> None:
     if config.database_url.drivername == "sqlite":
@@ -68,6 +70,7 @@ def test_the_models_name_the_newest_migration() -> None:
     assert ScriptDirectory.from_config(alembic).get_current_head() == SCHEMA_REVISION
 
 
+@pytest.mark.unmigrated
 def test_processes_that_migrate_at_the_same_moment_migrate_once(
     config: Config, environ: dict[str, str]
 ) -> None:

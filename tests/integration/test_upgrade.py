@@ -27,6 +27,8 @@ from rtms.services import services
 from sandbox import Stream, events
 from tests.integration.conftest import Rows, Zoom
 
+pytestmark = pytest.mark.unmigrated
+
 AT = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
 STATES: tuple[tuple[str, str | None], ...] = (
     ("done", None),
