@@ -13,13 +13,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psutil
 import requests
 
+from app import _app_for_commands
 from config import ROOT
 from sandbox import RecallSandbox
 from sandbox.ledger import Entry
+from tests.databases import upgrade
 
 PATIENCE = 30.0  # seconds, on a loaded machine
 
@@ -82,27 +85,29 @@ class Server:
         (process,) = self.start_workers(1)
         return process
 
-    def start_workers(self, count: int) -> list[subprocess.Popen[bytes]]:
-        """Start `flask worker` so many times at once."""
+    def start_workers(self, count: int, *, ready: bool = True) -> list[subprocess.Popen[bytes]]:
+        """Start `flask worker` so many times at once, and wait until they run.
+
+        Args:
+            ready: whether to wait.
+        """
         started = self.log().count("worker started") + count
         processes = [self._spawn("-m", "flask", "worker") for _ in range(count)]
-        wait_for(
-            lambda: self.log().count("worker started") >= started,
-            lambda: f"the workers:\n{self.log()}",
-        )
+        if ready:
+            wait_for(
+                lambda: self.log().count("worker started") >= started,
+                lambda: f"the workers:\n{self.log()}",
+            )
         return processes
 
     def flask(self, *args: str) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "flask", *args],
-            cwd=ROOT,
-            env=self.environ,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        """Run a command to its end, in this process: to start another costs half a second."""
+        with mock.patch.dict(os.environ, self.environ, clear=True):
+            app = _app_for_commands()
+            ran = app.test_cli_runner(catch_exceptions=False).invoke(args=args)
+        if its := app.extensions.get("rtms"):
+            its.database.dispose()
+        return subprocess.CompletedProcess(args, ran.exit_code, ran.stdout, ran.stderr)
 
     def meetings(self) -> list[dict[str, Any]]:
         """The table, as scripts read it."""
@@ -170,8 +175,7 @@ def a_server(environ: dict[str, str], log: Path) -> Iterator[Server]:
     """A server that is not started yet; its PostgreSQL is migrated. What it starts is killed."""
     server = Server(environ, log)
     if environ["DATABASE_URL"].startswith("postgres"):
-        upgraded = server.flask("db", "upgrade")
-        assert upgraded.returncode == 0, upgraded.stderr
+        upgrade(environ["DATABASE_URL"])
     try:
         yield server
     finally:

@@ -148,9 +148,8 @@ def test_a_worker(tmp_path: Path, recall: RecallSandbox, wrong: bool) -> None:
     variables = {"CONNECT_THREADS": "many"} if wrong else {}
     with json_server(tmp_path, recall.url, **variables) as server:
         if wrong:
-            ended = server.flask("worker")
-            assert ended.returncode == 3
-            assert "CONNECT_THREADS must be" in json.loads(ended.stderr)["event"]
+            assert server.start_workers(1, ready=False)[0].wait(PATIENCE) == 3
+            assert "CONNECT_THREADS must be" in said(server)
             return
         worker = server.start_worker()
         wait_for(lambda: "knows the API key" in server.log(), "Recall's word")
