@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,17 +25,35 @@ exec python3 "$@"
 """
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A project that needs no package, so that installing takes no time; `.venv` is made."""
-    folder = tmp_path_factory.mktemp("project") / "server"
-    folder.mkdir()
-    (folder / "deploy").mkdir()
+def new_project(folder: Path) -> Path:
+    """Make a project that needs no package, so that installing takes no time."""
+    (folder / "deploy").mkdir(parents=True)
     for name in ("Makefile", "install.py", "deploy/flask_command.py"):
         shutil.copy(ROOT / name, folder / name)
     (folder / "requirements.txt").write_text("# nothing\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with its `.venv`, which no test breaks: to make one takes seconds."""
+    folder = new_project(tmp_path_factory.mktemp("made") / "server")
     make(folder)
-    yield folder
+    assert works(folder)
+    assert make(folder) == ""  # nothing is left to do
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A project with a `.venv` that `make` takes for whole; its pip does nothing."""
+    folder = new_project(tmp_path / "server")
+    without_pip(folder)
+    (packages,) = (folder / ".venv/lib").glob("python*/site-packages")
+    (packages / "pip.py").touch()
+    (folder / ".venv/bin/pip").write_text(f"#!{folder}/.venv/bin/python\n")
+    assert trouble(folder) == ""
+    return folder
 
 
 def make(folder: Path, *more: str, ok: bool = True) -> str:
@@ -61,6 +79,17 @@ def works(folder: Path) -> bool:
     return str(folder / ".venv") in pip.stdout
 
 
+def trouble(folder: Path) -> str:
+    """Return what `make` finds to be wrong with `.venv`."""
+    return install("print(trouble_with_venv())", folder)
+
+
+def install(program: str, folder: Path) -> str:
+    """Run functions of install.py, and return what was printed."""
+    command = ["python3", "-c", f"from install import *; {program}"]
+    return subprocess.check_output(command, cwd=folder, text=True).strip()
+
+
 def remove_python(folder: Path) -> None:
     for link in (folder / ".venv/bin").glob("python*"):
         link.unlink()
@@ -80,16 +109,13 @@ def another_machines_python(folder: Path) -> None:
 
 
 def without_pip(folder: Path) -> None:
-    shutil.rmtree(folder / ".venv")
-    subprocess.run(["python3", "-m", "venv", "--without-pip", folder / ".venv"], check=True)
+    subprocess.run(
+        ["python3", "-m", "venv", "--clear", "--without-pip", folder / ".venv"], check=True
+    )
 
 
 def copied(folder: Path) -> None:
-    shutil.move(folder / ".venv", folder.parent / ".venv")
-    shutil.copytree(folder.parent / ".venv", folder / ".venv", symlinks=True)
-    for script in (folder / ".venv/bin").glob("pip*"):
-        script.write_text(script.read_text().replace(str(folder), "/home/somebody" + str(folder)))
-    shutil.rmtree(folder.parent / ".venv")
+    (folder / ".venv/bin/pip").write_text(f"#!/home/somebody{folder}/.venv/bin/python\n")
 
 
 def a_link_to_nowhere(folder: Path) -> None:
@@ -98,50 +124,47 @@ def a_link_to_nowhere(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "broken",
+    ("broken", "words"),
     [
-        remove_python,
-        upgrade_python,
-        another_machines_python,
-        without_pip,
-        copied,
-        a_link_to_nowhere,
+        (remove_python, "its Python is not there"),
+        (upgrade_python, "it has no pip"),
+        (another_machines_python, "does not run here"),
+        (without_pip, "it has no pip"),
+        (copied, "moved or copied"),
+        (a_link_to_nowhere, "its Python is not there"),
     ],
 )
-def test_a_venv_that_does_not_work_is_made_anew(
-    folder: Path, broken: Callable[[Path], None]
+def test_a_venv_that_does_not_work_is_found_and_removed(
+    folder: Path, broken: Callable[[Path], None], words: str
 ) -> None:
     broken(folder)
-    assert ".venv is made anew: " in make(folder)
-    assert works(folder)
-    assert make(folder) == ""  # nothing is left to do
+    assert words in trouble(folder)
+    install("remove_venv()", folder)
+    assert not os.path.lexists(folder / ".venv")
 
 
-def test_a_folder_that_was_moved_gets_programs_of_its_own(folder: Path, tmp_path: Path) -> None:
+def test_a_folder_that_was_moved_gets_programs_of_its_own(made: Path, tmp_path: Path) -> None:
     moved = tmp_path / "moved"
-    shutil.copytree(folder, moved, symlinks=True)
-    assert "moved or copied" in make(moved)
+    shutil.copytree(made, moved, symlinks=True)
+    assert ".venv is made anew: it was moved or copied" in make(moved)
     assert works(moved)
+    assert make(moved) == ""
 
 
 def test_without_pythons_venv_package_nothing_is_left_and_the_package_is_named(
-    folder: Path, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
+    folder = new_project(tmp_path / "server")
     python = tmp_path / "debian-python"
     python.write_text(WITHOUT_VENV)
     python.chmod(0o755)
-    shutil.rmtree(folder / ".venv")
     assert "sudo apt install python3-venv" in make(folder, f"PYTHON={python}", ok=False)
     assert not (folder / ".venv").exists()
-    make(folder)
-    assert works(folder)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_an_installation_that_breaks_off_is_begun_anew(
-    folder: Path, number: signal.Signals
-) -> None:
-    requirements = folder / "requirements.txt"
+def test_an_installation_that_broke_off_is_found(made: Path, number: signal.Signals) -> None:
+    requirements = made / "requirements.txt"
     with socket.create_server(("127.0.0.1", 0)) as index:  # it takes calls, and answers none
         index.settimeout(60)
         requirements.write_text("a-package\n")
@@ -149,7 +172,7 @@ def test_an_installation_that_breaks_off_is_begun_anew(
         pip = {"PIP_INDEX_URL": its_url, "PIP_CONFIG_FILE": os.devnull, "NO_PROXY": "*"}
         process = subprocess.Popen(
             ["make", "runtime"],
-            cwd=folder,
+            cwd=made,
             env=os.environ | pip,
             start_new_session=True,
             stderr=subprocess.DEVNULL,
@@ -158,25 +181,23 @@ def test_an_installation_that_breaks_off_is_begun_anew(
         os.killpg(process.pid, number)
         client.close()
     assert process.wait(30) != 0
+    assert "broke off" in trouble(made)
+    (made / ".venv/unfinished").unlink()
     requirements.write_text("# nothing\n")
-    assert "broke off" in make(folder)
-    assert works(folder)
 
 
-def test_what_pip_refuses_is_said_and_costs_no_venv(folder: Path) -> None:
-    requirements = folder / "requirements.txt"
+def test_what_pip_refuses_is_said_and_costs_no_venv(made: Path) -> None:
+    requirements = made / "requirements.txt"
     requirements.write_text("/there/is/no/such/package\n")
-    assert "could not be installed" in make(folder, ok=False)
+    assert "could not be installed" in make(made, ok=False)
     requirements.write_text("# nothing\n")
-    assert "made anew" not in make(folder)
-    assert works(folder)
+    assert "made anew" not in make(made)
+    assert works(made)
 
 
-def test_a_python_that_is_too_old_is_named(folder: Path, tmp_path: Path) -> None:
-    text = (folder / "install.py").read_text()
-    old = tmp_path / "old"
-    old.mkdir()
-    shutil.copy(folder / "Makefile", old)
-    (old / "install.py").write_text(text.replace("(3, 11)", "(4, 0)"))
-    assert "Python 4.0 or newer is needed" in make(old, ok=False)
-    assert not (old / ".venv").exists()
+def test_a_python_that_is_too_old_is_named(tmp_path: Path) -> None:
+    folder = new_project(tmp_path / "server")
+    program = folder / "install.py"
+    program.write_text(program.read_text().replace("(3, 11)", "(4, 0)"))
+    assert "Python 4.0 or newer is needed" in make(folder, ok=False)
+    assert not (folder / ".venv").exists()
