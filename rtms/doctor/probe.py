@@ -18,7 +18,7 @@ _MAX_BYTES = 65536
 
 @dataclass(frozen=True)
 class ProbeAnswer:
-    """What came back. Its body is never shown: nobody knows what is in it."""
+    """What came back. Its body is never shown: anything may be in it."""
 
     status: int
     headers: Mapping[str, str]
@@ -26,7 +26,7 @@ class ProbeAnswer:
     seconds: float
 
     def json(self) -> dict[str, Any] | None:
-        """The body, where it is a JSON object."""
+        """Return the body, where it is a JSON object."""
         try:
             body = json.loads(self.content)
         except (ValueError, RecursionError):
@@ -58,7 +58,7 @@ class Endpoint:
         self._session.close()
 
     def get(self, path: str) -> ProbeAnswer:
-        """Ask for a page. Redirects are not followed.
+        """Request a page. Redirects are not followed.
 
         Raises:
             one of `rtms.recall.http.NETWORK_ERRORS`: there was no answer.
@@ -96,14 +96,12 @@ class Endpoint:
 
 
 def encode(body: Mapping[str, Any]) -> bytes:
-    """A body as Zoom writes it."""
-    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(
-        "utf-8", "surrogatepass"
-    )
+    """Return a body as Zoom writes it."""
+    return json.dumps(body, separators=(",", ":")).encode()
 
 
 def signed(token: str, timestamp: str, raw: bytes) -> dict[str, str]:
-    """The headers that Zoom signs a delivery with (Zoom: verify webhook events).
+    """Return the headers that Zoom signs a delivery with (Zoom: verify webhook events).
 
     Args:
         token: the secret token.

@@ -1,4 +1,4 @@
-"""The public address, tried as Zoom would, and as somebody would who means harm."""
+"""The public address, tried as Zoom would, and as an attacker would."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SLOW = 1.5  # seconds
 
 
 def look(config: Config) -> Iterator[Finding]:
-    """Whether Zoom can reach the server, and nobody else is believed."""
+    """Find out whether Zoom can reach the server, and whether the server believes only Zoom."""
     url = config.public_url
     if not url:
         yield warning(
@@ -40,7 +40,7 @@ def look(config: Config) -> Iterator[Finding]:
             yield failure(
                 _ADDRESS,
                 f"{url} cannot be tried from here: {error}.",
-                "Mend that where this command is run. Zoom itself needs none of it.",
+                "Fix that where this command is run. Zoom itself needs none of it.",
             )
         except NETWORK_ERRORS as error:
             yield failure(
@@ -52,7 +52,7 @@ def look(config: Config) -> Iterator[Finding]:
 
 
 def judge_challenge(answer: ProbeAnswer, expected: dict[str, str]) -> Finding:
-    """Whether the challenge was answered as Zoom wants it.
+    """Judge whether the challenge was answered as Zoom wants it.
 
     Args:
         answer: the endpoint's.
@@ -125,24 +125,24 @@ def _try(endpoint: Endpoint, config: Config) -> Iterator[Finding]:
     raw = encode(asked)
     answer = endpoint.post(raw, signed(token, str(int(time.time())), raw))
     stranger = tunnels.explain(answer)
-    if stranger:  # who knows whose it is: it is not asked anything more
+    if stranger:  # it may be anyone's: ask it nothing more
         yield failure(_CHALLENGE, *stranger)
         return
     yield judge_challenge(answer, signature.answer_challenge(asked, token))
     yield judge_ready(endpoint.get("/readyz"))
-    yield _forgery(endpoint, config)
+    yield _forgery(endpoint)
     yield signing_oracle.look(endpoint, config.zoom_secret_tokens)
 
 
 def judge_ready(answer: ProbeAnswer) -> Finding:
-    """Whether the server there says that it can work."""
+    """Judge whether the server there says that it can work."""
     status = (answer.json() or {}).get("status")
     if answer.status == 200 and status == "ready":
         return ok(_READY, "The server there is ready.")
     if answer.status == 503 and status == "not ready":
         return failure(
             _READY,
-            "The server there is not ready: deliveries are refused, or nobody connects them.",
+            "The server there is not ready: deliveries are refused, or no process connects them.",
             "Open /readyz there: it says what is wrong, in words.",
         )
     return warning(
@@ -153,24 +153,19 @@ def judge_ready(answer: ProbeAnswer) -> Finding:
     )
 
 
-def _forgery(endpoint: Endpoint, config: Config) -> Finding:
-    """Deliveries that are not Zoom's, of an event that means nothing."""
+def _forgery(endpoint: Endpoint) -> Finding:
+    """Send deliveries that are not Zoom's, of an event that means nothing."""
     raw = encode({"event": "doctor.forged", "event_ts": int(time.time() * 1000), "payload": {}})
-    now = int(time.time())
-    token = config.zoom_secret_tokens[0]
-    too_old = now - config.signature_tolerance_seconds - 3600
     tried = {
-        "a wrong signature": signed(secrets.token_hex(16), str(now), raw),
+        "a wrong signature": signed(secrets.token_hex(16), str(int(time.time())), raw),
         "no signature": {},
-        "a signature over another body": signed(token, str(now), b"{}"),
-        "a signature that is too old": signed(token, str(too_old), raw),
     }
     for what, headers in tried.items():
         answer = endpoint.post(raw, headers)
         if answer.status < 300:
             return failure(
                 _FORGERY,
-                f"A delivery with {what} was accepted ({answer.status}): anybody can start "
+                f"A delivery with {what} was accepted ({answer.status}): anyone can start "
                 "recordings that you pay for.",
                 "What answers there does not check Zoom's signatures: it is not this server, or "
                 "something before it answers in its place.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 import threading
@@ -79,19 +80,13 @@ def naive(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     return [json.dumps(told).encode()]
 
 
-def trimming(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """Refuses a challenge that begins with `v0:`, and trims only what it hashes."""
-    body = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or b"{}")
-    if body.get("event") != "endpoint.url_validation":
+def filtered(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """Such a sample behind a firewall that searches the bytes of challenges for `v0:`."""
+    raw = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    if b"validation" not in raw or b"v0:" in raw:
         start_response("401 Unauthorized", [])
         return [b"{}"]
-    plain = body["payload"]["plainToken"]
-    if plain.startswith("v0:"):
-        start_response("400 Bad Request", [])
-        return [b"{}"]
-    start_response("200 OK", [("Content-Type", "application/json")])
-    told = {"plainToken": "", "encryptedToken": hex_hmac(TOKEN, plain.strip().encode())}
-    return [json.dumps({**told, "plainToken": plain.partition(":")[0]}).encode()]
+    return naive({**environ, "wsgi.input": io.BytesIO(raw)}, start_response)
 
 
 @pytest.fixture
@@ -367,18 +362,15 @@ def test_an_endpoint_that_signs_and_believes_anything(
     found = about(findings, "oracle")
     assert found["grade"] == "failure"
     assert "signing oracle" in found["found"]
-    assert "as it is" in found["found"]
 
 
-def test_an_endpoint_that_is_an_oracle_only_in_disguise(
-    runner: FlaskCliRunner, its: Services
-) -> None:
-    with serving(trimming) as url:
+def test_an_oracle_behind_a_filter(runner: FlaskCliRunner, its: Services) -> None:
+    with serving(filtered) as url:
         findings = look(runner, its, public_url=url)
     assert about(findings, "forgery")["grade"] == "ok"
     found = about(findings, "oracle")
     assert found["grade"] == "failure"
-    assert "white space before it" in found["found"]
+    assert "signing oracle" in found["found"]
 
 
 @pytest.mark.environ(DISPATCHER="off")
