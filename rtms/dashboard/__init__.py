@@ -7,7 +7,6 @@ from rtms.dashboard import (  # noqa: F401
     errors,
     events,
     filters,
-    flash,
     list_filters,
     name_filters,
     state_filters,

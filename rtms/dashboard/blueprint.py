@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, Flask, Response, abort
 from flask.sansio.app import App
 
+from rtms.dashboard.auth import sessions
 from rtms.services import services
 
 WRONG_METHOD = "wrong_method"
@@ -18,8 +19,10 @@ class _Dashboard(Blueprint):
         """Register with an app whose configuration asks for a dashboard. With any other, its paths
         are as unknown as those that never were."""
         assert isinstance(app, Flask)
-        if services(app).config.admin_password is None:
+        config = services(app).config
+        if config.admin_password is None:
             return
+        sessions.init_app(app, config)
         super().register(app, options)
         self._answer_wrong_methods(app)
 

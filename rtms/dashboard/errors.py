@@ -68,8 +68,7 @@ def _error(error: HTTPException) -> Response:
     if not words or words == type(error).description:  # nobody said anything of their own
         words = _WORDS.get(code, error.name)
     title = _TITLES.get(code, error.name)
-    # Not `notice`: it is for the page that somebody was sent to.
-    page = render_template("error.html", title=title, words=words, notice=None)
+    page = render_template("error.html", title=title, words=words)
     answer = page_or_json(page, words, code)
     for name, value in error.get_headers():
         if name in ("Allow", "Retry-After"):

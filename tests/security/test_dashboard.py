@@ -3,23 +3,22 @@ nothing, and no page lets anything in from elsewhere."""
 
 from __future__ import annotations
 
-import hashlib
+import random
 import re
 from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, session
 from flask.testing import FlaskClient
-from itsdangerous import Signer
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from app import create_app
 from config import Config, ConfigError
-from rtms.dashboard.auth import keys
 from rtms.dashboard.auth.login import is_local_path
+from rtms.dashboard.auth.sessions import DashboardSessions
 from rtms.dashboard.flash import redirect_with
 from rtms.services import services
 from tests.conftest import ENVIRON
@@ -101,9 +100,13 @@ def forged(app: Flask) -> dict[str, str]:
     good = log_in(app).get_cookie("rtms_session")
     assert good
     token, _, signature = good.value.rpartition(".")
-    config = services(app).config
-    by_us = Signer(keys.key_for(config, "session"), digest_method=hashlib.sha256)
-    elsewhere = Signer(keys.key_for(config, "notice"), digest_method=hashlib.sha256)
+    sessions = DashboardSessions()
+    by_us = sessions.get_signing_serializer(app)
+    sessions.salt = "something else"
+    elsewhere = sessions.get_signing_serializer(app)
+    assert by_us
+    assert elsewhere
+    said = by_us.loads(good.value)
     return {
         "nothing": "",
         "no signature": token,
@@ -111,8 +114,9 @@ def forged(app: Flask) -> dict[str, str]:
         "another token": f"{'A' * len(token)}.{signature}",
         "another signature": f"{token}.{'A' * len(signature)}",
         "a letter more": f"{good.value}A",
-        "never begun": by_us.sign("A" * 43).decode(),
-        "signed for something else": elsewhere.sign(token).decode(),
+        "never begun": str(by_us.dumps({**said, "token": "A" * 43})),
+        "without a token": str(by_us.dumps({"csrf": said["csrf"]})),
+        "signed for something else": str(elsewhere.dumps(said)),
         "not ASCII": "ü.ü",
         "long": "A" * 4000,
     }
@@ -404,19 +408,34 @@ def test_an_asset_may_be_kept_and_a_page_may_not(client: FlaskClient) -> None:
     assert page.headers["Cache-Control"] == "no-store"
 
 
-# ---- the notice
+# ---- messages
 
 
-def test_a_notice_is_shown_once_and_only_if_it_is_ours(app: Flask, client: FlaskClient) -> None:
+def test_a_message_is_shown_once_and_only_if_it_is_ours(app: Flask, client: FlaskClient) -> None:
     with app.test_request_context("/"):
         answer = redirect_with("/meetings/7", "Meeting 7 <b>waits</b> again.", "good")
+        flashes = dict(session)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/meetings/7")
-    cookie = answer.headers["Set-Cookie"]
-    assert "HttpOnly" in cookie
-    client.set_cookie("rtms_notice", cookie.partition("=")[2].partition(";")[0])
+    with client.session_transaction() as kept:
+        kept.update(flashes)
     first = client.get("/")
     assert "Meeting 7 &lt;b&gt;waits&lt;/b&gt; again." in first.text
     assert 'role="status"' in first.text
+    assert "HttpOnly" in first.headers["Set-Cookie"]
     assert "waits" not in client.get("/").text
-    client.set_cookie("rtms_notice", "WyJmb3JnZWQiLCAiZ29vZCJd.aaaaaa.bbbbbbb")
-    assert "forged" not in client.get("/").text
+    forged = "eyJfZmxhc2hlcyI6W1siZ29vZCIsImZvcmdlZCJdXX0.aaaaaa.bbbbbbb"
+    client.set_cookie("rtms_session", forged)
+    assert "forged" not in client.get("/", follow_redirects=True).text
+
+
+def test_the_longest_message_fits_into_a_cookie(app: Flask, client: FlaskClient) -> None:
+    draw = random.Random(7)
+    text = "".join(chr(draw.randrange(0x4E00, 0x9FFF)) for _ in range(10_000))
+    with client.session_transaction() as kept:
+        its = dict(kept)
+    with app.test_request_context("/"):
+        session.update(its)
+        answer = redirect_with("/", text, "bad")
+        app.session_interface.save_session(app, session, answer)
+    name, _, rest = answer.headers["Set-Cookie"].partition("=")
+    assert len(name) + len(rest.partition(";")[0]) < 4096

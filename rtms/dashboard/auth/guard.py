@@ -1,22 +1,19 @@
-"""What stands before and behind every route of the dashboard: who may come in, whether a POST is
-theirs, and the headers of the answers."""
+"""What runs before and after every route of the dashboard: the check of the session and of a
+form's token, and the headers of the responses."""
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from flask import Response, abort, g, redirect, request, url_for
+from flask import Response, abort, g, redirect, request, session, url_for
 from markupsafe import Markup
 from werkzeug.wrappers import Response as Answer
 
-from config import Config
 from rtms import clock
 from rtms.dashboard.auth import sessions
-from rtms.dashboard.auth.keys import key_for
 from rtms.dashboard.blueprint import WRONG_METHOD, blueprint
 from rtms.dashboard.static import ASSETS
 from rtms.services import services
@@ -35,8 +32,8 @@ _PAGES = (("/", "Overview"), ("/meetings", "Meetings"), ("/events", "Events"))
 
 @blueprint.before_request
 def _guard() -> Answer | None:
-    """Let in who is logged in, and take a POST only from a page of this session. Everything but
-    the way in is guarded, whatever route it is."""
+    """Refuse a request without a session, and a POST that no page of this session sent. Every
+    route but the login is guarded."""
     request.max_content_length = _LARGEST_FORM
     g.nonce = secrets.token_urlsafe(16)
     try:
@@ -45,30 +42,26 @@ def _guard() -> Answer | None:
         abort(400, _NO_TEXT)
     if request.endpoint == _LOGIN:
         return None
-    recognise()
-    if "session_token" not in g:
+    if not recognise():
         return redirect(_way_in(), 303)
     if request.method not in _SAFE_METHODS:
         given = request.form.get(CSRF_FIELD, "")
-        expected = _csrf_token(services().config, g.session_token)
-        if not hmac.compare_digest(expected.encode(), given.encode()):
+        if not hmac.compare_digest(session["csrf"].encode(), given.encode()):
             abort(403, _NOT_YOURS)
     return None
 
 
-def recognise() -> None:
-    """Set `g.session_token` where the request is of somebody who is logged in. The database is
-    asked only about a cookie of ours.
+def recognise() -> bool:
+    """Return whether the request has a valid session, and set `g.logged_in` for the templates.
+    The database is asked only about a cookie that this server signed.
 
     Raises:
-        DatabaseUnavailable: nobody can tell.
+        DatabaseUnavailable: the database cannot tell.
     """
-    its = services()
-    token = sessions.token_of_request(its.config)
-    if token is not None:
-        with its.database.read() as connection:
-            if sessions.stands(connection, token, now=clock.now()):
-                g.session_token = token
+    if "token" in session:
+        with services().database.read() as connection:
+            g.logged_in = sessions.stands(connection, session["token"], now=clock.now())
+    return bool(g.get("logged_in", False))
 
 
 def _way_in() -> str:
@@ -85,7 +78,7 @@ def _way_in() -> str:
 
 @blueprint.after_request
 def protect(answer: Response) -> Response:
-    """Set the headers that every answer of the dashboard has, and return it."""
+    """Set the headers that every response of the dashboard has, and return it."""
     config = services().config
     media = "'self' https:"
     recall = urlsplit(config.recall_base_url)
@@ -112,7 +105,7 @@ def protect(answer: Response) -> Response:
     answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
     answer.headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=(), payment=()"
     answer.headers.setdefault("Cache-Control", "no-store")
-    answer.headers.add("Vary", "Cookie")
+    answer.vary.add("Cookie")
     return answer
 
 
@@ -120,7 +113,7 @@ def protect(answer: Response) -> Response:
 def _for_every_page() -> dict[str, Any]:
     return {
         "csrf_field": _csrf_field,
-        "logged_in": "session_token" in g,
+        "logged_in": g.get("logged_in", False),
         "nonce": g.get("nonce", ""),
         "pages": [(request.script_root + path, label, _is_at(path)) for path, label in _PAGES],
     }
@@ -131,10 +124,5 @@ def _is_at(path: str) -> bool:
 
 
 def _csrf_field() -> Markup:
-    """The hidden input that every form of ours carries."""
-    token = _csrf_token(services().config, g.session_token)
-    return Markup('<input type="hidden" name="{}" value="{}">').format(CSRF_FIELD, token)
-
-
-def _csrf_token(config: Config, token: str) -> str:
-    return hmac.digest(key_for(config, "csrf"), token.encode(), hashlib.sha256).hex()
+    """Return the hidden input that every form carries."""
+    return Markup('<input type="hidden" name="{}" value="{}">').format(CSRF_FIELD, session["csrf"])

@@ -9,14 +9,14 @@ import re
 from urllib.parse import urlsplit
 
 import structlog
-from flask import Response, abort, g, redirect, render_template, request, url_for
+from flask import abort, redirect, render_template, request, session, url_for
 from sqlalchemy.engine import Connection
 from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Response as Answer
 
 from config import Config
 from rtms import clock
-from rtms.dashboard.auth import sessions, throttle
+from rtms.dashboard.auth import guard, sessions, throttle
 from rtms.dashboard.blueprint import blueprint
 from rtms.dashboard.errors import page_or_json
 from rtms.dashboard.filters import duration
@@ -32,15 +32,11 @@ log = structlog.get_logger()
 
 @blueprint.route("/login", methods=["GET", "POST"])
 def login() -> Answer | str:
-    """The way in."""
+    """Show the form that asks for the password, and take it."""
     if request.method == "POST":
         return _log_in()
-    its = services()
-    token = sessions.token_of_request(its.config)
-    if token is not None:
-        with its.database.read() as connection:
-            if sessions.stands(connection, token, now=clock.now()):
-                return redirect(_next(), 303)
+    if guard.recognise():
+        return redirect(_next(), 303)
     return render_template("login.html", next=_next())
 
 
@@ -49,7 +45,7 @@ def _log_in() -> Answer:
     if not _is_from_here(its.config):
         abort(403, _ELSEWHERE)
     address = throttle.address_of(request.remote_addr)
-    with its.database.read() as connection:  # who must wait shall cost the table no write
+    with its.database.read() as connection:  # a refused try costs no write
         _refuse_haste(connection, address)
     now = clock.now()
     if not its.database.write(lambda c: throttle.count_try(c, address, now=now)):
@@ -65,33 +61,28 @@ def _log_in() -> Answer:
         throttle.forget(connection, address)
         return sessions.begin(connection, now=now)
 
-    token = its.database.write(begin)
-    log.info("dashboard: somebody logged in", remote=address)
-    answer = redirect(_next(), 303)
-    assert isinstance(answer, Response)
-    sessions.cookie().set(answer, sessions.signed(its.config, token))
-    return answer
+    sessions.set_cookie(its.database.write(begin))
+    log.info("dashboard: logged in", remote=address)
+    return redirect(_next(), 303)
 
 
 @blueprint.post("/logout")
 def logout() -> Answer:
-    """The way out."""
-    token: str = g.session_token
+    """End the session, in the table and in the browser."""
+    token: str = session["token"]
     services().database.write(lambda c: sessions.end(c, token))
-    log.info("dashboard: somebody logged out", remote=throttle.address_of(request.remote_addr))
-    answer = redirect(url_for("dashboard.login"), 303)
-    assert isinstance(answer, Response)
-    sessions.cookie().delete(answer)
-    return answer
+    session.clear()
+    log.info("dashboard: logged out", remote=throttle.address_of(request.remote_addr))
+    return redirect(url_for("dashboard.login"), 303)
 
 
 def is_local_path(path: str, root: str = "") -> bool:
-    """Whether a browser that is sent to this stays on this server. Browsers take a backslash for a
-    slash, and leave out tabs and line ends.
+    """Return whether a browser that is redirected to a path stays on this server. Browsers take a
+    backslash for a slash, and leave out tabs and line ends.
 
     Args:
-        path: where it is sent.
-        root: the path under which it finds this server; beside it may be other programs.
+        path: the redirect's target.
+        root: the path of PUBLIC_URL. The host may have other programs beside it.
     """
     if not path.startswith(f"{root}/") or "\\" in path or path.startswith("//"):
         return False
@@ -112,8 +103,8 @@ def _next() -> str:
 
 
 def _is_from_here(config: Config) -> bool:
-    """Whether a form comes from a page of this server, by what browsers say of it. Who is no
-    browser says nothing, and has no cookies that somebody else could use."""
+    """Return whether a form comes from a page of this server, by the headers that browsers set.
+    Another client sets none of them, and holds no cookies that a foreign page could use."""
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         return False
     origin = request.headers.get("Origin")
@@ -125,8 +116,8 @@ def _is_from_here(config: Config) -> bool:
 
 
 def _plain(host: str) -> str:
-    """A host without the default port of either scheme: a proxy that ends TLS may pass on `:443`
-    to a server that takes itself to be on plain HTTP."""
+    """Return a host without the default port of either scheme: a proxy that ends TLS may pass on
+    `:443` to a server that sees plain HTTP."""
     return re.sub(r":(80|443)$", "", host.lower())
 
 
@@ -136,7 +127,7 @@ def _is_password(given: str, config: Config) -> bool:
 
 
 def _digest(text: str) -> bytes:
-    # What a form's bytes make of no UTF-8 must compare, and not raise.
+    # Bytes of a form that are no UTF-8 must compare unequal, and not raise.
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
@@ -147,14 +138,14 @@ def _refuse_haste(connection: Connection, address: str) -> None:
 
 
 def _too_many(seconds: int) -> TooManyRequests:
-    # Each wrong password that was looked at has its line; who knocks on must not fill the log.
+    # Each wrong password that was checked has its line. More tries must not fill the log.
     log.debug(
         "dashboard: a login must wait",
         remote=throttle.address_of(request.remote_addr),
         seconds=seconds,
     )
     return TooManyRequests(
-        "Too many wrong passwords came from your address. Whoever is logged in stays so. "
+        "Too many wrong passwords came from your address. Open sessions are not affected. "
         f"Try again in {duration(seconds)}.",
         retry_after=seconds,
     )

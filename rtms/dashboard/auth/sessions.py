@@ -1,77 +1,69 @@
-"""Who is logged in: a random token in a signed cookie, and its hash in the table."""
+"""Who is logged in: a random token in Flask's session, which is a signed cookie, and the token's
+hash in the table."""
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from flask import Response, request
-from itsdangerous import BadSignature, Signer
+from flask import Flask, Request, request, session
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from sqlalchemy.engine import Connection
 
 from config import Config
 from models import ADMIN_SESSIONS
-from rtms.dashboard.auth.keys import key_for
 
 LIFETIME = timedelta(hours=12)
 _TOKEN_BYTES = 32
+_WEBHOOKS = ("/zoom-webhook", "/recall-webhook")
 
 
-@dataclass(frozen=True)
-class Cookie:
-    """The session's cookie, as a request over this scheme carries it. Only a secure one can be
-    bound to its host by its name, and only where the server has all of the host's paths."""
+class DashboardSessions(SecureCookieSessionInterface):
+    """Flask's sessions, in a cookie for this server alone. Only a secure cookie can be bound to its
+    host by its name, and only where the server has all of the host's paths."""
 
-    secure: bool
-    path: str  # beside it may be other programs, which are not to get it
+    digest_method = staticmethod(hashlib.sha256)
 
-    @property
-    def name(self) -> str:
-        if not self.secure:
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Return the request's session; None for a delivery, which has none."""
+        return None if request.path.startswith(_WEBHOOKS) else super().open_session(app, request)
+
+    def get_cookie_name(self, app: Flask) -> str:
+        """Return the cookie's name, which depends on the request's scheme and path."""
+        if not request.is_secure:
             return "rtms_session"
-        return "__Host-rtms_session" if self.path == "/" else "__Secure-rtms_session"
+        is_whole_host = self.get_cookie_path(app) == "/"
+        return "__Host-rtms_session" if is_whole_host else "__Secure-rtms_session"
 
-    def set(self, answer: Response, value: str) -> None:
-        """Let a browser keep it."""
-        answer.set_cookie(
-            self.name,
-            value,
-            max_age=LIFETIME,
-            path=self.path,
-            secure=self.secure,
-            httponly=True,
-            samesite="Lax",
-        )
+    def get_cookie_path(self, app: Flask) -> str:
+        """Return the path of PUBLIC_URL. Other programs on the host must not get the cookie."""
+        return request.script_root or "/"
 
-    def delete(self, answer: Response) -> None:
-        """Let a browser forget it."""
-        answer.delete_cookie(
-            self.name, path=self.path, secure=self.secure, httponly=True, samesite="Lax"
-        )
+    def get_cookie_secure(self, app: Flask) -> bool:
+        """Return whether the request came over TLS."""
+        return request.is_secure
 
 
-def cookie() -> Cookie:
-    """The cookie of this request."""
-    return Cookie(secure=request.is_secure, path=request.script_root or "/")
-
-
-def token_of_request(config: Config) -> str | None:
-    """The token that this request's cookie carries, if we have signed it. Whether the session
-    still stands only the table knows."""
-    try:
-        return _signer(config).unsign(request.cookies.get(cookie().name, "")).decode()
-    except (BadSignature, UnicodeDecodeError):
-        return None
+def init_app(app: Flask, config: Config) -> None:
+    """Give an app its sessions. All processes sign with the same key. A new ADMIN_PASSWORD makes
+    another key, so every cookie becomes void."""
+    secret = config.zoom_client_secret.encode()
+    message = f"rtms dashboard\0session\0{config.admin_password}"
+    app.secret_key = hmac.digest(secret, message.encode(), hashlib.sha256)
+    app.session_interface = DashboardSessions()
+    app.permanent_session_lifetime = LIFETIME
+    app.config["SESSION_COOKIE_SAMESITE"] = "Lax"
+    app.config["SESSION_REFRESH_EACH_REQUEST"] = False
 
 
 def begin(connection: Connection, *, now: datetime) -> str:
-    """Write a new session down, and drop those that have expired.
+    """Store a new session, and delete those that have expired.
 
     Returns:
-        Its token, for the cookie: the table has only its hash.
+        The session's token, for the cookie. The table has only its hash.
     """
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     connection.execute(ADMIN_SESSIONS.delete().where(ADMIN_SESSIONS.c.expires_at <= now))
@@ -83,8 +75,15 @@ def begin(connection: Connection, *, now: datetime) -> str:
     return token
 
 
+def set_cookie(token: str) -> None:
+    """Put a session's token into the cookie, and a new token for its forms."""
+    session.clear()
+    session.permanent = True
+    session.update(token=token, csrf=secrets.token_hex(_TOKEN_BYTES))
+
+
 def stands(connection: Connection, token: str, *, now: datetime) -> bool:
-    """Whether a token's session was begun, has not expired and was not ended."""
+    """Return whether a token's session is in the table and has not expired."""
     found = sa.select(ADMIN_SESSIONS.c.token_hash).where(
         ADMIN_SESSIONS.c.token_hash == _hash(token), ADMIN_SESSIONS.c.expires_at > now
     )
@@ -92,17 +91,8 @@ def stands(connection: Connection, token: str, *, now: datetime) -> bool:
 
 
 def end(connection: Connection, token: str) -> None:
-    """Log out: the token is worth nothing from now on."""
+    """Delete a token's session: log it out everywhere."""
     connection.execute(ADMIN_SESSIONS.delete().where(ADMIN_SESSIONS.c.token_hash == _hash(token)))
-
-
-def signed(config: Config, token: str) -> str:
-    """A token as the cookie carries it."""
-    return _signer(config).sign(token).decode()
-
-
-def _signer(config: Config) -> Signer:
-    return Signer(key_for(config, "session"), digest_method=hashlib.sha256)
 
 
 def _hash(token: str) -> str:
