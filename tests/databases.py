@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from config import ROOT
 from models import Base
 from rtms.configuration.database_url import parse
 from rtms.db import migrate
 from rtms.db.database import Database
+
+# For what the database has no part in.
+on_one_engine = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 # What a test can leave behind that emptying the tables does not take back.
 _SHAPE = """

@@ -14,6 +14,7 @@ import pytest
 from config import ROOT
 from sandbox import RecallSandbox, Stream, ZoomSandbox, events
 from tests.conftest import ENVIRON
+from tests.databases import on_one_engine
 from tests.servers import Server, wait_for
 
 
@@ -46,6 +47,7 @@ def test_beside_a_server_that_works(
             assert value not in told.stdout + told.stderr + log
 
 
+@on_one_engine
 def test_beside_a_server_that_was_never_started(server: Server) -> None:
     server.environ["PUBLIC_URL"] = server.url
     told = server.flask("doctor")
@@ -54,6 +56,7 @@ def test_beside_a_server_that_was_never_started(server: Server) -> None:
     assert "Traceback" not in told.stderr
 
 
+@on_one_engine
 def test_beside_a_server_with_another_secret_token(server: Server) -> None:
     server.environ["PUBLIC_URL"] = server.url
     server.start()
@@ -63,6 +66,7 @@ def test_beside_a_server_with_another_secret_token(server: Server) -> None:
     assert found["oracle"] == {"ok"}
 
 
+@on_one_engine
 def test_a_configuration_that_is_wrong_is_told_before_anything_else(server: Server) -> None:
     server.environ.update(RECALL_API_KEY="", ZOOM_CLIENT_ID="replace-with-the-client-id", PORT="x")
     told = server.flask("doctor", "--json")
@@ -74,6 +78,7 @@ def test_a_configuration_that_is_wrong_is_told_before_anything_else(server: Serv
     assert ENVIRON["ZOOM_CLIENT_SECRET"] not in told.stdout + told.stderr
 
 
+@on_one_engine
 @pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
 def test_colours_on_a_terminal(server: Server, no_color: str, coloured: bool) -> None:
     ours, theirs = pty.openpty()
