@@ -10,6 +10,7 @@ import requests
 
 from sandbox import RecallSandbox, Stream, ZoomSandbox, events
 from tests.conftest import ENVIRON
+from tests.databases import on_one_engine
 from tests.prometheus import Scraped
 from tests.servers import Server, wait_for
 
@@ -71,6 +72,7 @@ def test_whichever_process_answers_the_sums_are_right(
     wait_for(lambda: scrape(server).sum("rtms_dispatcher_up") == 2, "the worker's row to go")
 
 
+@on_one_engine
 @pytest.mark.environ(METRICS_TOKEN=TOKEN)
 def test_both_web_processes_answer_and_end_without_a_trace(server: Server) -> None:
     master = server.start()
@@ -84,6 +86,7 @@ def test_both_web_processes_answer_and_end_without_a_trace(server: Server) -> No
     assert set(scrape(server).values("rtms_dispatcher_up", "process")).isdisjoint(named)
 
 
+@on_one_engine
 @pytest.mark.environ(DISPATCHER="off")
 def test_no_dispatcher_is_told_where_none_runs(server: Server) -> None:
     server.start()
@@ -95,6 +98,7 @@ def test_no_dispatcher_is_told_where_none_runs(server: Server) -> None:
     wait_for(lambda: scrape(server).sum("rtms_dispatcher_up") == 0, "the worker's end")
 
 
+@on_one_engine
 @pytest.mark.environ(METRICS_TOKEN=TOKEN)
 def test_a_tunnel_on_this_machine_needs_the_token(server: Server) -> None:
     server.start()

@@ -9,11 +9,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from config import Config
+from rtms.recall.key_check import check_key
 from sandbox import Fault, RecallSandbox
 from tests.conftest import ENVIRON
-from tests.servers import Server, a_server, wait_for
+from tests.databases import on_one_engine
+from tests.servers import Server, wait_for
 
 
 def make_env(project: Path) -> str:
@@ -43,6 +46,7 @@ def says(server: Server, line: str) -> list[str]:
     return [each for each in server.log().splitlines() if line in each]
 
 
+@on_one_engine
 def test_recalls_word_on_the_key_is_said_once_a_server(
     server: Server, recall: RecallSandbox
 ) -> None:
@@ -64,23 +68,29 @@ def test_recalls_word_on_the_key_is_said_once_a_server(
         (503, "warning", "has trouble of its own (503)"),
     ],
 )
-def test_a_recall_that_does_not_take_the_key_stops_no_start(
-    tmp_path: Path, recall: RecallSandbox, status: int, level: str, words: str
+def test_a_recall_that_does_not_take_the_key_is_logged(
+    recall: RecallSandbox, status: int, level: str, words: str
 ) -> None:
     recall.add_fault(Fault(kind="status", status=status, path="list", times=None))
-    environ = {
-        **ENVIRON,
-        "DATABASE_URL": f"sqlite:///{tmp_path}/rtms.sqlite3",
-        "RECALL_BASE_URL": recall.url,
-        "WEB_CONCURRENCY": "1",
-    }
-    with a_server(environ, tmp_path / "server.log") as server:
-        server.start()
-        (line,) = wait_for(lambda: says(server, words), "Recall's word")
-        assert f"[{level:<9}] Recall: {recall.url}" in line
-        assert ENVIRON["RECALL_API_KEY"] not in server.log()
+    with capture_logs() as logged:
+        check_key(Config.from_environ({**ENVIRON, "RECALL_BASE_URL": recall.url}))
+        (line,) = wait_for(lambda: logged, "Recall's word")
+    assert line["log_level"] == level
+    assert line["event"].startswith(f"Recall: {recall.url}") and words in line["event"]
+    assert ENVIRON["RECALL_API_KEY"] not in str(line)
 
 
+@on_one_engine
+def test_a_recall_that_does_not_take_the_key_stops_no_start(
+    server: Server, recall: RecallSandbox
+) -> None:
+    recall.add_fault(Fault(kind="status", status=401, path="list", times=None))
+    server.start()
+    (line,) = wait_for(lambda: says(server, "does not know this API key"), "Recall's word")
+    assert f"[error    ] Recall: {recall.url}" in line
+
+
+@on_one_engine
 @pytest.mark.environ(DISPATCHER="off")
 def test_who_only_receives_does_not_ask(server: Server, recall: RecallSandbox) -> None:
     server.start()

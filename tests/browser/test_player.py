@@ -6,7 +6,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Dashboard, log_in
 
-LOADS = 50
+LOADS = 5
 _LOADED = """video => video.readyState >= 1 || new Promise(
     resolve => video.addEventListener("loadedmetadata", () => resolve(true), {once: true}))"""
 # `load` has begun to choose what to load: the state in which nothing seems to be there to load.
