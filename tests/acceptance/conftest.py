@@ -7,10 +7,10 @@ import pytest
 
 from config import ROOT
 
-_NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "instance", "tests", "bench")
+_NOT_COPIED = shutil.ignore_patterns(".*", "instance", "tests", "bench", "docs")
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of the project, as a fresh clone has it."""
+    """A copy of the project, as a fresh clone has it; what was compiled of it is copied, too."""
     return Path(shutil.copytree(ROOT, tmp_path / "project", ignore=_NOT_COPIED))
