@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskCliRunner
+from jinja2 import FileSystemBytecodeCache
 from werkzeug.test import TestResponse
 
 from app import create_app
@@ -19,6 +20,13 @@ from models import CONNECTS, EVENTS
 from rtms.db.database import Database
 from rtms.services import Services, services
 from sandbox.zoom import sign, stringify
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Compile a template once, and not for each application anew."""
+    folder = tmp_path_factory.mktemp("templates")
+    Flask.jinja_options["bytecode_cache"] = FileSystemBytecodeCache(str(folder))
 
 
 @pytest.fixture
