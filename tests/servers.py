@@ -101,8 +101,9 @@ class Server:
         return processes
 
     def flask(self, *args: str) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end, in this process: to start another costs half a second."""
-        with mock.patch.dict(os.environ, self.environ, clear=True):
+        """Run a command to its end, in this process: to start another costs half a second. The
+        server's EXTENSIONS stay out of it."""
+        with mock.patch.dict(os.environ, {**self.environ, "EXTENSIONS": ""}, clear=True):
             app = _app_for_commands()
             ran = app.test_cli_runner(catch_exceptions=False).invoke(args=args)
         if its := app.extensions.get("rtms"):

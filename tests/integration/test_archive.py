@@ -35,6 +35,7 @@ from rtms.queue import paced
 from rtms.recall.rate_limit import RETRIEVE_GATE
 from rtms.services import Services
 from sandbox import Fault, RecallSandbox, Stream, events
+from tests.databases import on_one_engine
 from tests.integration.conftest import Rows, Zoom, wait_for
 
 SECRET = "s3cr3t-of-the-bucket"
@@ -454,6 +455,7 @@ def test_waits_grow_and_end_after_a_week_or_when_the_media_expire() -> None:
 # ---- the configuration, and the place
 
 
+@on_one_engine
 @pytest.mark.parametrize(
     ("url", "said"),
     [
@@ -503,6 +505,7 @@ def test_a_folder_may_be_a_file_url_and_says_what_the_disk_says(tmp_path: Path) 
 # ---- the migration
 
 
+@pytest.mark.unmigrated
 def test_the_migration_keeps_what_is_there_both_ways(config: Config) -> None:
     database = Database(config.database_url)
     alembic = AlembicConfig()

@@ -17,6 +17,7 @@ from rtms import clock
 from rtms.db.database import Database
 from rtms.services import Services
 from sandbox import RecallSandbox, Stream, events
+from tests.databases import on_one_engine
 from tests.integration.conftest import Rows, wait_for
 
 CONTRACT_COLUMNS = {
@@ -114,6 +115,7 @@ def test_an_empty_list_says_what_to_expect(app: Flask, runner: FlaskCliRunner) -
     assert run(runner, "meetings", "list", "--json").strip() == "[]"
 
 
+@on_one_engine
 @pytest.mark.parametrize(
     "args",
     [

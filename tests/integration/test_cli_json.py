@@ -26,6 +26,7 @@ from rtms.db.database import Database
 from rtms.recall.client import Recall
 from rtms.services import Services
 from sandbox import RecallSandbox, Stream, events
+from tests.databases import on_one_engine
 from tests.integration.conftest import wait_for
 
 # Every command that takes --json, as somebody would type it.
@@ -286,6 +287,7 @@ def test_what_others_say_stays_in_the_message(its: Services, runner: FlaskCliRun
     assert '"b"' in told["error"]
 
 
+@on_one_engine
 @pytest.mark.parametrize(
     "args",
     [

@@ -12,6 +12,7 @@ from rtms.dashboard.meetings import search
 from rtms.db.errors import DatabaseUnavailable
 from rtms.services import Services
 from tests.dashboard import PASSWORD, browser, csrf_token, log_in
+from tests.databases import on_one_engine
 from tests.integration.conftest import Zoom
 from tests.integration.test_dashboard_meetings import put
 
@@ -57,6 +58,7 @@ def is_page(answer: Any) -> bool:
     return False
 
 
+@on_one_engine
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_browser_is_shown_a_page_and_a_program_is_told_in_json(
     app: Flask, its: Services, fault: str
@@ -70,6 +72,7 @@ def test_a_browser_is_shown_a_page_and_a_program_is_told_in_json(
     assert (told.status_code, is_page(told)) == (status, False)
 
 
+@on_one_engine
 @pytest.mark.parametrize(("accept", "mimetype"), ACCEPTS.items())
 def test_who_asks_for_html_is_a_browser(app: Flask, accept: str, mimetype: str) -> None:
     answer = log_in(app).get("/meetings/9", headers={"Accept": accept})

@@ -17,6 +17,7 @@ from rtms.services import Services
 from sandbox import Stream, events
 from tests.conftest import load
 from tests.dashboard import PASSWORD
+from tests.databases import on_one_engine
 from tests.integration.conftest import Rows, Zoom
 from tests.integration.test_dashboard_meetings import DAY, Browser, browser, ids, link
 
@@ -75,6 +76,7 @@ def test_the_record_is_listed_and_filtered(browser: Browser, its: Services) -> N
     assert ids(browser.get("/events?stream=%25%25%25%25%25%25")) == []
 
 
+@on_one_engine
 @pytest.mark.parametrize("query", ["outcome=accept", "stream=abc", "day=1", "before=x"])
 def test_what_means_nothing_is_said(browser: Browser, query: str) -> None:
     assert 'role="alert"' in browser.get(f"/events?{query}", status=400)

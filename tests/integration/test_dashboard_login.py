@@ -27,6 +27,7 @@ from rtms.dashboard.auth import throttle
 from rtms.db.engines import sqlite_path
 from rtms.services import Services, services
 from tests.dashboard import PASSWORD, browser, csrf_token, log_in
+from tests.databases import on_one_engine
 
 pytestmark = pytest.mark.environ(ADMIN_PASSWORD=PASSWORD)
 
@@ -147,6 +148,7 @@ def test_the_cookie_is_for_this_server_only(app: Flask) -> None:
     assert "Domain" not in secure
 
 
+@on_one_engine
 @pytest.mark.parametrize(
     "password", ["wrong", "", PASSWORD + " ", PASSWORD.upper(), "\0", "ü" * 99]
 )
@@ -197,6 +199,7 @@ def test_logging_out_ends_no_other_session(app: Flask) -> None:
     assert theirs.get("/").status_code == 200
 
 
+@on_one_engine
 @pytest.mark.parametrize("path", ["/login", "/", "/meetings", "/events", "/assets/style.css"])
 def test_a_query_that_is_no_text_is_refused(app: Flask, path: str) -> None:
     for client in (app.test_client(), log_in(app)):

@@ -25,6 +25,7 @@ from rtms.server.patient_worker import REQUEST_SECONDS
 from rtms.services import Services
 from sandbox import Fault, RecallSandbox, Stream, events
 from tests.dashboard import PASSWORD
+from tests.databases import on_one_engine
 from tests.integration.conftest import Rows, Zoom, wait_for
 from tests.integration.test_dashboard_meetings import DAY, Browser, browser, put
 
@@ -337,6 +338,7 @@ def test_a_recall_that_hangs_is_given_up_before_the_request_is_cut_off(
     assert time.monotonic() - began < 4
 
 
+@on_one_engine
 @pytest.mark.parametrize("kind", ["hang", "drip", "status"])
 def test_storage_that_does_not_give_the_transcript_holds_no_request(
     meeting: Stream, browser: Browser, recall: RecallSandbox, kind: str
@@ -446,6 +448,7 @@ def test_only_sound_is_played_as_sound(meeting: Stream, browser: Browser, its: S
     assert "<video" not in html
 
 
+@on_one_engine
 @pytest.mark.parametrize(
     "link",
     ["javascript:alert(1)", "http://elsewhere.example/x", "//elsewhere.example", "https://a@b/"],

@@ -18,6 +18,7 @@ from rtms.dashboard import paging
 from rtms.services import Services
 from sandbox import Stream, events
 from tests.dashboard import PASSWORD, csrf_token, log_in
+from tests.databases import on_one_engine
 from tests.integration.conftest import Rows, Zoom
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -168,26 +169,24 @@ def test_what_zoom_and_recall_said_is_text_on_every_page(
         assert "\u200f" not in re.sub(r"<bdi.*?</bdi>|\"[^\"]*\"", "", html, flags=re.DOTALL)
 
 
+IDS = [
+    "8000000003",
+    "800-000 00 03",
+    " 800\u2013000\u20130003 ",
+    "uuid-3==",
+    "a00003feedfacecafe",
+    "a00003fe",
+    "a00003",
+    "operator-3",
+    "00000000-0000-4000-8000-000000000003",
+]
+
+
 @pytest.mark.parametrize("due", [False, True])
-@pytest.mark.parametrize(
-    "q",
-    [
-        "8000000003",
-        "800-000 00 03",
-        " 800\u2013000\u20130003 ",
-        "uuid-3==",
-        "a00003feedfacecafe",
-        "a00003fe",
-        "a00003",
-        "operator-3",
-        "00000000-0000-4000-8000-000000000003",
-    ],
-)
-def test_a_meeting_is_found_by_each_of_its_ids(
-    browser: Browser, its: Services, q: str, due: bool
-) -> None:
+def test_a_meeting_is_found_by_each_of_its_ids(browser: Browser, its: Services, due: bool) -> None:
     put(its, *({"due_at": DAY if due else None} for _ in range(6)))
-    assert ids(browser.get(f"/meetings?q={q}")) == [4]
+    found = {q: ids(browser.get(f"/meetings?q={q}")) for q in IDS}
+    assert found == {q: [4] for q in IDS}
 
 
 def test_a_pending_meeting_is_found_before_anything_came_of_it(
@@ -241,6 +240,7 @@ def test_filters_combine(browser: Browser, its: Services) -> None:
     assert ids(browser.get("/meetings?state=pending")) == []
 
 
+@on_one_engine
 @pytest.mark.parametrize(
     ("query", "says"),
     [
@@ -305,7 +305,7 @@ def test_a_look_that_is_cut_short_says_so_and_goes_on_from_there(
     assert "were looked at" not in html
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_search_that_matches_in_several_ways_shows_every_meeting_once(
     browser: Browser, its: Services, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:

@@ -30,6 +30,7 @@ from rtms.services import Services
 from rtms.zoom.signature import hex_hmac
 from sandbox import Fault, RecallSandbox, Stream, events
 from tests.conftest import ENVIRON
+from tests.databases import on_one_engine
 from tests.integration.conftest import Rows
 from tests.servers import free_port
 
@@ -182,6 +183,7 @@ def test_a_key_that_recall_does_not_know_is_tried_once(
     assert len(recall.ledger) == 1
 
 
+@on_one_engine
 @pytest.mark.parametrize(
     ("fault", "grade", "words"),
     [
@@ -383,6 +385,7 @@ def test_a_server_with_another_secret_token(
     assert "another ZOOM_SECRET_TOKEN" in (found[0].next_step or "")
 
 
+@on_one_engine
 @pytest.mark.parametrize(
     ("wsgi", "words"),
     [

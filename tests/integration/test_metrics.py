@@ -26,6 +26,7 @@ from rtms.recall import rate_limit
 from rtms.services import Services
 from sandbox import Fault, RecallSandbox, Stream, events
 from tests.conftest import ENVIRON
+from tests.databases import on_one_engine
 from tests.integration.conftest import Rows, Zoom, wait_for
 from tests.prometheus import Scraped
 
@@ -521,6 +522,7 @@ def test_a_schema_that_is_too_old_is_told(app: Flask, its: Services) -> None:
 # ---- Who may read it
 
 
+@on_one_engine
 @pytest.mark.parametrize("remote", ["127.0.0.1", "127.8.9.1", "::1", "::ffff:127.0.0.1"])
 def test_this_machine_may(app: Flask, remote: str) -> None:
     assert ask(app, remote).status_code == 200
@@ -543,6 +545,7 @@ FORWARDED = {
 }
 
 
+@on_one_engine
 @pytest.mark.parametrize("header", FORWARDED)
 def test_nobody_may_through_a_proxy_on_this_machine(app: Flask, header: str) -> None:
     answer = ask(app, **{header: FORWARDED[header]})
@@ -550,11 +553,13 @@ def test_nobody_may_through_a_proxy_on_this_machine(app: Flask, header: str) -> 
     assert (answer.status_code, answer.json) == (unknown.status_code, unknown.json)
 
 
+@on_one_engine
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8000", "127.0.0.1:8000", "[::1]:8000"])
 def test_this_machine_may_by_each_of_its_own_names(app: Flask, host: str) -> None:
     assert ask(app, Host=host, Sec_Fetch_Site="none").status_code == 200
 
 
+@on_one_engine
 @pytest.mark.parametrize(
     "headers",
     [
@@ -576,6 +581,7 @@ def test_with_the_token_any_host_will_do(app: Flask) -> None:
     assert ask(app, Host="rtms.example.com", Authorization=bearer).status_code == 200
 
 
+@on_one_engine
 @pytest.mark.parametrize("remote", ["10.0.0.7", "192.0.2.1", "2001:db8::1", "::ffff:10.0.0.1", ""])
 def test_nobody_elsewhere_hears_of_it_without_a_token(app: Flask, remote: str) -> None:
     answer = ask(app, remote, Authorization="Bearer None")
@@ -592,6 +598,7 @@ def test_who_has_the_token_may_from_everywhere(app: Flask) -> None:
     assert ask(app).status_code == 200  # this machine still needs none
 
 
+@on_one_engine
 @pytest.mark.environ(METRICS_TOKEN=TOKEN)
 @pytest.mark.parametrize(
     "given",

@@ -24,6 +24,7 @@ from rtms.jobs.notify import message as told_fields
 from rtms.jobs.notify.job import next_try
 from rtms.services import Services, services
 from sandbox import Fault, RecallSandbox, Stream, events
+from tests.databases import on_one_engine
 from tests.integration.conftest import Rows, Zoom, wait_for
 
 SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGUgdXNlcidzIG93biBob29r"
@@ -294,6 +295,7 @@ def test_a_hook_whose_name_no_network_takes_is_no_subscriber_that_raised(
     assert "s3cr3t" not in str(one) + str(lines)
 
 
+@on_one_engine
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -23,6 +23,7 @@ from rtms.queue import paced
 from rtms.recall.rate_limit import RETRIEVE_GATE
 from rtms.services import Services
 from sandbox import Fault, RecallSandbox, Stream, events
+from tests.databases import on_one_engine
 from tests.integration.conftest import Rows, Zoom, wait_for
 
 KEY = base64.b64encode(b"a secret of Recall's webhook endpoint").decode()
@@ -338,6 +339,7 @@ def test_a_link_in_a_status_webhook_is_not_stored(app: Flask, rows: Rows) -> Non
     assert "media.example" not in str(rows.events())
 
 
+@on_one_engine
 @pytest.mark.environ(**WITH_SECRET)
 @pytest.mark.parametrize(
     "how",
@@ -348,6 +350,7 @@ def test_who_is_recall_gets_in(app: Flask, how: dict[str, Any]) -> None:
     assert notify(app, about(), **how).status_code == 200
 
 
+@on_one_engine
 @pytest.mark.environ(**WITH_SECRET)
 @pytest.mark.parametrize(
     "how",

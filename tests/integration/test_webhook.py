@@ -17,6 +17,7 @@ from rtms.services import Services
 from sandbox import Stream, events
 from sandbox.zoom import sign
 from tests.conftest import ENVIRON, load
+from tests.databases import on_one_engine
 from tests.integration.conftest import Rows, Zoom
 
 START = events.started(Stream())
@@ -79,6 +80,7 @@ NOT_AN_EVENT = {
 }
 
 
+@on_one_engine
 @pytest.mark.parametrize("raw", NOT_AN_EVENT.values(), ids=NOT_AN_EVENT.keys())
 def test_what_is_no_event_gets_400_and_leaves_nothing(zoom: Zoom, rows: Rows, raw: bytes) -> None:
     answer = zoom.deliver(raw=raw)
@@ -151,6 +153,7 @@ FORGED: dict[str, dict[str, Any]] = {
 }
 
 
+@on_one_engine
 @pytest.mark.parametrize("how", FORGED.values(), ids=FORGED.keys())
 def test_who_is_not_zoom_gets_401_and_leaves_nothing(
     zoom: Zoom, rows: Rows, how: dict[str, Any]
@@ -212,6 +215,7 @@ def test_no_challenge_signs_a_forged_delivery(zoom: Zoom, app: Flask, rows: Rows
     assert rows.events() == []
 
 
+@on_one_engine
 @pytest.mark.parametrize(
     "payload",
     [None, [], {}, {"plainToken": None}, {"plainToken": ""}, {"plainToken": 7}]
