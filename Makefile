@@ -2,7 +2,8 @@
 #              (KEEP=1 leaves the server up, with its dashboard and meetings that come and go)
 # make .env    the server's settings, from .env.example, with a password for the dashboard
 # make run     the server for real: needs .env
-# make test    all tests
+# make test    all tests (some eight minutes on two cores)
+# make test-fast   those of the units, and of the database on SQLite (half a minute)
 # make check   lint, format, types, and the documentation's links
 # make docs    the documentation as a site, at http://localhost:8001/
 # make bench   how fast it is, beside an empty route and a plain webhook (25 minutes)
@@ -19,7 +20,7 @@ export NO_MKDOCS_2_WARNING := 1
 # Any Python will do to look at a .venv that is there.
 INSTALL = @$(if $(shell command -v $(firstword $(PYTHON)) 2>&1),$(PYTHON),$(BIN)/python) install.py
 
-.PHONY: demo run test check bench chaos fuzz screenshots docs format requirements clean runtime dev
+.PHONY: demo run test test-fast check bench chaos fuzz screenshots docs format requirements clean runtime dev
 
 demo: runtime
 	@$(BIN)/python -m sandbox.demo $(if $(KEEP),--keep)
@@ -36,8 +37,14 @@ demo: runtime
 run: runtime
 	@$(BIN)/gunicorn app:app
 
+# A process takes a file at a time, in their order: what takes longest comes first.
+PYTEST = @$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+
 test: dev
-	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
+
+test-fast: dev
+	$(PYTEST) -m "not postgresql" tests/integration tests/unit
 
 check: dev
 	@$(BIN)/ruff check .

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from config import Config
-from rtms.recall.key_check import check_key
+from rtms.doctor.key_check import check_key
 from sandbox import Fault, RecallSandbox
 from tests.conftest import ENVIRON
 from tests.databases import on_one_engine
