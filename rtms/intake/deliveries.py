@@ -1,4 +1,4 @@
-"""Takes deliveries in: the raw record, and what they mean for the table, in one transaction."""
+"""Record Zoom's deliveries and apply them to the tables, in one transaction."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ _NEW_EVENTS = BulkInsert(
     ),
 )
 
-# Streams that an event or a connection was ever about.
-_HEARD_OF = BulkFind(EVENTS.c.rtms_stream_id, CONNECTS.c.rtms_stream_id)
-# Meetings that have a live stream of a known user, or a name.
+# Streams that any event or row names.
+_KNOWN_STREAMS = BulkFind(EVENTS.c.rtms_stream_id, CONNECTS.c.rtms_stream_id)
+# Meetings that have a live stream of a known user, or whose name is known.
 _KNOWN_MEETINGS = BulkFind(
     EVENTS.c.meeting_uuid,
     CONNECTS.c.meeting_uuid,
@@ -66,22 +66,22 @@ _KNOWN_MEETINGS = BulkFind(
     },
 )
 
-_CROWD = 4  # deliveries that are there at the same moment
-_CROWD_SECONDS = 0.05  # for so long after the last such moment
+_CROWD = 4  # deliveries in one group
+_CROWD_SECONDS = 0.05  # how long intake counts as crowded after such a group
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Delivery:
-    """A verified delivery, read before anybody waits for the database."""
+    """A verified delivery, parsed before it waits for the database."""
 
     body: dict[str, Any]
     meaning: Meaning | None
-    rejected: Taken | None  # why it means nothing, where it does not
+    rejected: Taken | None  # why it cannot be parsed; None where it can
     dedupe_key: str
     arrival: Arrival
 
     def event(self, taken: Taken) -> dict[str, Any]:
-        """Its row of the raw record."""
+        """Return the delivery's row of `webhook_events`."""
         return {
             "source": Source.ZOOM.value,
             "event": self.body["event"],
@@ -98,7 +98,7 @@ class _Delivery:
 
 
 class Intake:
-    """Takes deliveries in. Those that threads have at the same moment share a transaction."""
+    """Takes deliveries in. Deliveries that arrive together share a transaction."""
 
     def __init__(self, database: Database, config: Config) -> None:
         self._database = database
@@ -108,18 +108,18 @@ class Intake:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether deliveries come faster than they can be taken in one by one."""
+        """Whether deliveries arrive faster than they can be recorded one by one."""
         return self._last_size >= _CROWD and time.monotonic() - self._last_at < _CROWD_SECONDS
 
     def take(self, body: dict[str, Any], tracking_id: str | None = None) -> Taken:
-        """Record a verified delivery and do what it means. When this returns, both are on disk.
+        """Record a verified delivery and apply it. When this returns, both are on disk.
 
         Args:
             body: the delivery's body, decoded and verified.
             tracking_id: Zoom's `x-zm-trackingid`.
 
         Raises:
-            DatabaseUnavailable: nothing was recorded; let Zoom deliver it again.
+            DatabaseUnavailable: nothing was recorded; answer so that Zoom delivers it again.
         """
         return self.begin(body, tracking_id).result()
 
@@ -131,15 +131,14 @@ class Intake:
         sent_at: datetime | None = None,
         since: float | None = None,
     ) -> Ticket[Any, Taken]:
-        """The same in two steps: what the ticket's `result` returns is on disk, and nothing
-        before.
+        """Enqueue a verified delivery. It is on disk once the ticket's `result` returns.
 
         Args:
             sent_at: when Zoom sent it, by Zoom's clock (`x-zm-request-timestamp`); by default now.
-            since: the moment (`time.monotonic()`) at which it came; by default now.
+            since: when it arrived (`time.monotonic()`); by default now.
         """
         arrival = Arrival(received_at=clock.now(), sent_at=sent_at, tracking_id=tracking_id)
-        meaning, rejected = _read(body, arrival)
+        meaning, rejected = _parse(body, arrival)
         return self._group.enqueue(
             _Delivery(
                 body=body,
@@ -152,10 +151,10 @@ class Intake:
         )
 
     def replay(self, event_id: int) -> Taken | None:
-        """Run a stored event of Zoom's through the rules again, as if it had just arrived.
+        """Apply a stored Zoom event again, as if it had just arrived.
 
         Returns:
-            What became of it; None where no such event is stored.
+            The outcome; None where no such event is stored.
         """
 
         def job(connection: Connection) -> Taken | None:
@@ -166,20 +165,20 @@ class Intake:
             ).one_or_none()
             if stored is None:
                 return None
-            came = Arrival(
+            arrival = Arrival(
                 received_at=stored.received_at,
                 sent_at=stored.sent_at,
                 tracking_id=stored.tracking_id,
             )
-            meaning, rejected = _read(stored.payload, came)
+            meaning, rejected = _parse(stored.payload, arrival)
             if rejected:
                 taken = rejected
             else:
                 assert meaning is not None
-                self._take_turns(connection, [meaning])
-                now = came.moved_to(clock.now())
+                self._serialize(connection, [meaning])
+                now = arrival.moved_to(clock.now())
                 taken = handlers.apply(connection, self._config, meaning, now)
-            if taken.outcome != "duplicate":  # the record keeps what came of it at first
+            if taken.outcome != "duplicate":  # a duplicate leaves the first outcome on record
                 connection.execute(
                     EVENTS.update().where(EVENTS.c.id == event_id).values(outcome=taken.recorded)
                 )
@@ -193,7 +192,7 @@ class Intake:
         def job(connection: Connection) -> list[Taken]:
             deliveries = gather()
             self._last_size, self._last_at = len(deliveries), time.monotonic()
-            self._take_turns(connection, (each.meaning for each in deliveries))
+            self._serialize(connection, (each.meaning for each in deliveries))
             taken = self._take_fresh(connection, deliveries)
             self._lock_rows(
                 connection, [one for at, one in enumerate(deliveries) if at not in taken]
@@ -205,12 +204,12 @@ class Intake:
 
         return self._database.write(job, give_up_at=give_up_at)
 
-    def _take_turns(self, connection: Connection, meanings: Iterable[Meaning | None]) -> None:
+    def _serialize(self, connection: Connection, meanings: Iterable[Meaning | None]) -> None:
         names = [name for each in meanings if each for name in handlers.names_of(each)]
         self._database.serialize_on(connection, *names)
 
     def _lock_rows(self, connection: Connection, deliveries: Sequence[_Delivery]) -> None:
-        """Lock the rows of the deliveries' streams, and those whose place a start may take."""
+        """Lock the rows of the deliveries' streams, and the rows that a start may supersede."""
         streams = {getattr(each.meaning, "rtms_stream_id", None) for each in deliveries} - {None}
         meetings = {
             each.meaning.meeting_uuid for each in deliveries if isinstance(each.meaning, Started)
@@ -227,22 +226,21 @@ class Intake:
     def _take_fresh(
         self, connection: Connection, deliveries: Sequence[_Delivery]
     ) -> dict[int, Taken]:
-        """Take the starts of streams and meetings that nobody has heard of, which most are, all
-        with the same few statements. What the rules say about one of them depends on nothing in the
-        table.
+        """Insert the starts of unknown streams of unknown meetings, which most are, with a few bulk
+        statements. The decision about such a start depends on no other row.
 
         Returns:
-            What became of them, by their place among the deliveries.
+            Their outcomes, by their index in the deliveries.
         """
-        starts = self._alone(deliveries)
+        starts = self._independent_starts(deliveries)
         if not starts:
             return {}
-        heard_of = _HEARD_OF.execute(connection, [s.rtms_stream_id for s in starts.values()])
-        known = _KNOWN_MEETINGS.execute(connection, [s.meeting_uuid for s in starts.values()])
+        streams = _KNOWN_STREAMS.execute(connection, [s.rtms_stream_id for s in starts.values()])
+        meetings = _KNOWN_MEETINGS.execute(connection, [s.meeting_uuid for s in starts.values()])
         fresh = {
             at: start
             for at, start in starts.items()
-            if start.rtms_stream_id not in heard_of and start.meeting_uuid not in known
+            if start.rtms_stream_id not in streams and start.meeting_uuid not in meetings
         }
         if not fresh:
             return {}
@@ -261,10 +259,9 @@ class Intake:
         )
         return taken
 
-    def _alone(self, deliveries: Sequence[_Delivery]) -> dict[int, Started]:
-        """The starts whose stream and meeting no other of these deliveries is about, by their
-        place."""
-        if self._config.record_streams != "all":  # where streams depend on each other
+    def _independent_starts(self, deliveries: Sequence[_Delivery]) -> dict[int, Started]:
+        """Return, by index, the starts whose stream and meeting no other delivery names."""
+        if self._config.record_streams != "all":  # the streams of a meeting depend on each other
             return {}
         names = Counter(
             getattr(each.meaning, name, None)
@@ -300,8 +297,8 @@ class Intake:
         return taken if stored else _duplicate(delivery.meaning)
 
 
-def _read(body: dict[str, Any], arrival: Arrival) -> tuple[Meaning | None, Taken | None]:
-    """A body's meaning, or that it is rejected and why."""
+def _parse(body: dict[str, Any], arrival: Arrival) -> tuple[Meaning | None, Taken | None]:
+    """Return a body's meaning, or why it is rejected."""
     try:
         return parse(body, arrival.sent_ts), None
     except MalformedEvent as error:
@@ -309,7 +306,7 @@ def _read(body: dict[str, Any], arrival: Arrival) -> tuple[Meaning | None, Taken
 
 
 def _meeting_of(meaning: Meaning | None) -> dict[str, str | None]:
-    """The meeting that an event names which is about no stream, or about none that is known yet."""
+    """Return the meeting of an event that is about no stream, or about one not yet known."""
     if isinstance(meaning, MeetingStarted | RequestStatus | ConcurrencyLimited):
         number = getattr(meaning, "meeting_id", None)
         return {"meeting_uuid": meaning.meeting_uuid, "meeting_id": number}
@@ -319,8 +316,8 @@ def _meeting_of(meaning: Meaning | None) -> dict[str, str | None]:
 def _duplicate(meaning: Meaning) -> Taken:
     return Taken(
         outcome="duplicate",
-        detail="this delivery is recorded already",
-        level="debug",  # the record, and the metrics, have it
+        detail="this delivery is already recorded",
+        level="debug",  # the metrics count it
         stream=getattr(meaning, "rtms_stream_id", None),
     )
 

@@ -1,4 +1,4 @@
-"""The raw record: what arrived, once each."""
+"""The log of events as they arrived, each once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rtms.db.engines import insert_into
 
 
 def record_once(connection: Connection, event: dict[str, Any]) -> bool:
-    """Record an event: of two processes that try at the same moment, one does.
+    """Record an event. Of two processes that try at the same time, only one succeeds.
 
     Args:
         event: a row of `webhook_events`, without its id.

@@ -1,4 +1,4 @@
-"""What one event does to the table: Zoom's rules, as statements of one transaction."""
+"""Apply one Zoom event to the tables, inside a transaction."""
 
 from __future__ import annotations
 
@@ -42,27 +42,27 @@ from rtms.zoom.stop_reasons import NOT_AUTHENTICATED, is_fault, stop_reason_text
 
 @dataclass(frozen=True, kw_only=True)
 class Taken:
-    """What became of a delivery."""
+    """The outcome of a delivery."""
 
     outcome: str  # accepted, duplicate, ignored, unknown or rejected
     detail: str  # why, in words
-    level: str = "info"  # how loud to log it
+    level: str = "info"  # of its log line
     stream: str | None = None
-    row_id: int | None = None  # the connection it is about
-    is_due: bool = False  # that connection is to be made now
+    row_id: int | None = None
+    is_due: bool = False  # whether the row is to be connected now
 
     @property
     def recorded(self) -> str:
-        """The outcome as the raw record keeps it."""
+        """The outcome as `webhook_events` stores it."""
         return f"{self.outcome}: {self.detail}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arrival:
-    """When an event came, and how to find it at Zoom."""
+    """When an event arrived, and its tracking id at Zoom."""
 
     received_at: datetime  # by our clock
-    sent_at: datetime | None  # by Zoom's; None: recorded by a version that did not keep it
+    sent_at: datetime | None  # by Zoom's clock; None in rows of older versions
     tracking_id: str | None
 
     @property
@@ -71,14 +71,13 @@ class Arrival:
         return clock.to_milliseconds(self.sent_at or self.received_at)
 
     def moved_to(self, now: datetime) -> Arrival:
-        """A stored delivery's arrival as if it came now: as much of the window has passed as really
-        has."""
+        """Return the arrival as if it were now, keeping how much of the window has passed."""
         waited = now - self.received_at
         return replace(self, received_at=now, sent_at=(self.sent_at or self.received_at) + waited)
 
 
 def apply(connection: Connection, config: Config, meaning: Meaning, arrival: Arrival) -> Taken:
-    """Do what an event means. Let its stream's deliveries take turns (`names_of`)."""
+    """Apply an event. The caller serializes on the names that `names_of` returns."""
     match meaning:
         case Started():
             return _start(connection, config, meaning, arrival)
@@ -95,20 +94,20 @@ def apply(connection: Connection, config: Config, meaning: Meaning, arrival: Arr
         case ConcurrencyLimited():
             return Taken(
                 outcome="accepted",
-                detail=f"Zoom started no stream for {_called(meaning.meeting_uuid)}: the account "
+                detail=f"Zoom started no stream for {_which(meaning.meeting_uuid)}: the account "
                 f"has as many as Zoom allows at once{_in_brackets(meaning.number)}. Ask Zoom for "
-                "more, or stop streams that nobody needs",
+                "more, or stop streams that are not needed",
                 level="error",
             )
         case _:
-            return Taken(outcome="unknown", detail="this event means nothing to the server")
+            return Taken(outcome="unknown", detail="the server does not handle this event")
 
 
 def _near_limit(event: ConcurrencyNearLimit) -> str:
-    """What Zoom said of its limit, as far as it said it."""
+    """Return what Zoom said about its limit of streams at once."""
     if event.number is None or event.limit is None:
         share = "" if event.percentage is None else f": {event.percentage} % are in use"
-        return f"the account nears the number of streams that Zoom allows it at once{share}"
+        return f"the account is close to the number of streams that Zoom allows at once{share}"
     share = _in_brackets(event.percentage, " %")
     return (
         f"{event.number} of the {event.limit} streams that Zoom allows this account at once are "
@@ -116,7 +115,7 @@ def _near_limit(event: ConcurrencyNearLimit) -> str:
     )
 
 
-def _called(meeting_uuid: str | None) -> str:
+def _which(meeting_uuid: str | None) -> str:
     return "a meeting that it does not name" if meeting_uuid is None else f"meeting {meeting_uuid}"
 
 
@@ -125,9 +124,9 @@ def _in_brackets(number: int | None, unit: str = "") -> str:
 
 
 def names_of(meaning: Meaning) -> list[str]:
-    """What an event must be decided alone about: a start must see the stop that overtook it, a stop
-    the start, and each what its meeting is called and which of its streams are live. (Constraints
-    alone cannot promise that on PostgreSQL.)"""
+    """Return the names to serialize an event on. A start must see a stop that arrived before it, a
+    stop must see its start, and both must see their meeting's name and live streams. On PostgreSQL,
+    constraints alone cannot guarantee that."""
     names = []
     if isinstance(meaning, Started | Stopped | Interrupted):
         names.append(f"stream:{meaning.rtms_stream_id}")
@@ -138,7 +137,7 @@ def names_of(meaning: Meaning) -> list[str]:
 
 
 def taken_for(start: Started, verdict: Verdict, row_id: int | None) -> Taken:
-    """What a start came to that made a row."""
+    """Return the outcome of a start that inserted a row."""
     return Taken(
         outcome="ignored" if verdict.skip else "accepted",
         detail=verdict.detail,
@@ -172,7 +171,7 @@ def _start(connection: Connection, config: Config, start: Started, arrival: Arri
             .where(older)
             .values(
                 state=State.ENDED,
-                # What it recorded until now is followed like any other recording.
+                # The recording made so far is followed like any other.
                 due_at=sa.case(
                     (CONNECTS.c.recall_id.is_not(None), first_look(arrival.received_at))
                 ),
@@ -197,29 +196,27 @@ def _stop(connection: Connection, config: Config, stop: Stopped, arrival: Arriva
     row_id = _end(connection, stop, arrival.received_at)
     detail = f"the stream stopped: {stop_reason_text(stop.stop_reason)}"
     level = "warning" if is_fault(stop.stop_reason) else "info"
-    if (
-        stop.stop_reason == NOT_AUTHENTICATED
-    ):  # every stream will end like this until they are right
+    if stop.stop_reason == NOT_AUTHENTICATED:  # every stream fails until the credentials are right
         level = "error"
-    again = _take_up_restart(connection, config, stop, arrival) if row_id else None
-    if again:
-        detail += f"; it was started again since, which is meeting {again.row_id}"
+    restart = _apply_restart(connection, config, stop, arrival) if row_id else None
+    if restart:
+        detail += f"; it was started again since as meeting {restart.row_id}"
     elif row_id is None:
-        detail += "; no connection of this stream is known yet"
+        detail += "; its start has not arrived yet"
     return Taken(
         outcome="accepted",
         detail=detail,
         level=level,
         stream=stop.rtms_stream_id,
         row_id=row_id,
-        is_due=again is not None and again.is_due,
+        is_due=restart is not None and restart.is_due,
     )
 
 
-def _take_up_restart(
+def _apply_restart(
     connection: Connection, config: Config, stop: Stopped, arrival: Arrival
 ) -> Taken | None:
-    """A restart that overtook its own stop looked like a duplicate of what was still live."""
+    """Apply a restart that arrived before this stop. It was taken for a duplicate of the start."""
     later = connection.execute(
         _starts_after(stop.rtms_stream_id, stop.event_ts)
         .order_by(EVENTS.c.event_ts.desc())
@@ -227,12 +224,12 @@ def _take_up_restart(
     ).first()
     if later is None:
         return None
-    came = Arrival(
+    arrived = Arrival(
         received_at=later.received_at, sent_at=later.sent_at, tracking_id=later.tracking_id
     )
-    start = parse(later.payload, came.sent_ts)
+    start = parse(later.payload, arrived.sent_ts)
     assert isinstance(start, Started)
-    taken = _start(connection, config, start, came.moved_to(arrival.received_at))
+    taken = _start(connection, config, start, arrived.moved_to(arrival.received_at))
     if taken.row_id is None:
         return None
     connection.execute(
@@ -274,10 +271,10 @@ def new_row(
     arrival: Arrival,
     named: MeetingName | None = None,
 ) -> dict[str, Any]:
-    """The row that a start makes, complete but for its id.
+    """Return a start's row of `meeting_direct_connects`, without its id.
 
     Args:
-        named: what its meeting is called, where that is known.
+        named: its meeting's name, if known.
     """
     one_a_meeting = config.record_streams == "first"
     return {
@@ -307,14 +304,14 @@ def new_row(
 
 
 def window_closes_at(event_ts: int, arrival: Arrival, *, seconds: float) -> datetime:
-    """When Zoom stops waiting for a stream to be connected, by our clock.
+    """Return when Zoom stops waiting for a stream to be connected, by our clock.
 
-    What of the window had passed when the event came, Zoom's own clock says: from the event to the
-    moment at which it was sent. So it does not matter how far the two clocks are apart.
+    The time already spent is measured by Zoom's clock alone, from the event to its sending, so an
+    offset between the two clocks does not matter.
 
     Args:
         event_ts: milliseconds since epoch, Zoom's clock.
-        arrival: when it came.
+        arrival: when it arrived.
         seconds: how long Zoom waits (CONNECT_WINDOW_SECONDS).
     """
     passed = max(arrival.sent_ts - event_ts, 0) / 1000
@@ -322,7 +319,7 @@ def window_closes_at(event_ts: int, arrival: Arrival, *, seconds: float) -> date
 
 
 def _as_stopped(stop: Stopped) -> dict[str, Any]:
-    """What a stop says, as columns."""
+    """Return a stop as columns."""
     return {
         "stopped_at": clock.from_milliseconds(stop.event_ts),
         "stop_reason": stop.stop_reason,
@@ -330,9 +327,13 @@ def _as_stopped(stop: Stopped) -> dict[str, Any]:
 
 
 def _end(connection: Connection, stop: Stopped, received_at: datetime) -> int | None:
-    """A stop ends what was connected, and skips what was not. Where a try is under way or its
-    outcome is not known, the row stays until it is: Recall may have the stream."""
-    words = stop_reason_text(stop.stop_reason)
+    """End a stopped stream's connected rows and skip its untried ones. A row with a try whose
+    outcome is unknown stays pending, because Recall may have the stream.
+
+    Returns:
+        The id of the latest row; None where there is none.
+    """
+    why = stop_reason_text(stop.stop_reason)
     newer = CONNECTS.alias("newer")
     moved = sa.exists().where(
         newer.c.id == CONNECTS.c.superseded_by, newer.c.rtms_stream_id == stop.rtms_stream_id
@@ -343,10 +344,10 @@ def _end(connection: Connection, stop: Stopped, received_at: datetime) -> int | 
             CONNECTS.c.rtms_stream_id == stop.rtms_stream_id,
             CONNECTS.c.event_ts <= stop.event_ts,
             CONNECTS.c.stopped_at.is_(None),
-            sa.not_(moved),  # to other servers; what stops is the later connection
+            sa.not_(moved),  # to other servers: the later row is the one that stops
         )
         .order_by(CONNECTS.c.event_ts)
-        .with_for_update(of=CONNECTS)  # the dispatcher may be claiming or settling it right now
+        .with_for_update(of=CONNECTS)  # the dispatcher may be claiming it or recording its outcome
     ).all()
     for row in rows:
         change = _as_stopped(stop)
@@ -357,7 +358,7 @@ def _end(connection: Connection, stop: Stopped, received_at: datetime) -> int | 
                 "state": State.SKIPPED,
                 "reason": Reason.STOPPED_FIRST,
                 "due_at": None,
-                "last_error": f"The stream was over before it was connected: {words}.",
+                "last_error": f"The stream was over before it was connected: {why}.",
             }
         connection.execute(CONNECTS.update().where(CONNECTS.c.id == row.id).values(change))
     return rows[-1].id if rows else None
@@ -378,7 +379,7 @@ def _interrupt(
         .returning(CONNECTS.c.id)
     )
     if event.rejoin and is_to_rejoin(event.rejoin, _known(connection, event.rtms_stream_id)):
-        start = _completed(connection, event.rejoin)
+        start = _with_known_fields(connection, event.rejoin)
         taken = _start(connection, config, start, arrival)
         if taken.row_id is not None:
             return replace(
@@ -386,36 +387,36 @@ def _interrupt(
             )
     return Taken(
         outcome="accepted",
-        detail="the stream's signalling connection broke; Zoom waits for Recall to come back",
+        detail="the stream's signalling connection broke; Zoom waits for Recall to reconnect",
         level="warning",
         stream=event.rtms_stream_id,
         row_id=row_id,
     )
 
 
-def _completed(connection: Connection, rejoin: Started) -> Started:
-    """An interruption says less than a start: the rest stands in its stream's latest row."""
-    told = ("meeting_uuid", "meeting_id", "account_id", "operator_id", "is_original_host")
+def _with_known_fields(connection: Connection, rejoin: Started) -> Started:
+    """Fill in what an interruption leaves out from its stream's latest row."""
+    names = ("meeting_uuid", "meeting_id", "account_id", "operator_id", "is_original_host")
     row = connection.execute(
-        sa.select(*(CONNECTS.c[name] for name in told))
+        sa.select(*(CONNECTS.c[name] for name in names))
         .where(CONNECTS.c.rtms_stream_id == rejoin.rtms_stream_id)
         .order_by(CONNECTS.c.event_ts.desc())
         .limit(1)
     ).one_or_none()
-    known = {name: getattr(row, name) for name in told if getattr(row, name, None) is not None}
+    known = {name: getattr(row, name) for name in names if getattr(row, name, None) is not None}
     return replace(rejoin, **known)
 
 
 def _name_meeting(connection: Connection, event: MeetingStarted) -> Taken:
     """Name the live streams of a meeting. Later ones are named when they start."""
     named = MeetingName(topic=event.topic, host_id=event.host_id).columns()
-    # What it does not say takes nothing away, such as a topic that Recall said; and `id` keeps the
-    # statement one where it says nothing.
-    said = {name: value for name, value in named.items() if value is not None}
+    # A field it leaves out keeps its value, such as a topic from Recall. `id` keeps the statement
+    # valid where it leaves out all of them.
+    given = {name: value for name, value in named.items() if value is not None}
     row_id = connection.scalar(
         CONNECTS.update()
         .where(CONNECTS.c.meeting_uuid == event.meeting_uuid, sa.text(LIVE_OF_A_USER))
-        .values({"id": CONNECTS.c.id, **said})
+        .values({"id": CONNECTS.c.id, **given})
         .returning(CONNECTS.c.id)
     )
     return Taken(
@@ -458,7 +459,7 @@ def _known(connection: Connection, stream: str) -> list[Known]:
             CONNECTS.c.stopped_at,
         )
         .where(CONNECTS.c.rtms_stream_id == stream)
-        .with_for_update()  # the dispatcher may be settling one at this moment
+        .with_for_update()  # the dispatcher may be recording an outcome
     )
     return [
         Known(
@@ -474,7 +475,7 @@ def _known(connection: Connection, stream: str) -> list[Known]:
 
 
 def _starts_after(stream: str, event_ts: int) -> sa.Select[Any]:
-    """Recorded starts of a stream that are later by Zoom's clock."""
+    """Select the recorded starts of a stream that are later by Zoom's clock."""
     return sa.select(
         EVENTS.c.id,
         EVENTS.c.payload,
@@ -489,7 +490,7 @@ def _starts_after(stream: str, event_ts: int) -> sa.Select[Any]:
 
 
 def _stop_after(connection: Connection, start: Started) -> Stopped | None:
-    """The stop that overtook a start: recorded before it, and later by Zoom's clock."""
+    """Return the stop that arrived before its start, though it is later by Zoom's clock."""
     stored = connection.execute(
         sa.select(EVENTS.c.event_ts, EVENTS.c.payload)
         .where(
@@ -508,8 +509,8 @@ def _stop_after(connection: Connection, start: Started) -> Stopped | None:
 
 
 def _other_streams(connection: Connection, start: Started) -> list[OtherStream]:
-    """The live connections of other streams of a meeting."""
-    # As their indexes have them: the users' streams, and the one of RECORD_STREAMS=first.
+    """Return the live rows of other streams of a meeting."""
+    # One select for each index: the users' streams, and the one of RECORD_STREAMS=first.
     ids = sa.union_all(
         sa.select(CONNECTS.c.id).where(
             CONNECTS.c.meeting_uuid == start.meeting_uuid, sa.text(LIVE_OF_A_USER)
@@ -528,19 +529,18 @@ def _other_streams(connection: Connection, start: Started) -> list[OtherStream]:
 
 
 def _operator_was_wanted(connection: Connection, config: Config, start: Started) -> bool:
-    """Whether a stream of the same user in the same meeting was to be recorded. Zoom: the app goes
-    on when the host hands the meeting over, so the user need not be its host any more."""
+    """Return whether an earlier stream of the same user in this meeting was wanted. The user may no
+    longer be host: the app continues when the host hands the meeting over (Zoom)."""
     if config.record_streams != "host" or start.is_original_host is not False:
         return False
     if start.operator_id is None:
         return False
     unwanted = sa.or_(
         CONNECTS.c.reason.in_((Reason.NOT_WANTED, Reason.UNSUPPORTED)),
-        # It was over before anybody asked whether it was wanted. Where the user had been wanted,
-        # an earlier row says so.
+        # It was over before the rules decided. If the user was wanted, an earlier row shows it.
         sa.and_(CONNECTS.c.reason == Reason.STOPPED_FIRST, CONNECTS.c.is_original_host.is_(False)),
     )
-    # Together they are all rows: as the indexes have them.
+    # One query for each index; together they cover all rows.
     kinds = (LIVE, "due_at IS NULL", FOLLOWED)
     return any(
         connection.scalar(

@@ -1,4 +1,4 @@
-"""What meetings are called, as `meeting.started` says where the Zoom app subscribes to it."""
+"""The topics and hosts of meetings, from `meeting.started` where the Zoom app subscribes to it."""
 
 from __future__ import annotations
 
@@ -24,22 +24,18 @@ class MeetingName:
     host_id: str | None = None
 
     def or_else(self, other: MeetingName) -> MeetingName:
-        """It, and what only another one says."""
+        """Return this name, with what it lacks taken from another."""
         return MeetingName(topic=self.topic or other.topic, host_id=self.host_id or other.host_id)
 
     def columns(self) -> dict[str, str | None]:
-        """It as columns of `meeting_direct_connects`."""
+        """Return the name as columns of `meeting_direct_connects`."""
         searched = search_text(self.topic) if self.topic else None
         return {"topic": self.topic, "topic_search": searched, "host_id": self.host_id}
 
 
 def of_meetings(connection: Connection, meeting_uuids: Sequence[str]) -> dict[str, MeetingName]:
-    """What Zoom said that meetings are called, by their UUID. Of two words the later one counts,
-    and one that is not said takes no other away.
-
-    Args:
-        meeting_uuids: of which meetings.
-    """
+    """Return the names that Zoom gave meetings, by UUID. A later event overrides an earlier one,
+    but a field it leaves out keeps its value."""
     stored = connection.execute(
         sa.select(EVENTS.c.payload, EVENTS.c.received_at)
         .where(

@@ -1,7 +1,7 @@
-"""Recall's status webhooks: each is a hint that a connection is worth asking about now.
+"""Recall's status webhooks: each makes a direct connect due to be retrieved now.
 
-They come at least once and in no order (Recall: status webhooks), so nothing but the hint is taken
-from them: what is true, the retrieve says.
+They arrive at least once and in any order (Recall: status webhooks), so their content is not
+trusted: the retrieve decides.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _MAX_ID = 255  # characters
 
 @dataclass(frozen=True, kw_only=True)
 class Hint:
-    """Which connection a status webhook is about, in the three ways in which it may say so."""
+    """Which row a status webhook is about, by any of three identifiers."""
 
     recall_id: str | None
     recording_id: str | None
-    row_id: int | None  # by our metadata, good together with the stream only:
-    rtms_stream_id: str | None  # other servers of the same workspace have rows of the same number
+    row_id: int | None  # from our metadata; valid only together with the stream, because
+    rtms_stream_id: str | None  # another server of the same workspace may use the same row id
 
 
 def verify(secrets: Sequence[str], headers: Mapping[str, str], raw: bytes) -> str:
@@ -38,25 +38,25 @@ def verify(secrets: Sequence[str], headers: Mapping[str, str], raw: bytes) -> st
 
     Args:
         secrets: `whsec_...`, several while one is rotated.
-        headers: by names in lower case: `webhook-id`, `webhook-timestamp`, `webhook-signature`, or
-            the same as `svix-*` from workspaces made before 15 December 2025.
-        raw: the body's bytes as they came.
+        headers: with names in lower case: `webhook-id`, `webhook-timestamp`, `webhook-signature`,
+            or the same as `svix-*` from workspaces created before 15 December 2025.
+        raw: the body's bytes as received.
 
     Returns:
-        The message's id, the same in every repetition.
+        The message id, which every redelivery repeats.
 
     Raises:
-        BadSignature: it is missing, more than five minutes off, or made with another secret.
+        BadSignature: the signature is missing, more than five minutes off, or does not match.
     """
     names = ("id", "timestamp", "signature")
     prefix = "webhook" if "webhook-id" in headers else "svix"
     given = {f"webhook-{name}": headers.get(f"{prefix}-{name}", "") for name in names}
     if not any(given.values()):
         raise BadSignature(
-            "The webhook is not signed: it has no headers webhook-id, webhook-timestamp and "
-            "webhook-signature. If this is from Recall: create Recall's workspace secret first "
-            "(its dashboard, page API keys), for Recall signs nothing without one. Then set "
-            "RECALL_WEBHOOK_SECRET to it and restart."
+            "The webhook is not signed: the headers webhook-id, webhook-timestamp and "
+            "webhook-signature are missing. If Recall sent it, create the workspace secret in "
+            "Recall's dashboard (page API keys): Recall signs webhooks only if there is one. Then "
+            "set RECALL_WEBHOOK_SECRET to it and restart."
         )
     if not all(given.values()):
         raise BadSignature(
@@ -66,25 +66,25 @@ def verify(secrets: Sequence[str], headers: Mapping[str, str], raw: bytes) -> st
     for secret in secrets:
         try:
             Webhook(secret).verify(raw, given, json_parse=False)
-        except (WebhookVerificationError, ValueError):  # ValueError: not even in form
+        except (WebhookVerificationError, ValueError):  # ValueError: malformed
             continue
         return given["webhook-id"][:_MAX_ID]
     raise BadSignature(
-        "The signature does not match, or the clocks are more than five minutes apart. If this is "
-        "from Recall, RECALL_WEBHOOK_SECRET is not this endpoint's secret."
+        "The signature does not match, or the clocks are more than five minutes apart. If Recall "
+        "sent this, RECALL_WEBHOOK_SECRET is not this endpoint's secret."
     )
 
 
 def read(body: Mapping[str, Any]) -> Hint:
-    """Find in a status webhook whom it is about. Unknown events and shapes give an empty hint."""
+    """Return which row a status webhook is about. Unknown events and shapes give an empty hint."""
     data = _object(body, "data")
     recording = _object(data, "recording")
-    # The parent object's place is not documented for Direct Connect: used if there, never required.
-    connection = _object(data, "meeting_direct_connect")
-    metadata = _object(connection, "metadata") | _object(recording, "metadata")
+    # Not documented for Direct Connect, so used if present and never required.
+    direct_connect = _object(data, "meeting_direct_connect")
+    metadata = _object(direct_connect, "metadata") | _object(recording, "metadata")
     row_id = _text(metadata, "meeting_direct_connect_id") or ""
     return Hint(
-        recall_id=_text(connection, "id"),
+        recall_id=_text(direct_connect, "id"),
         recording_id=_text(recording, "id"),
         row_id=int(row_id) if row_id.isascii() and row_id.isdigit() and len(row_id) < 19 else None,
         rtms_stream_id=_text(metadata, "rtms_stream_id"),
@@ -92,18 +92,17 @@ def read(body: Mapping[str, Any]) -> Hint:
 
 
 def take(database: Database, body: dict[str, Any], message_id: str) -> AnyRow | None:
-    """Record a status webhook, once, and let the connection it is about be asked about now.
+    """Record a status webhook once, and make the row it is about due now.
 
     Args:
         body: decoded and verified.
-        message_id: the same in every repetition.
+        message_id: the `webhook-id`, which every redelivery repeats.
 
     Returns:
-        The connection's row (id, rtms_stream_id, tracking_id), where this was news and there is
-        one.
+        The row (id, rtms_stream_id, tracking_id); None for a redelivery or an unknown row.
 
     Raises:
-        DatabaseUnavailable: nothing was recorded; let Recall deliver it again.
+        DatabaseUnavailable: nothing was recorded; answer so that Recall delivers it again.
     """
     hint = read(body)
     now = clock.now()
@@ -117,9 +116,9 @@ def take(database: Database, body: dict[str, Any], message_id: str) -> AnyRow | 
             "rtms_stream_id": row.rtms_stream_id if row else None,
             "payload": _without_links(body),
             "received_at": now,
-            "outcome": "accepted: the connection is asked about now"
+            "outcome": "accepted: Recall is asked about the meeting now"
             if row
-            else "unknown: no connection here is the one it is about",
+            else "unknown: no meeting here matches it",
         }
         if not record_once(connection, event) or row is None:
             return None
@@ -155,7 +154,7 @@ def _row_of(hint: Hint) -> sa.Select[Any]:
 
 
 def _without_links(value: Any) -> Any:
-    """A body as it is stored: whoever reads a pre-signed link may read the media."""
+    """Return a body without its pre-signed links, which give access to the media."""
     if isinstance(value, dict):
         return {
             name: "[link left out]" if name.lower().endswith("url") else _without_links(one)

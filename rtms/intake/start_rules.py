@@ -1,4 +1,4 @@
-"""What a repeated, late or unwanted `rtms_started` means: the rules, and nothing but the rules."""
+"""The rules for a repeated, late or unwanted `rtms_started`, as pure functions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rtms.zoom.events import Started
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """A connection of the stream that is in the table already."""
+    """A row of the same stream."""
 
     id: int
     event_ts: int
@@ -27,7 +27,7 @@ class Known:
 
 @dataclass(frozen=True, kw_only=True)
 class OtherStream:
-    """A live connection of another stream of the same meeting."""
+    """A live row of another stream of the same meeting."""
 
     id: int
     event_ts: int
@@ -36,8 +36,7 @@ class OtherStream:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What to do about an `rtms_started`: nothing, or a new row that is to be connected or, with
-    a reason, skipped."""
+    """What to do about an `rtms_started`: nothing, or insert a row that is connected or skipped."""
 
     detail: str
     new_row: bool = False
@@ -59,29 +58,29 @@ def judge(
 
     Args:
         start: the event.
-        known: every connection of its stream that is in the table.
-        others: the live connections of other streams of its meeting.
-        operator_was_wanted: whether the same user had a stream in this meeting that was wanted.
-        last_stop_ts: `event_ts` of the stream's latest `rtms_stopped`, if one was seen.
-        record_streams: the setting of that name.
-        later_start_known: whether a later start of the stream was delivered. One that repeated what
-            was live left no row.
+        known: every row of its stream.
+        others: the live rows of other streams of its meeting.
+        operator_was_wanted: whether the same user had a wanted stream in this meeting.
+        last_stop_ts: `event_ts` of the stream's latest `rtms_stopped`, if any.
+        record_streams: RECORD_STREAMS.
+        later_start_known: whether a later start of the stream is recorded. A start that repeated
+            the live stream left no row.
     """
     if any(row.event_ts == start.event_ts for row in known):
-        return Verdict(detail="this start is known already")
+        return Verdict(detail="this start is already known")
     if any(row.event_ts > start.event_ts for row in known):
-        return Verdict(detail="a later start of this stream is known already")
+        return Verdict(detail="a later start of this stream is already known")
     if last_stop_ts is not None and last_stop_ts > start.event_ts:
-        return _skipped(Reason.STOPPED_FIRST, "its stop was delivered first: it is over already")
+        return _skipped(Reason.STOPPED_FIRST, "its stop arrived first: the stream is already over")
     live = next((row for row in known if row.is_live), None)
     if live and _urls(live.server_urls) == _urls(start.server_urls):
-        return Verdict(detail=f"meeting {live.id} has this stream already")
+        return Verdict(detail=f"meeting {live.id} already has this stream")
     if live and later_start_known:
-        return Verdict(detail="a later start of this stream is known already")
+        return Verdict(detail="a later start of this stream is already known")
     own = [each for each in others if start.operator_id and each.operator_id == start.operator_id]
     if live:
         return Verdict(
-            detail=f"Zoom's RTMS server failed over: this takes the place of meeting {live.id}",
+            detail=f"Zoom's RTMS server failed over: this replaces meeting {live.id}",
             new_row=True,
             supersedes=(live.id, *(each.id for each in own)),
         )
@@ -92,20 +91,20 @@ def judge(
         and _urls(row.server_urls) == _urls(start.server_urls)
         for row in known
     ):
-        return Verdict(detail="this stream was skipped already")
+        return Verdict(detail="this stream was already skipped")
     return verdict
 
 
 def is_to_rejoin(rejoin: Started, known: Sequence[Known]) -> bool:
-    """Decide whether an `rtms_interrupted` that names servers moves its stream to those, as an
-    `rtms_started` would. It does not where the stream is there already, is over, or was skipped.
+    """Decide whether an `rtms_interrupted` with server URLs moves its stream to those servers, as
+    an `rtms_started` would. It does not if the stream is already there, is over, or was skipped.
 
     Args:
-        rejoin: what the event says, as a start.
-        known: every connection of its stream that is in the table.
+        rejoin: the event, as a start.
+        known: every row of its stream.
     """
     last = max(known, key=lambda row: row.event_ts, default=None)
-    if last is None:  # it overtook its start
+    if last is None:  # it arrived before its start
         return True
     waits = last.is_live or (last.state == State.FAILED and not last.stopped)
     return waits and _urls(last.server_urls) != _urls(rejoin.server_urls)
@@ -115,9 +114,9 @@ _UNSUPPORTED = {
     Product.SESSION: "a Video SDK session is signed with the Video SDK's key and secret, so this "
     "app's credentials cannot connect it",
     Product.CONTACT_CENTER: "Recall connects meetings and webinars, and this is a Zoom Contact "
-    "Center engagement. Leave its events out of the Zoom app's subscription, to hear of none",
-    Product.PHONE: "Recall connects meetings and webinars, and this is a Zoom Phone call. Leave "
-    "its events out of the Zoom app's subscription, to hear of none",
+    "Center engagement. To stop receiving these, unsubscribe the Zoom app from their events",
+    Product.PHONE: "Recall connects meetings and webinars, and this is a Zoom Phone call. "
+    "To stop receiving these, unsubscribe the Zoom app from their events",
 }
 
 
@@ -134,7 +133,7 @@ def _wanted(
     if later:
         return _skipped(
             Reason.STOPPED_FIRST,
-            f"the same user's later stream is live, which is meeting {later.id}: this one is over",
+            f"meeting {later.id} is a later live stream of the same user: this one is over",
         )
     if record_streams == "host" and start.is_original_host is False and not operator_was_wanted:
         return _skipped(
@@ -147,7 +146,7 @@ def _wanted(
     if own:
         older = " and ".join(str(each.id) for each in own)
         return Verdict(
-            detail=f"the same user's next stream: this takes the place of meeting {older}",
+            detail=f"the same user's next stream: this replaces meeting {older}",
             new_row=True,
             supersedes=tuple(each.id for each in own),
         )

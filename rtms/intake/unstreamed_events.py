@@ -1,5 +1,5 @@
-"""What Zoom said about a meeting and about none of its streams: its name, how a request to start a
-stream was answered, that no stream was started."""
+"""Zoom's events about a meeting rather than one of its streams: its topic, the answer to a request
+to start a stream, or that none was started."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _MOST = 50
 
 
 def about_meeting(connection: Connection, row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the events that name a row's meeting, with their bodies, in the order of their coming.
+    """Return the events about a row's meeting, with their bodies, in the order of arrival.
 
-    A number belongs to every occurrence of a recurring meeting, so of the events that name nothing
-    but the number, those count that came from an hour before the row to its end.
+    Every occurrence of a recurring meeting has the same number. An event that names only the number
+    counts if it arrived between an hour before the row and the row's end.
 
     Args:
         row: of `meeting_direct_connects`.

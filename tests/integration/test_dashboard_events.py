@@ -150,7 +150,7 @@ def test_replay_runs_a_stored_event_through_the_rules(
     assert rows.meeting().state == "pending"
     assert rows.events()[0].outcome == "accepted: to be connected"
     again = browser.notice(browser.press("/events/1", "/events/1/replay"))
-    assert "(duplicate): this start is known already" in again
+    assert "(duplicate): this start is already known" in again
     assert len(rows.meetings()) == 1
 
 

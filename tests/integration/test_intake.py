@@ -122,7 +122,7 @@ def test_a_start_whose_stop_came_first_is_kept_and_not_connected(its: Services, 
     row = rows.meeting()
     assert (row.state, row.reason, row.due_at) == ("skipped", "stopped_first", None)
     assert (row.stop_reason, row.stopped_at.timestamp()) == (6, stop["event_ts"] / 1000)
-    assert "over already" in row.last_error
+    assert "already over" in row.last_error
 
 
 def test_a_stop_of_an_earlier_run_does_not_end_the_next(its: Services, rows: Rows) -> None:
@@ -209,7 +209,11 @@ def bare(event: str) -> dict[str, Any]:
         (events.interrupted(Stream()), "warning", "signalling connection broke"),
         (events.concurrency_near_limit(), "warning", "1601 of the 2000 streams"),
         (events.concurrency_limited(Stream()), "error", "Zoom started no stream"),
-        (bare("rtms.concurrency_near_limit"), "warning", "nears the number of streams that Zoom"),
+        (
+            bare("rtms.concurrency_near_limit"),
+            "warning",
+            "close to the number of streams that Zoom",
+        ),
         (bare("rtms.concurrency_limited"), "error", "for a meeting that it does not name: the"),
     ],
 )

@@ -38,7 +38,7 @@ def assert_the_next_takes_the_place(its: Services, rows: Rows) -> None:
     taken = its.intake.take(events.started(later))
     older, newer = rows.meetings()
     assert (taken.outcome, taken.is_due, taken.row_id) == ("accepted", True, newer.id)
-    assert f"takes the place of meeting {older.id}" in taken.detail
+    assert f"replaces meeting {older.id}" in taken.detail
     assert (older.state, older.superseded_by) == ("ended", newer.id)
     assert older.due_at is not None  # what it recorded until now is followed
     assert (newer.state, newer.rtms_stream_id) == ("pending", later.rtms_stream_id)

@@ -283,7 +283,7 @@ def test_faults_interruptions_copies_and_hints_are_told() -> None:
         events=[
             an_event(1, "started", BEGAN),
             an_event(
-                2, "started", after(5), outcome="duplicate: meeting 1 has this stream already"
+                2, "started", after(5), outcome="duplicate: meeting 1 already has this stream"
             ),
             an_event(3, "interrupted", after(600)),
             an_event(4, "interrupted", after(900)),
@@ -299,7 +299,7 @@ def test_faults_interruptions_copies_and_hints_are_told() -> None:
         "The stream stopped: reconnection was awaited in vain (reason 19)",
         "Recall sent a notice that means nothing to this server",
     ]
-    assert moments[2].said == "meeting 1 has this stream already"
+    assert moments[2].said == "meeting 1 already has this stream"
     assert moments[5].tone == "bad"
     pruned = timeline(row, now=NOW)
     assert words(pruned).count("The stream was interrupted") == 1
