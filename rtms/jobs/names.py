@@ -1,10 +1,10 @@
-"""The jobs, as the dispatcher, the log and the metrics name them."""
+"""The names of the jobs in the dispatcher, the log and the metrics."""
 
 from enum import StrEnum
 
 
 class JobName(StrEnum):
-    """What a job is called."""
+    """The name of a job."""
 
     CONNECT = "connect"
     FOLLOW = "refresh"

@@ -1,4 +1,4 @@
-"""The queues of all jobs, for what watches them."""
+"""The queues of all jobs, for metrics, health and the doctor."""
 
 from __future__ import annotations
 

@@ -13,7 +13,12 @@ import structlog
 
 from rtms.recall.client import Recall, RecallError
 from rtms.recall.recording_config import is_audio
-from rtms.recall.responses import ConnectionState, RecordingState, read_connection, with_audio
+from rtms.recall.responses import (
+    DirectConnectState,
+    RecordingState,
+    read_direct_connect,
+    with_audio,
+)
 
 # 4xx that pass, or that say nothing about this list.
 _NOT_ABOUT_AUDIO = (401, 402, 408, 409, 425, 429)
@@ -31,7 +36,7 @@ def look_up(
     *,
     audio: int,
     take_turn: Callable[[], None] = at_once,
-) -> ConnectionState:
+) -> DirectConnectState:
     """Ask for a connection as Recall has it now.
 
     Args:
@@ -42,7 +47,7 @@ def look_up(
     Raises:
         RecallError: Recall did not answer with it.
     """
-    found = read_connection(recall.retrieve_direct_connect(recall_id))
+    found = read_direct_connect(recall.retrieve_direct_connect(recall_id))
     recordings = (_whole(recall, each, audio, take_turn) for each in found.recordings)
     return replace(found, recordings=tuple(recordings))
 

@@ -72,7 +72,7 @@ class RecordingState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConnectionState:
+class DirectConnectState:
     """One connection as Recall has it now."""
 
     status: str | None
@@ -80,7 +80,7 @@ class ConnectionState:
     recordings: tuple[RecordingState, ...]
 
 
-def read_connection(body: Mapping[str, Any]) -> ConnectionState:
+def read_direct_connect(body: Mapping[str, Any]) -> DirectConnectState:
     """Read a retrieved `meeting_direct_connect`. Recordings without a usable id are skipped."""
     body = _object(body)
     recordings: dict[str, RecordingState] = {}
@@ -90,7 +90,9 @@ def read_connection(body: Mapping[str, Any]) -> ConnectionState:
         if recording is not None:
             recordings.setdefault(recording.recall_recording_id, recording)
     status, sub_code = _status(body)
-    return ConnectionState(status=status, sub_code=sub_code, recordings=tuple(recordings.values()))
+    return DirectConnectState(
+        status=status, sub_code=sub_code, recordings=tuple(recordings.values())
+    )
 
 
 def with_audio(

@@ -26,7 +26,7 @@ _ENDS: tuple[tuple[str, str | None, int], ...] = (
 )
 _WHY = {
     "window_expired": "Recall answered 503: the service is not available.",
-    "recall_failed": "Recall says that the recording failed: zoom_rtms_connection_lost.",
+    "recall_failed": "Recall reports that the recording failed: zoom_rtms_connection_lost.",
     "stopped_first": "The stream was over before it was connected: the meeting ended.",
     "unsupported": "A Video SDK session is signed with the Video SDK's key and secret.",
 }

@@ -235,7 +235,7 @@ def test_what_was_stored_short_is_not_taken_for_done(
     finish(recall, zoom, its, rows)
     row = failed(its)
     assert row.archived_at is None
-    assert "bytes there after" in row.archive_error
+    assert "bytes after" in row.archive_error
     assert not [name for name in place.store if name.endswith(".manifest.json")]
     place.short = False
     change(its, archive_due_at=clock.now())

@@ -203,7 +203,7 @@ def test_meetings_retry_is_recorded_and_logged(its: Services, runner: FlaskCliRu
     fail(its)
     with capture_logs() as lines:
         run(runner, "meetings", "retry", "1")
-    (line,) = (line for line in lines if line["event"] == "put back by hand, to be connected")
+    (line,) = (line for line in lines if line["event"] == "retried by hand")
     assert (line["row"], line["stream"]) == (1, stream.rtms_stream_id)
     with its.database.read() as connection:
         (kept,) = connection.execute(sa.select(ATTEMPTS))

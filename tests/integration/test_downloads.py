@@ -19,7 +19,7 @@ import pytest
 import requests
 import responses
 
-from rtms.recall.responses import read_connection
+from rtms.recall.responses import read_direct_connect
 from rtms.recordings.download import (
     BrokenOff,
     DiskTrouble,
@@ -94,7 +94,7 @@ class Meeting:
         url = f"{self.recall.url}{PATH}/{self.recall.connections[0].id}"
         headers = {"Authorization": f"Token {self.recall.api_key}"}
         body = requests.get(url, headers=headers, timeout=30).json()
-        video = read_connection(body).recordings[0].media[0]
+        video = read_direct_connect(body).recordings[0].media[0]
         self.links_given.append(video.links["download_url"])
         return self.links_given[-1]
 

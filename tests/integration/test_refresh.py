@@ -150,7 +150,7 @@ def test_what_recall_no_longer_has_is_not_asked_for_again(
     make_due(its)
     row = wait_for(lambda: (row := rows.meeting()).state == "failed" and row)
     assert (row.reason, row.due_at) == ("recall_failed", None)
-    assert "no longer has it" in row.last_error
+    assert "does not have it any more" in row.last_error
 
 
 @pytest.mark.parametrize("status", [401, 429, 500, 503])
@@ -380,8 +380,8 @@ def test_one_without_any_signature_is_told_the_cause(app: Flask) -> None:
     with capture_logs() as log:
         answer = app.test_client().post("/recall-webhook", json=about())
     assert answer.status_code == 401
-    assert "create Recall's workspace secret first" in answer.text
-    assert "create Recall's workspace secret first" in log[-1]["error"]
+    assert "create the workspace secret in Recall's dashboard" in answer.text
+    assert "create the workspace secret in Recall's dashboard" in log[-1]["error"]
 
 
 @pytest.mark.environ(**WITH_SECRET)

@@ -116,7 +116,7 @@ def test_a_recording_that_the_archive_takes_up_at_that_moment_stays(
     taken, other = an_old_meeting(its), an_old_meeting(its)
     change(its, RECORDINGS, other, archive_attempts=1)
     with its.database.engine.connect() as archive, ThreadPoolExecutor(1) as pool:
-        eligibility.take_up(archive, clock.now())
+        eligibility.backfill(archive, clock.now())
         pruned = pool.submit(retention_job.prune_meetings, its.database, clock.now() - DAY)
         with pytest.raises(TimeoutError):
             pruned.result(timeout=0.5)

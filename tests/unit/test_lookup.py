@@ -11,7 +11,7 @@ import responses
 from rtms.recall.client import Recall, RecallError
 from rtms.recall.lookup import look_up
 from rtms.recall.recording_config import audio_count
-from rtms.recall.responses import ConnectionState, Medium
+from rtms.recall.responses import DirectConnectState, Medium
 
 BASE = "https://us-east-1.recall.ai"
 CONNECT = f"{BASE}/api/v1/meeting_direct_connect/r-1"
@@ -42,11 +42,11 @@ def lists(http: responses.RequestsMock, *results: Any, next: Any = None, **page:
     http.get(AUDIO, json={"next": next, "previous": None, "results": list(results)}, **page)
 
 
-def ask(wanted: int = 1) -> ConnectionState:
+def ask(wanted: int = 1) -> DirectConnectState:
     return look_up(Recall(KEY, BASE), "r-1", audio=wanted)
 
 
-def media(found: ConnectionState) -> dict[str, Medium]:
+def media(found: DirectConnectState) -> dict[str, Medium]:
     (recording,) = found.recordings
     return {medium.kind: medium for medium in recording.media}
 

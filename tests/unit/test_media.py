@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtms.recall.responses import ConnectionState, Medium, RecordingState, read_connection
+from rtms.recall.responses import DirectConnectState, Medium, RecordingState, read_direct_connect
 
 LINK = "https://media.example/a.mp4?X-Amz-Signature=very-secret"
 
@@ -52,7 +52,7 @@ def recording(**fields: Any) -> dict[str, Any]:
 
 
 def read(**fields: Any) -> RecordingState:
-    (state,) = read_connection({"recordings": [recording(**fields)]}).recordings
+    (state,) = read_direct_connect({"recordings": [recording(**fields)]}).recordings
     return state
 
 
@@ -67,7 +67,7 @@ def test_a_connection_as_documented() -> None:
         "recordings": [recording(), recording(id="rec-2", media_shortcuts=None)],
         "metadata": {},
     }
-    state = read_connection(body)
+    state = read_direct_connect(body)
     assert (state.status, state.sub_code) == ("done", "stream_ended")
     first, second = state.recordings
     assert first.recall_recording_id == "rec-1"
@@ -106,7 +106,7 @@ def test_whether_a_recording_is_over(code: str, medium: str, over: bool) -> None
 
 
 def test_no_repr_shows_a_link() -> None:
-    state = read_connection({"recordings": [recording()]})
+    state = read_direct_connect({"recordings": [recording()]})
     assert "very-secret" not in repr(state)
     assert "download_url" in repr(state.recordings[0].media[0])
     assert hash(state.recordings[0].media[0])
@@ -158,12 +158,12 @@ def test_an_odd_status(status: object, expected: str) -> None:
 
 @pytest.mark.parametrize("recording_id", [None, "", 7, "a\nb", "x" * 256, ["rec-1"]])
 def test_a_recording_without_a_usable_id_is_skipped(recording_id: object) -> None:
-    state = read_connection({"recordings": [recording(id=recording_id), recording()]})
+    state = read_direct_connect({"recordings": [recording(id=recording_id), recording()]})
     assert [each.recall_recording_id for each in state.recordings] == ["rec-1"]
 
 
 def test_a_recording_that_is_listed_twice_is_one() -> None:
-    assert len(read_connection({"recordings": [recording(), recording()]}).recordings) == 1
+    assert len(read_direct_connect({"recordings": [recording(), recording()]}).recordings) == 1
 
 
 @pytest.mark.parametrize(
@@ -226,8 +226,8 @@ _json = st.recursive(
 
 @given(_json, _json)
 def test_nothing_raises(body: Any, shortcuts: Any) -> None:
-    assert isinstance(read_connection(body), ConnectionState)
-    state = read_connection({"recordings": [{"id": "rec-1", "media_shortcuts": shortcuts}]})
+    assert isinstance(read_direct_connect(body), DirectConnectState)
+    state = read_direct_connect({"recordings": [{"id": "rec-1", "media_shortcuts": shortcuts}]})
     (found,) = state.recordings
     assert json.dumps(found.media_statuses()).encode()
     assert all(isinstance(medium.links, Mapping) for medium in found.media)

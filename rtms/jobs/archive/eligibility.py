@@ -1,4 +1,4 @@
-"""Which recordings are to be stored (ARCHIVE_URL), and of which something is missing."""
+"""Which recordings are to be archived (ARCHIVE_URL), and the queue of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rtms.queue.leases import Leased, Queue
 
 @dataclass(frozen=True, kw_only=True)
 class RecordingToArchive(Leased):
-    """A recording to store."""
+    """A recording to archive."""
 
     meeting_direct_connect_id: int
     recall_recording_id: str
@@ -29,11 +29,11 @@ QUEUE = Queue(
     table=RECORDINGS,
     predicate=TO_ARCHIVE,
     due_at=RECORDINGS.c.archive_due_at,
-    order_by=RECORDINGS.c.expires_at.nulls_last(),  # those that expire first go first
+    order_by=RECORDINGS.c.expires_at.nulls_last(),  # the next to expire
     index="ix_recordings_archive",
 )
 
-_NO_FILE = "meeting_metadata"  # read with the recording itself
+_NO_FILE = "meeting_metadata"  # it is part of Recall's answer
 
 
 def done_kinds(media: Mapping[str, str]) -> set[str]:
@@ -46,11 +46,11 @@ def done_kinds(media: Mapping[str, str]) -> set[str]:
 
 
 def is_to_be_stored(media: Mapping[str, str], before: AnyRow | None, *, anew: bool) -> bool:
-    """Return whether a recording that is over has something to be stored.
+    """Return whether a recording that is over has media to archive.
 
     Args:
-        media: kind → status, as Recall says now.
-        before: the recording's row, as it was; None: it had none.
+        media: kind → status, as Recall has them now.
+        before: the recording's row before the change; None where it had none.
         anew: whether to try again what was given up.
     """
     if before is None:
@@ -58,19 +58,19 @@ def is_to_be_stored(media: Mapping[str, str], before: AnyRow | None, *, anew: bo
     news = done_kinds(media) - done_kinds(before.media)
     if before.archived_at is None:
         return anew or bool(news) or before.archive_attempts == 0
-    if before.archived_media is None:  # by a version that did not say what it stored: all there was
+    if before.archived_media is None:  # archived by an older version, which stored all there was
         return bool(news)
-    if news & before.media.keys():  # it was there and was made anew
+    if news & before.media.keys():  # it existed and was made again
         return True
     missing = done_kinds(media) - set(before.archived_media)
     return bool(missing) and (anew or bool(news) or before.archive_error is None)
 
 
 def make_due(connection: Connection, ids: Sequence[int], now: datetime) -> None:
-    """Make recordings due to be stored, unless they are already.
+    """Make recordings due to be archived, unless they already are.
 
     Args:
-        ids: their rows.
+        ids: the ids of their rows.
     """
     connection.execute(
         RECORDINGS.update()
@@ -80,7 +80,7 @@ def make_due(connection: Connection, ids: Sequence[int], now: datetime) -> None:
 
 
 def is_to_be_kept(now: datetime) -> sa.ColumnElement[bool]:
-    """Which recordings are done, still at Recall, and neither stored nor ever tried."""
+    """Return the condition for recordings that are done, still at Recall, and never tried."""
     return sa.and_(
         RECORDINGS.c.status == "done",
         RECORDINGS.c.archived_at.is_(None),
@@ -89,8 +89,8 @@ def is_to_be_kept(now: datetime) -> sa.ColumnElement[bool]:
     )
 
 
-def take_up(connection: Connection, now: datetime) -> None:
-    """Make due what was done before there was an archive, or in a process that knew of none."""
+def backfill(connection: Connection, now: datetime) -> None:
+    """Make due the recordings that were done while ARCHIVE_URL was not set."""
     connection.execute(
         RECORDINGS.update()
         .where(RECORDINGS.c.archive_due_at.is_(None), is_to_be_kept(now))

@@ -1,4 +1,4 @@
-"""Keeping recordings: the job that stores their media before they expire (ARCHIVE_URL)."""
+"""The job that archives recordings before Recall deletes them (ARCHIVE_URL)."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ from rtms.recordings.presigned import LinkBroken, LinkRefused, Links, LinkUnusab
 
 _THREADS = 2
 _LEASE_SECONDS = 60.0  # renewed while a recording is stored
-_LOOK_AGAIN = 3600.0  # seconds between two looks for what is done and was never made due
+_BACKFILL_EVERY = 3600.0  # seconds
 _FIRST_WAIT = 60.0  # seconds; doubled with every try
 _LONGEST_WAIT = 6 * 3600.0  # seconds
 _MOST_TRIES = 36  # with those waits, a week
-_TOO_LATE = timedelta(minutes=5)  # before the media expire: another try would not finish
+_TOO_LATE = timedelta(minutes=5)  # before the media expire another try would not finish
 _WITH_FILES = ("video_mixed", "transcript", "participant_events")  # and audio
 
 log = structlog.get_logger()
@@ -52,12 +52,12 @@ log = structlog.get_logger()
 def next_try(
     *, attempts: int, expires_at: datetime | None, now: datetime, passes: bool = True
 ) -> datetime | None:
-    """When to store again what could not be stored; None when it was tried long enough.
+    """Return when to try to archive a recording again; None when it was tried long enough.
 
     Args:
         attempts: the tries so far.
-        expires_at: when Recall deletes the media, if that is known.
-        passes: whether the trouble may pass by itself. What somebody has to mend is tried seldom.
+        expires_at: when Recall deletes the media, if known.
+        passes: whether the error may pass by itself. What a person has to fix is tried rarely.
     """
     if attempts >= _MOST_TRIES:
         return None
@@ -70,20 +70,20 @@ def next_try(
 
 
 class NotArchived(Exception):
-    """A recording is not stored. The message says why."""
+    """A recording was not archived. The message says why."""
 
     def __init__(self, message: str, *, for_good: bool = False, passes: bool = True) -> None:
         super().__init__(message)
-        self.for_good = for_good  # another try would bring nothing
-        self.passes = passes  # False: not before somebody mends what the message names
+        self.for_good = for_good  # another try would not help
+        self.passes = passes  # False: a person must first fix what the message names
 
 
 class NothingKept(NotArchived):
-    """Recall was to keep nothing, so there is nothing to store."""
+    """Recall was told to keep nothing, so there is nothing to store."""
 
 
 class ArchiveJob(QueueJob[RecordingToArchive]):
-    """Recordings that are done, and how they are stored."""
+    """Stores the media of recordings that are done."""
 
     name = JobName.ARCHIVE
     threads = _THREADS
@@ -92,14 +92,14 @@ class ArchiveJob(QueueJob[RecordingToArchive]):
         assert config.archive_url
         seconds_each = 60 / max(config.recall_retrieves_per_minute - _THREADS, 1)
         self._turns = Pace(database, RETRIEVE_GATE, seconds_each=seconds_each)
-        # Each recording is asked about at Recall, for its links.
+        # Each recording takes a request to Recall for its links.
         super().__init__(database, QUEUE, lease_seconds=_LEASE_SECONDS, pace=self._turns)
         self._recall = recall
         self._store = Store(config.archive_url)
         self._timeout = config.recall_timeout_seconds
         self._recording_config = config.recording_config
         self._renewals: dict[RecordingToArchive, LeaseRenewal] = {}
-        self._look_at = 0.0
+        self._backfill_at = 0.0
         if config.paas and self._store.is_folder:
             log.warning(
                 f"{config.paas} wipes this disk at each deploy, and what ARCHIVE_URL keeps with "
@@ -107,9 +107,9 @@ class ArchiveJob(QueueJob[RecordingToArchive]):
             )
 
     def next_due(self) -> datetime | None:
-        if time.monotonic() >= self._look_at:
-            self.database.write(lambda connection: eligibility.take_up(connection, clock.now()))
-            self._look_at = time.monotonic() + _LOOK_AGAIN
+        if time.monotonic() >= self._backfill_at:
+            self.database.write(lambda connection: eligibility.backfill(connection, clock.now()))
+            self._backfill_at = time.monotonic() + _BACKFILL_EVERY
         return super().next_due()
 
     def work(self, row: RecordingToArchive) -> None:
@@ -135,8 +135,8 @@ class ArchiveJob(QueueJob[RecordingToArchive]):
             except NotStored as error:
                 trouble = NotArchived(str(error))
             except Exception as error:
-                # Its words are not ours to trust: they may hold a link.
-                trouble = NotArchived(f"Storing it broke off ({type(error).__name__}).")
+                # Without the error's own text, which may hold a link.
+                trouble = NotArchived(f"Storing it failed unexpectedly ({type(error).__name__}).")
             finally:
                 del self._renewals[row]
         self._record(row, trouble, progress)
@@ -151,7 +151,7 @@ class ArchiveJob(QueueJob[RecordingToArchive]):
         """Store every medium that is done, and then the manifest.
 
         Args:
-            progress: is told how far it came, also where something is raised.
+            progress: updated as media are stored, also if an error is raised.
 
         Raises:
             NotArchived, NotStored, DownloadError: not all of it is stored.
@@ -163,33 +163,34 @@ class ArchiveJob(QueueJob[RecordingToArchive]):
             progress.known = connection.scalar(
                 sa.select(RECORDINGS.c.media).where(RECORDINGS.c.id == row.id)
             )
-        recording = self._ask(row, meeting, lease)
+        recording = self._retrieve(row, meeting, lease)
         progress.found = recording.media_statuses()
         if keeps_nothing(self._recording_config) and not recording.has_links:
             raise NothingKept(NOTHING_KEPT, for_good=True)
-        named, earlier = stored_before(self._store, meeting, recording)
+        names, earlier = stored_before(self._store, meeting, recording)
         files: list[dict[str, Any]] = []
         for medium in recording.media:
             if medium.status != "done":
                 continue
             for link in sorted(medium.links):
-                name = named.file(medium, link)
+                name = names.file(medium, link)
                 source = _Source(self, row, lease, meeting, medium, link)
-                size = self._keep(named.folder, name, source, lease)
+                size = self._store_file(names.folder, name, source, lease)
                 files.append({"kind": medium.kind, "file": name, "bytes": size})
             if medium.links or not _has_file(medium.kind):
                 progress.stored.add(medium.kind)
         if files:
             lease.check()
-            about = manifest(meeting, recording, files, earlier)
-            self._store.put(named.folder, named.manifest, lambda path: write_whole(path, about))
-        _complain_of_missing(recording, files)
+            content = manifest(meeting, recording, files, earlier)
+            self._store.put(names.folder, names.manifest, lambda path: write_whole(path, content))
+        _raise_if_incomplete(recording, files)
 
-    def _keep(self, folder: str, name: str, source: _Source, lease: LeaseRenewal) -> int:
+    def _store_file(self, folder: str, name: str, source: _Source, lease: LeaseRenewal) -> int:
+        """Store a file, unless it is already stored, and return its size."""
         lease.check()
-        there = self._store.size(folder, name)
-        if there is not None and there == self._announced(source.first_link):
-            return there
+        stored = self._store.size(folder, name)
+        if stored is not None and stored == self._size_at(source.first_link):
+            return stored
         return self._store.put(
             folder,
             name,
@@ -205,8 +206,8 @@ class ArchiveJob(QueueJob[RecordingToArchive]):
             ),
         )
 
-    def _announced(self, link: str) -> int | None:
-        """The bytes behind a link; None where it does not tell."""
+    def _size_at(self, link: str) -> int | None:
+        """Return how many bytes a link has; None where its headers do not say."""
         try:
             with (
                 Links(self._recall.base_url, self._timeout) as links,
@@ -223,17 +224,19 @@ class ArchiveJob(QueueJob[RecordingToArchive]):
         except (LinkRefused, LinkBroken, LinkUnusable):
             return None
 
-    def ask_again(
+    def retrieve_again(
         self, row: RecordingToArchive, meeting: AnyRow, lease: LeaseRenewal
     ) -> RecordingState:
-        """Ask Recall for a recording once more, when it is this process's turn."""
+        """Ask Recall for a recording again, when another request may be made."""
         self._wait_for_turn(lease)
-        return self._ask(row, meeting, lease)
+        return self._retrieve(row, meeting, lease)
 
     def _wait_for_turn(self, lease: LeaseRenewal) -> None:
         lease.wait(self._turns.take_turn())
 
-    def _ask(self, row: RecordingToArchive, meeting: AnyRow, lease: LeaseRenewal) -> RecordingState:
+    def _retrieve(
+        self, row: RecordingToArchive, meeting: AnyRow, lease: LeaseRenewal
+    ) -> RecordingState:
         try:
             found = look_up(
                 self._recall,
@@ -247,7 +250,7 @@ class ArchiveJob(QueueJob[RecordingToArchive]):
                 self._turns.close(until=until)
             if error.status == 404:
                 raise NotArchived(
-                    "Recall no longer has it (404): it was deleted there before it was stored.",
+                    "Recall does not have it any more (404): it was deleted before it was stored.",
                     for_good=True,
                 ) from None
             raise NotArchived(str(error), passes=error.passes) from None
@@ -255,10 +258,10 @@ class ArchiveJob(QueueJob[RecordingToArchive]):
             if recording.recall_recording_id == row.recall_recording_id:
                 break
         else:
-            raise NotArchived("Recall does not name the recording in its answer.")
+            raise NotArchived("Recall's answer does not contain the recording.")
         if recording.status != "done":
             raise NotArchived(
-                f"Recall says that the recording is {recording.status}.",
+                f"Recall reports the recording as {recording.status}.",
                 for_good=recording.status in ("failed", "deleted"),
             )
         return recording
@@ -279,7 +282,7 @@ class ArchiveJob(QueueJob[RecordingToArchive]):
                 "archive_error": str(trouble) if trouble else None,
                 "archive_due_at": due_at,
             }
-            if progress.has_news:  # the follow row records it, and notifies
+            if progress.has_news:  # the follow job records it and notifies
                 connection.execute(
                     CONNECTS.update()
                     .where(
@@ -306,10 +309,8 @@ class ArchiveJob(QueueJob[RecordingToArchive]):
 
         where = about(self.database.write(write), recording=row.recall_recording_id)
         if trouble and due_at:
-            log_try = (
-                where.debug if row.archive_attempts else where.warning
-            )  # the first says it all
-            log_try("not archived yet", error=str(trouble), next_try=due_at)
+            write_log = where.debug if row.archive_attempts else where.warning  # warn once
+            write_log("not archived yet", error=str(trouble), next_try=due_at)
         elif isinstance(trouble, NothingKept):
             where.info("nothing to archive", reason=str(trouble))
         elif trouble:
@@ -320,29 +321,29 @@ class ArchiveJob(QueueJob[RecordingToArchive]):
 
 @dataclass
 class _Progress:
-    """How far the storing of a recording came."""
+    """Which media of a recording are stored so far."""
 
-    known: Mapping[str, str] | None = None  # kind → status, as the table had it at the beginning
-    found: Mapping[str, str] | None = None  # the same, as Recall said; None: it did not
-    stored: set[str] = field(default_factory=set)  # the kinds of which all files are there
+    known: Mapping[str, str] | None = None  # kind → status, as the table had it at the start
+    found: Mapping[str, str] | None = None  # the same from Recall; None: it did not answer
+    stored: set[str] = field(default_factory=set)  # the kinds of which all files are stored
 
     @property
     def has_news(self) -> bool:
-        """Whether Recall says something else than the table."""
+        """Whether Recall's answer differs from the table."""
         return self.found is not None and self.found != self.known
 
     def missed(self, media: Mapping[str, str]) -> bool:
-        """Whether a medium became done while others were stored.
+        """Return whether a medium became done while others were stored.
 
         Args:
-            media: kind → status, as the table has it at the end.
+            media: kind → status, as the table has it now.
         """
         seen = eligibility.done_kinds(self.known or {}) | eligibility.done_kinds(self.found or {})
         return not eligibility.done_kinds(media) <= seen
 
 
 class _Source:
-    """Links to one file: the one we have first, and fresh ones where it is refused."""
+    """The link to one file: the known link first, then a fresh one each time it is refused."""
 
     def __init__(
         self,
@@ -354,8 +355,8 @@ class _Source:
         link: str,
     ) -> None:
         self._archive = archive
-        self._job = row
-        self._held = lease
+        self._row = row
+        self._lease = lease
         self._meeting = meeting
         self._kind = medium.kind
         self._name = link
@@ -366,29 +367,29 @@ class _Source:
         if not self._used:
             self._used = True
             return self.first_link
-        recording = self._archive.ask_again(self._job, self._meeting, self._held)
+        recording = self._archive.retrieve_again(self._row, self._meeting, self._lease)
         for medium in recording.media:
             if medium.kind == self._kind and self._name in medium.links:
                 return medium.links[self._name]
-        raise NotArchived(f"Recall has no link to its {self._kind} any more.")
+        raise NotArchived(f"Recall no longer has a link to its {self._kind}.")
 
 
 def _has_file(kind: str) -> bool:
-    """Whether a kind is one of those that surely have a file."""
+    """Return whether a kind of medium always has a file."""
     return kind in _WITH_FILES or is_audio(kind)
 
 
-def _complain_of_missing(recording: RecordingState, files: Sequence[object]) -> None:
-    """Raise `NotArchived` where there is more to come, or nothing was there at all."""
+def _raise_if_incomplete(recording: RecordingState, files: Sequence[object]) -> None:
+    """Raise `NotArchived` if a medium is missing or still processing, or if there is none."""
     for medium in recording.media:
         if medium.status == "processing":
             raise NotArchived(f"Recall is still processing its {medium.kind}.")
         if medium.status == "done" and _has_file(medium.kind) and not medium.links:
-            raise NotArchived(f"Recall gives no link to its {medium.kind}.")
+            raise NotArchived(f"Recall has no link to its {medium.kind}.")
     if not files:
         statuses = recording.media_statuses()
         states = ", ".join(f"{kind} is {status}" for kind, status in statuses.items())
         raise NotArchived(
-            f"Recall has no media of it to store: {states or 'it names none'}.",
+            f"Recall has no media of it to store: {states or 'it lists none'}.",
             for_good="deleted" in statuses.values(),
         )

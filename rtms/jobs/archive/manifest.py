@@ -1,4 +1,4 @@
-"""The manifest that explains a kept recording's files, and keeps their names."""
+"""The manifest of an archived recording: a JSON file that lists and explains its files."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _MAX_MANIFEST = 1024 * 1024  # bytes
 def stored_before(
     store: Store, meeting: AnyRow, recording: RecordingState
 ) -> tuple[RecordingNames, list[Mapping[str, Any]]]:
-    """What a recording's files are called, and which its manifest names already.
+    """Return a recording's file names, and the files that its manifest already lists.
 
-    What was stored when the meeting's topic was not known yet keeps its name: nothing is to be
-    stored twice.
+    What was stored before the meeting's topic was known keeps its names, so that nothing is stored
+    twice.
 
     Raises:
-        NotStored: the place does not answer.
+        NotStored: the storage does not answer.
     """
     for topic in topics(meeting, recording):
         named = RecordingNames(meeting, recording, topic)
@@ -42,7 +42,7 @@ def _files_in(content: bytes) -> list[Mapping[str, Any]]:
         listed = json.loads(content).get("files", [])
         return [each for each in listed if isinstance(each["file"], str)]
     except (ValueError, RecursionError, AttributeError, TypeError, KeyError):
-        return []  # somebody else's: it is written anew
+        return []  # not a manifest of ours: it is overwritten
 
 
 def manifest(
@@ -51,11 +51,11 @@ def manifest(
     files: Sequence[Mapping[str, Any]],
     earlier: Sequence[Mapping[str, Any]] = (),
 ) -> bytes:
-    """What the files are, for whoever finds them without this program. No link is in it.
+    """Return a manifest that explains the files without this program. It contains no link.
 
     Args:
-        files: what was stored or found there now.
-        earlier: what the manifest before named. What Recall does not have any more stays in it.
+        files: the files that were stored or found now.
+        earlier: the previous manifest's files, kept even if Recall no longer has them.
     """
     names = {each["file"] for each in files}
     kept = [each for each in earlier if each["file"] not in names]
@@ -67,14 +67,14 @@ def manifest(
         "expires_at": recording.expires_at,
         "media": recording.media_statuses(),
         "files": [*files, *kept],
-        "meeting": {name: meeting._mapping[name] for name in _TOLD},
+        "meeting": {name: meeting._mapping[name] for name in _MEETING_FIELDS},
         "stored_at": clock.now(),
     }
     return json.dumps(about, indent=2, ensure_ascii=False, default=as_json).encode() + b"\n"
 
 
 def write_whole(path: Path, content: bytes) -> int:
-    """Write a small file whole, or not at all."""
+    """Write a small file completely or not at all, and return its size in bytes."""
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as file:
@@ -88,8 +88,7 @@ def write_whole(path: Path, content: bytes) -> int:
     return len(content)
 
 
-# What of a meeting is in its recordings' manifests.
-_TOLD = (
+_MEETING_FIELDS = (
     "meeting_uuid",
     "meeting_id",
     "topic",

@@ -1,8 +1,8 @@
-"""The place where recordings are kept (ARCHIVE_URL): a folder, or whatever fsspec has a driver for.
+"""The storage for recordings (ARCHIVE_URL): a folder, or anything that fsspec has a driver for.
 
-A folder gets its files straight: they come under another name and take their place whole. What is
-elsewhere is uploaded from a temporary file. Either way a file counts only once its size was read
-back. No error here holds the place's credentials.
+A file in a folder is written under a temporary name and renamed when it is complete. Elsewhere it
+is uploaded from a temporary file. A file counts as stored once its size was read back. No error
+here contains the storage's credentials.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from urllib.parse import unquote, urlsplit
 from rtms.recordings.filenames import UnsafeName, inside
 from rtms.text import shown
 
-_MAX_WORDS = 300  # characters of a driver's own words
-# They have no folders, and making one would be making a bucket.
+_MAX_ERROR = 300  # characters of a driver's own error text
+# They have no folders: making one would create a bucket.
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"})
 
 
 class NotStored(Exception):
-    """A file is not in the place where it is to be kept. The message says why."""
+    """A file could not be stored. The message says why."""
 
 
 class Store:
-    """The place. Nothing is opened before it is used.
+    """The storage, opened when it is first used.
 
     Args:
         url: a folder, or a URL that fsspec understands.
@@ -50,12 +50,12 @@ class Store:
         return self._scheme in ("file", "local")
 
     def size(self, folder: str, name: str) -> int | None:
-        """The bytes of a file, as the place tells them now; None where there is none.
+        """Return a file's current size in bytes; None where there is no such file.
 
         Raises:
-            NotStored: the place does not answer.
+            NotStored: the storage does not answer.
         """
-        with self._plainly(name):
+        with self._safe_errors(name):
             filesystem, path = self._at(folder, name)
             filesystem.invalidate_cache()
             try:
@@ -64,57 +64,57 @@ class Store:
                 return None
 
     def read(self, folder: str, name: str, *, at_most: int) -> bytes | None:
-        """Return a small file's content; None where there is none, or it has more bytes than that.
+        """Return a file's content; None where there is no such file, or it has too many bytes.
 
         Raises:
-            NotStored: the place does not answer.
+            NotStored: the storage does not answer.
         """
         size = self.size(folder, name)
         if size is None or size > at_most:
             return None
-        with self._plainly(name):
+        with self._safe_errors(name):
             filesystem, path = self._at(folder, name)
             with filesystem.open(path, "rb") as file:
                 return bytes(file.read(at_most))
 
-    def put(self, folder: str, name: str, bring: Callable[[Path], int]) -> int:
-        """Store a file, in the place of what is there under its name.
+    def put(self, folder: str, name: str, write: Callable[[Path], int]) -> int:
+        """Store a file, replacing the one of that name.
 
         Args:
-            bring: puts the whole file at a path, and returns how many bytes it has. What it raises
-                is not caught.
+            write: writes the whole file to a path and returns its size in bytes. Its errors are
+                not caught.
 
         Returns:
-            Its bytes, as they were read back.
+            The size in bytes, read back from the storage.
 
         Raises:
-            NotStored: it is not there, or not whole.
+            NotStored: the file is missing or incomplete.
         """
         if self.is_folder:
-            with self._plainly(name):
+            with self._safe_errors(name):
                 target = inside(Path(self._at(folder)[1]), name)
                 target.parent.mkdir(parents=True, exist_ok=True)
-            brought = bring(target)
+            written = write(target)
         else:
-            brought = self._upload(folder, name, bring)
+            written = self._upload(folder, name, write)
         stored = self.size(folder, name)
-        if stored != brought:
-            has = "is not there" if stored is None else f"has {stored:,} bytes there"
-            raise NotStored(f"{name} {has} after {brought:,} bytes were stored.")
+        if stored != written:
+            has = "is missing" if stored is None else f"has {stored:,} bytes"
+            raise NotStored(f"{name} {has} after {written:,} bytes were stored.")
         return stored
 
-    def _upload(self, folder: str, name: str, bring: Callable[[Path], int]) -> int:
+    def _upload(self, folder: str, name: str, write: Callable[[Path], int]) -> int:
         with tempfile.TemporaryDirectory(prefix="archive-") as staging:
             source = Path(staging) / name
-            brought = bring(source)
-            with self._plainly(name):
+            written = write(source)
+            with self._safe_errors(name):
                 filesystem, path = self._at(folder, name)
                 if self._scheme not in _OBJECT_STORES:
                     filesystem.makedirs(self._at(folder)[1], exist_ok=True)
-                if filesystem.exists(path):  # not every driver puts one file over another
+                if filesystem.exists(path):  # not every driver replaces a file
                     filesystem.rm_file(path)
                 filesystem.put_file(str(source), path)
-        return brought
+        return written
 
     @cached_property
     def _opened(self) -> tuple[Any, str]:
@@ -128,33 +128,32 @@ class Store:
         return filesystem, "/".join((root, *parts))
 
     @contextmanager
-    def _plainly(self, name: str) -> Iterator[None]:
-        """Whatever a driver raises, in its own words, but without what must stay secret."""
+    def _safe_errors(self, name: str) -> Iterator[None]:
+        """Turn any error of a driver into a `NotStored` without secrets."""
         why = ""
         try:
             yield
         except UnsafeName as error:
             why = str(error)
         except Exception as error:  # every driver has errors of its own
-            why = self._words(error)
-        if why:  # outside of the handler: the error caught there may hold credentials
+            why = self._error_text(error)
+        if why:  # outside the except block, whose error may contain credentials
             raise NotStored(f"{name} cannot be stored: {why}")
 
-    def _words(self, error: Exception) -> str:
+    def _error_text(self, error: Exception) -> str:
         if isinstance(error, OSError) and error.strerror and error.errno:
-            said = os.strerror(error.errno) if self.is_folder else str(error.strerror)
+            text = os.strerror(error.errno) if self.is_folder else str(error.strerror)
         else:
-            said = str(error)
+            text = str(error)
         for secret in self._secrets:
-            said = said.replace(secret, "[hidden]")
-        said = re.sub(r"\?\S+", "?[hidden]", said)
-        said = re.sub(r"//[^/\s@]*@", "//[hidden]@", said)
-        words = shown(said, _MAX_WORDS)
-        return f"{type(error).__name__}: {words}" if words else type(error).__name__
+            text = text.replace(secret, "[hidden]")
+        text = re.sub(r"\?\S+", "?[hidden]", text)
+        text = shown(re.sub(r"//[^/\s@]*@", "//[hidden]@", text), _MAX_ERROR) or ""
+        return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
     @cached_property
     def _secrets(self) -> list[str]:
-        """What must not be shown of the URL, and of what drivers read from the environment."""
+        """The secrets in the URL and in the environment variables that drivers read."""
         if self.is_folder:
             return []
         user, _, password = urlsplit(self._url).netloc.rpartition("@")[0].partition(":")

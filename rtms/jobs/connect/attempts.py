@@ -1,5 +1,4 @@
-"""The tries to connect that did not, and what people did about it, for whoever asks later what
-happened."""
+"""The history of failed tries to connect, and of retries by a person (`connect_attempts`)."""
 
 from __future__ import annotations
 
@@ -11,9 +10,9 @@ from sqlalchemy.engine import Connection
 from models import ATTEMPTS
 from rtms.recall.client import Created, CreateOutcome, NotDone, OutcomeUnknown, RateLimited, Refused
 
-RETRIED = "retried"  # a person put the row back
+RETRIED = "retried"  # by a person
 
-_WORDS: dict[type[CreateOutcome], str] = {
+_OUTCOME_NAMES: dict[type[CreateOutcome], str] = {
     Refused: "refused",
     RateLimited: "rate_limited",
     NotDone: "not_done",
@@ -27,18 +26,18 @@ def record(
     *,
     now: datetime,
 ) -> None:
-    """Record tries, in the transaction that writes down what came of them. One that connected is
-    told by its row.
+    """Record failed tries, in the transaction that records their outcomes. A successful try is in
+    its row.
 
     Args:
         tries: of each the row's id, the outcome, and when the row is tried next.
-        now: the moment of the outcome.
+        now: when the outcomes are recorded.
     """
     rows = [
         {
             "meeting_direct_connect_id": id,
             "at": now,
-            "outcome": _WORDS[type(outcome)],
+            "outcome": _OUTCOME_NAMES[type(outcome)],
             "error": outcome.error,
             "next_try_at": next_try_at,
         }
@@ -50,11 +49,11 @@ def record(
 
 
 def record_retry(connection: Connection, id: int, *, now: datetime) -> None:
-    """Record that a person put a row back, in the transaction that does.
+    """Record that a person retried a row, in the transaction that makes it pending.
 
     Args:
-        id: the row.
-        now: when it was, and is due.
+        id: the row's.
+        now: when it was retried and becomes due.
     """
     connection.execute(
         ATTEMPTS.insert().values(

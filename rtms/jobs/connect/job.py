@@ -1,4 +1,4 @@
-"""Connecting streams: what the dispatcher does with a pending row."""
+"""The job that connects pending streams through Recall."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _EXPIRE_EVERY = timedelta(seconds=0.5)
 
 
 class ConnectJob:
-    """Pending rows, and how they are connected."""
+    """Connects pending rows."""
 
     name = JobName.CONNECT
 
@@ -60,11 +60,11 @@ class ConnectJob:
 
     def lease(self, limit: int) -> Sequence[PendingRow]:
         owner = new_owner()
-        self._give_up_what_is_over()
+        self._give_up_hopeless()
 
         def claim(connection: Connection) -> list[PendingRow]:
             now = clock.now()
-            # The gate first: whoever settles a refusal takes it before any row, too.
+            # Lock the rate limit before any row, as recording a 429 does: no deadlock.
             room, _ = rate_limit.room_for_creates(self._database, connection, now=now)
             if room == 0:
                 return []
@@ -85,14 +85,14 @@ class ConnectJob:
                 )
         return leased
 
-    def _give_up_what_is_over(self) -> None:
-        """Give up the rows that no try can help any more."""
-        # Not by the clock's order: it may be set back.
+    def _give_up_hopeless(self) -> None:
+        """Give up the rows that can no longer be connected, at most every half second."""
+        # A negative difference means that the clock was set back.
         if timedelta(0) <= clock.now() - self._expired_at < _EXPIRE_EVERY:
             return
         self._expired_at = clock.now()
         with self._database.read() as connection:
-            if not pending.any_is_over(connection, now=clock.now()):
+            if not pending.any_hopeless(connection, now=clock.now()):
                 return
         for row in self._database.write(self._give_up):
             about(row).error(
@@ -120,11 +120,10 @@ class ConnectJob:
             try:
                 return self._record(Try(leased=row, sent_at=sent_at, outcome=outcome))
             except DatabaseUnavailable as error:
-                said = getattr(outcome, "recall_id", None)
-                where = about(row, recall_id=said)
+                where = about(row, recall_id=getattr(outcome, "recall_id", None))
                 if clock.now() >= row.leased_until:
                     where.error(
-                        "the outcome could not be written down; the same request will be repeated "
+                        "the outcome could not be recorded; the same request will be repeated "
                         "under its key",
                         error=str(error),
                     )
@@ -138,7 +137,7 @@ class ConnectJob:
                 time.sleep(_DATABASE_PAUSE)
 
     def request(self, row: PendingRow) -> dict[str, Any]:
-        """What to ask Recall for."""
+        """Return the arguments of the create request."""
         return {
             "zoom_rtms": {
                 "meeting_uuid": row.meeting_uuid,
@@ -152,7 +151,7 @@ class ConnectJob:
                 ),
             },
             "recording_config": self._config.recording_config,
-            # So that a connection whose answer was lost can still be matched with its row.
+            # Identifies the row of a direct connect whose response was lost.
             "metadata": {
                 "rtms_stream_id": row.rtms_stream_id,
                 "meeting_direct_connect_id": str(row.id),
@@ -160,22 +159,22 @@ class ConnectJob:
             "idempotency_key": row.idempotency_key,
         }
 
-    def _record(self, made: Try) -> None:
-        """Record a try's outcome, if the row is still ours."""
-        leased, outcome = made.leased, made.outcome
-        recorded = self._outcomes.record(made)
+    def _record(self, attempt: Try) -> None:
+        """Record a try's outcome, if this process still has the lease."""
+        leased, outcome = attempt.leased, attempt.outcome
+        recorded = self._outcomes.record(attempt)
         if recorded is None:
             about(leased).warning("the lease was lost; the row's new owner repeats the request")
         else:
             row, decision = recorded
-            after = (clock.now() - row.received_at).total_seconds()
+            seconds = (clock.now() - row.received_at).total_seconds()
             if isinstance(outcome, Created):
-                self._counts.connected(after)
-            _log(about(leased), outcome, row, decision, round(after, 3))
+                self._counts.connected(seconds)
+            _log(about(leased), outcome, row, decision, round(seconds, 3))
 
 
 def _log(
-    where: Any, outcome: CreateOutcome, row: RowBefore, decision: Decision, after: float
+    where: Any, outcome: CreateOutcome, row: RowBefore, decision: Decision, seconds: float
 ) -> None:
     tries = row.attempts + decision.is_try
     if isinstance(outcome, Created):
@@ -183,11 +182,11 @@ def _log(
             "connected",
             recall_id=outcome.recall_id,
             status=outcome.status,
-            seconds=after,
+            seconds=seconds,
             tries=tries,
         )
     elif decision.state == State.PENDING:
-        # The first is worth a line to everybody; the rest are in connect_attempts.
+        # Warn once; connect_attempts has every try.
         write = where.debug if row.last_error else where.warning
         next_try = None if row.superseded_by else decision.due_at
         write("not connected yet", tries=tries, next_try=next_try, error=decision.error)

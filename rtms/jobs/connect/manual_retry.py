@@ -1,4 +1,4 @@
-"""What a person may do to the table: put a failed connection back."""
+"""Retry a failed meeting by hand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rtms.recall.idempotency import KEY_LIFETIME, new_key
 
 @dataclass(frozen=True, kw_only=True)
 class Retried:
-    """Whether a connection was put back, and in words why or why not."""
+    """Whether a meeting was retried, and why or why not."""
 
     id: int
     done: bool
@@ -26,10 +26,10 @@ class Retried:
 
 
 def retry(database: Database, id: int, *, window: timedelta) -> Retried:
-    """Put a failed connection back, due now, with a window of its own.
+    """Make a failed meeting pending again: due now, with a new window.
 
     Args:
-        window: for how long it is tried from now on.
+        window: how long it is tried from now on.
 
     Raises:
         DatabaseUnavailable: nothing was changed.
@@ -50,22 +50,22 @@ def retry(database: Database, id: int, *, window: timedelta) -> Retried:
         database.serialize_on(
             connection, f"stream:{row.rtms_stream_id}", f"meeting:{row.meeting_uuid}"
         )
-        its_stream = CONNECTS.c.rtms_stream_id == row.rtms_stream_id
-        # Where several streams of a meeting are wanted, there is no slot to be taken.
-        its_slot = sa.false() if row.meeting_slot is None else _has_slot(row.meeting_slot)
-        its_user = sa.and_(
+        same_stream = CONNECTS.c.rtms_stream_id == row.rtms_stream_id
+        # Only RECORD_STREAMS=first gives a meeting a slot.
+        same_slot = sa.false() if row.meeting_slot is None else _has_slot(row.meeting_slot)
+        same_user = sa.and_(
             CONNECTS.c.meeting_uuid == row.meeting_uuid, CONNECTS.c.operator_id == row.operator_id
         )
         live = connection.execute(
             sa.select(
                 CONNECTS.c.id,
                 sa.case(
-                    (its_stream, "has the same stream, and a second connection would kick it out"),
-                    (its_user, "records a later stream of the same user in this meeting"),
+                    (same_stream, "has the same stream, and a second connect would disconnect it"),
+                    (same_user, "records a later stream of the same user in this meeting"),
                     else_="records the same meeting, and RECORD_STREAMS=first wants one stream "
                     "of it",
                 ).label("why"),
-            ).where(sa.or_(its_stream, its_slot, its_user), sa.text(LIVE))
+            ).where(sa.or_(same_stream, same_slot, same_user), sa.text(LIVE))
         ).first()
         if live:
             return Retried(
@@ -74,12 +74,12 @@ def retry(database: Database, id: int, *, window: timedelta) -> Retried:
                 detail=f"Meeting {id} was not retried: meeting {live.id} {live.why}.",
             )
         now = clock.now()
-        # The same key asks for the answer that was lost; after its hour, or where Recall had
-        # answered, only a new one does anything.
+        # The old key gets the lost response again. Recall had answered, or has forgotten the key
+        # after an hour: then only a new key has an effect.
         key_is_good = row.recall_id is None and (
             row.key_used_at is None or row.key_used_at > now - KEY_LIFETIME
         )
-        key = {} if key_is_good else {"idempotency_key": new_key(), "key_used_at": None}
+        new = {} if key_is_good else {"idempotency_key": new_key(), "key_used_at": None}
         connection.execute(
             CONNECTS.update()
             .where(CONNECTS.c.id == id)
@@ -90,7 +90,7 @@ def retry(database: Database, id: int, *, window: timedelta) -> Retried:
                 last_error=None,
                 due_at=now,
                 connect_by=now + window,
-                **key,
+                **new,
             )
         )
         attempts.record_retry(connection, id, now=now)
@@ -104,7 +104,7 @@ def retry(database: Database, id: int, *, window: timedelta) -> Retried:
     retried = database.write(job)
     if retried.done:
         with database.read() as connection:
-            about(meeting_of(connection, id)).info("put back by hand, to be connected")
+            about(meeting_of(connection, id)).info("retried by hand")
     return retried
 
 

@@ -1,4 +1,4 @@
-"""Recording what came of the tries to connect, in groups."""
+"""Record the outcomes of tries to connect, in groups."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from rtms.recall.polling import first_look, first_look_while_live
 
 @dataclass(frozen=True, kw_only=True)
 class Try:
-    """A request to Recall that has come to an end."""
+    """A completed try to connect."""
 
     leased: PendingRow
     sent_at: datetime
@@ -40,7 +40,7 @@ class Try:
 
 @dataclass(frozen=True, kw_only=True)
 class RowBefore:
-    """What of a row decides what a try's outcome makes of it."""
+    """A locked row's columns from before an outcome is recorded."""
 
     id: int
     state: str
@@ -56,27 +56,27 @@ class RowBefore:
 
 
 class Outcomes:
-    """Records outcomes of tries. Those that threads have at the same moment share a transaction."""
+    """Records the outcomes of tries. Outcomes that arrive together share a transaction."""
 
     def __init__(self, database: Database, config: Config) -> None:
         self._database = database
         self._listeners = outbox.listeners(config)
         self._writes = GroupCommit(self._record_all, patience=PATIENCE)
 
-    def record(self, made: Try) -> tuple[RowBefore, Decision] | None:
+    def record(self, attempt: Try) -> tuple[RowBefore, Decision] | None:
         """Record a try's outcome.
 
         Returns:
-            The row as it was, and what becomes of it; None where the lease was lost.
+            The row as it was, and the decision about it; None where the lease was lost.
 
         Raises:
-            DatabaseUnavailable: nothing was recorded, as far as anyone can tell.
+            DatabaseUnavailable: nothing was recorded, as far as the server knows.
         """
-        return self.enqueue(made).result()
+        return self.enqueue(attempt).result()
 
-    def enqueue(self, made: Try) -> Ticket[Try, tuple[RowBefore, Decision] | None]:
+    def enqueue(self, attempt: Try) -> Ticket[Try, tuple[RowBefore, Decision] | None]:
         """Put a try in the next group; its ticket waits for what `record` returns."""
-        return self._writes.enqueue(made)
+        return self._writes.enqueue(attempt)
 
     def _record_all(
         self, gather: Callable[[], Sequence[Try]], give_up_at: float
@@ -91,9 +91,13 @@ class Outcomes:
             attempts.record(
                 connection,
                 [
-                    (made.leased.id, made.outcome, None if its[0].superseded_by else its[1].due_at)
-                    for made, its in zip(tries, recorded, strict=True)
-                    if its
+                    (
+                        each.leased.id,
+                        each.outcome,
+                        None if done[0].superseded_by else done[1].due_at,
+                    )
+                    for each, done in zip(tries, recorded, strict=True)
+                    if done
                 ],
                 now=clock.now(),
             )
@@ -102,16 +106,16 @@ class Outcomes:
         return self._database.write(write, give_up_at=give_up_at)
 
     def _record_one(
-        self, connection: Connection, rows: _Rows, made: Try
+        self, connection: Connection, rows: _Rows, attempt: Try
     ) -> tuple[RowBefore, Decision] | None:
-        leased, outcome = made.leased, made.outcome
+        leased, outcome = attempt.leased, attempt.outcome
         row = rows.get(leased.id)
         if row is None or not _may_record(row, leased, outcome):
             return None
         now = clock.now()
         opens_at = None
         if isinstance(outcome, RateLimited):
-            rows.write()  # what was admitted and what was refused is counted
+            rows.write()  # the rate limit is learned from the rows
             opens_at = rate_limit.refuse_create(
                 connection, leased.id, retry_after=outcome.retry_after, now=now
             )
@@ -127,8 +131,8 @@ class Outcomes:
         was_given_up = row.superseded_by is None and row.state not in LIVE_STATES
         if was_given_up and isinstance(outcome, Created):
             decision = self._revive(connection, row, decision)
-        change = _change(made, decision, row.attempts, now)
-        if row.superseded_by is not None:  # a newer connection took its place meanwhile
+        change = _change(attempt, decision, row.attempts, now)
+        if row.superseded_by is not None:  # a newer row replaced it meanwhile
             kept = ("state", "reason", "due_at")
             change = {name: value for name, value in change.items() if name not in kept}
             if isinstance(outcome, Created):
@@ -139,8 +143,8 @@ class Outcomes:
         return row, decision
 
     def _revive(self, connection: Connection, row: RowBefore, decision: Decision) -> Decision:
-        """Decide about a row that was given up, and that Recall turns out to have connected: where
-        another connection took its place meanwhile, that one is the live one."""
+        """Decide about a row that was given up but that Recall had connected after all. It is live,
+        unless another row replaced it meanwhile."""
         mine, other = CONNECTS.alias("mine"), CONNECTS.alias("other")
         replaced = connection.scalar(
             sa.select(
@@ -162,7 +166,7 @@ class Outcomes:
 
 
 _COLUMNS = tuple(field.name for field in fields(RowBefore))
-# Put together once, as in `rtms.queue.leases`.
+# Built once: building it takes longer than running it.
 _LOCK_ROWS = (
     sa.select(*(CONNECTS.c[name] for name in _COLUMNS))
     .where(CONNECTS.c.id.in_(sa.bindparam("ids", expanding=True)))
@@ -172,15 +176,15 @@ _LOCK_ROWS = (
 
 
 @lru_cache(maxsize=64)
-def _changing(names: tuple[str, ...]) -> sa.Update:
-    """The statement that changes these columns of `this_row`."""
+def _update_of(names: tuple[str, ...]) -> sa.Update:
+    """Return the statement that updates these columns of the row `this_row`."""
     values: dict[str, Any] = {name: sa.bindparam(name) for name in names if name != "this_row"}
     return CONNECTS.update().where(CONNECTS.c.id == sa.bindparam("this_row")).values(values)
 
 
 class _Rows:
-    """Rows that this transaction has locked, in the order of their ids as everybody does, and what
-    it makes of them: written together, for one statement costs hardly more than one row of it."""
+    """The rows that a transaction has locked, in the order of their ids, and their changes, which
+    are written together: one statement for many rows costs little more than for one."""
 
     def __init__(self, connection: Connection, ids: Sequence[int]) -> None:
         self._connection = connection
@@ -189,31 +193,31 @@ class _Rows:
         self._changes: list[dict[str, Any]] = []
 
     def get(self, id: int) -> RowBefore | None:
-        """A row as this transaction has left it."""
+        """Return a row with the changes made so far."""
         return self._rows.get(id)
 
     def change(self, row: RowBefore, values: dict[str, Any]) -> None:
-        """Change columns of a row, at the next `write`."""
+        """Change columns of a row with the next `write`."""
         known = {name: value for name, value in values.items() if name in _COLUMNS}
         self._rows[row.id] = replace(row, **known)
         self._changes.append({"this_row": row.id, **values})
 
     def write(self) -> None:
-        """Write down what was changed."""
+        """Write the changes to the database."""
         for names, changes in groupby(self._changes, key=tuple):
-            self._connection.execute(_changing(names), list(changes))
+            self._connection.execute(_update_of(names), list(changes))
         self._changes = []
 
 
 def _may_record(row: RowBefore, leased: PendingRow, outcome: CreateOutcome) -> bool:
-    """Whoever holds the lease says what came of the row. But that Recall made the connection is a
-    fact whoever heard of it, and a row that lost it would be a recording that nobody follows."""
-    is_its_answer = row.idempotency_key == leased.idempotency_key and row.recall_id is None
-    return row.lease_owner == leased.lease_owner or (isinstance(outcome, Created) and is_its_answer)
+    """Return whether an outcome still applies to its row. Only the lease's owner records one,
+    except that a success counts without the lease: its recording would otherwise be lost."""
+    is_current = row.idempotency_key == leased.idempotency_key and row.recall_id is None
+    return row.lease_owner == leased.lease_owner or (isinstance(outcome, Created) and is_current)
 
 
-def _change(made: Try, decision: Decision, attempts: int, now: datetime) -> dict[str, Any]:
-    outcome = made.outcome
+def _change(attempt: Try, decision: Decision, attempts: int, now: datetime) -> dict[str, Any]:
+    outcome = attempt.outcome
     change: dict[str, Any] = {
         "state": decision.state,
         "reason": decision.reason,
@@ -235,6 +239,6 @@ def _change(made: Try, decision: Decision, attempts: int, now: datetime) -> dict
             "status": outcome.status,
             "sub_code": outcome.sub_code,
             "connected_at": now,
-            "key_used_at": made.sent_at,  # closer to when Recall counted it than its lease
+            "key_used_at": attempt.sent_at,  # closer to when Recall counted it than the lease is
         }
     return change

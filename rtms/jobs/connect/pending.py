@@ -1,6 +1,6 @@
-"""The rows that wait to be connected: which may be tried, and which are given up.
+"""The queue of rows to connect: which may be tried, and which are given up.
 
-Statements for use inside a transaction. Each takes the moment that it is judged by.
+Statements for use inside a transaction. Each takes the current time as an argument.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class PendingRow(Leased):
     server_urls: str
     idempotency_key: str
     tracking_id: str | None
-    taken_over_from: str | None  # whose lease ran out: a process that is gone
+    taken_over_from: str | None  # the owner of an expired lease: a process that is gone
 
 
 QUEUE = Queue(
@@ -35,16 +35,16 @@ QUEUE = Queue(
     table=CONNECTS,
     predicate=PENDING,
     due_at=CONNECTS.c.due_at,
-    order_by=CONNECTS.c.connect_by,  # those whose window closes first go first
+    order_by=CONNECTS.c.connect_by,  # the window that closes first
     index="ix_pending",
     waits_since=CONNECTS.c.received_at,
 )
 
-# It is not leased, and a try whose outcome is known was made.
-_HAD_ITS_TRY = sa.and_(CONNECTS.c.leased_until.is_(None), CONNECTS.c.attempts > 0)
-# Zoom's stream was stopped and started again since: a request for this run would kick out the next.
+# Not leased, and at least one try has a known outcome.
+_WAS_TRIED = sa.and_(CONNECTS.c.leased_until.is_(None), CONNECTS.c.attempts > 0)
+# The stream was stopped and started again: a request for this run would disconnect the next one.
 _NEWER = CONNECTS.alias("newer")
-_OVERTAKEN = sa.and_(
+_RESTARTED = sa.and_(
     CONNECTS.c.stopped_at.is_not(None),
     sa.exists().where(
         _NEWER.c.rtms_stream_id == CONNECTS.c.rtms_stream_id,
@@ -55,8 +55,8 @@ _OVERTAKEN = sa.and_(
 _KEY_IS_KNOWN = sa.or_(
     CONNECTS.c.key_used_at.is_(None), CONNECTS.c.key_used_at > moment("key_lifetime_ago")
 )
-# A row's moment has come, or no clock that is right can have set it: a first try waits for nothing,
-# and no later one for longer than the window. (The clock was set back.)
+# The row is due, or the clock was set back: a first try is never scheduled for later, and no other
+# try for later than a window from now.
 _MAY_BE_TRIED = sa.or_(
     CONNECTS.c.due_at <= NOW,
     sa.and_(CONNECTS.c.key_used_at.is_(None), CONNECTS.c.attempts == 0),
@@ -66,14 +66,14 @@ _CLAIMS = [
     QUEUE.claiming(
         condition,
         _KEY_IS_KNOWN,
-        sa.not_(_OVERTAKEN),
+        sa.not_(_RESTARTED),
         is_due=_MAY_BE_TRIED,
         key_used_at=sa.func.coalesce(CONNECTS.c.key_used_at, NOW),
-        taken_over_from=CONNECTS.c.lease_owner,  # as it was
+        taken_over_from=CONNECTS.c.lease_owner,  # the previous owner
     )
     for condition in (
         CONNECTS.c.connect_by > NOW,
-        sa.and_(CONNECTS.c.connect_by <= NOW, sa.not_(_HAD_ITS_TRY)),
+        sa.and_(CONNECTS.c.connect_by <= NOW, sa.not_(_WAS_TRIED)),
     )
 ]
 _NEXT_DUE = sa.select(
@@ -85,11 +85,11 @@ _NEXT_DUE = sa.select(
         )
     )
 ).where(QUEUE.predicate)
-_NEXT_EXPIRY = sa.select(sa.func.min(CONNECTS.c.connect_by)).where(QUEUE.predicate, _HAD_ITS_TRY)
+_NEXT_EXPIRY = sa.select(sa.func.min(CONNECTS.c.connect_by)).where(QUEUE.predicate, _WAS_TRIED)
 
 
 def next_due(connection: Connection, *, now: datetime, window: timedelta) -> datetime | None:
-    """Return when a row will next want to be tried; None where there is none.
+    """Return when a row is next due to be tried; None where there is none.
 
     Args:
         window: how long Zoom waits for a stream to be connected.
@@ -100,8 +100,7 @@ def next_due(connection: Connection, *, now: datetime, window: timedelta) -> dat
 
 
 def next_expiry(connection: Connection) -> datetime | None:
-    """Return when the window of a row that had its try will next close; None where there is
-    none."""
+    """Return when the window of a tried row next closes; None where there is none."""
     expires: datetime | None = connection.scalar(_NEXT_EXPIRY)
     return expires
 
@@ -115,8 +114,8 @@ def claim(
     seconds: float,
     window: timedelta,
 ) -> list[PendingRow]:
-    """Lease at most `limit` due rows: those that can still be saved, in the order in which their
-    windows close; where there is none, those whose window closed before their first try.
+    """Lease at most `limit` due rows, in the order in which their windows close. Rows whose window
+    closed before their first try come only when no other is due.
 
     Args:
         owner: a new name, see `rtms.queue.leases.new_owner`.
@@ -139,24 +138,27 @@ def claim(
     return []
 
 
-def any_is_over(connection: Connection, *, now: datetime) -> bool:
-    """Return whether `give_up` would give up a row. To ask costs no lock, and a third of it."""
-    over = sa.or_(_is_expired(now), _is_too_old(now), _is_overtaken(now))
-    return bool(connection.scalar(sa.select(sa.exists().where(QUEUE.predicate, over))))
+def any_hopeless(connection: Connection, *, now: datetime) -> bool:
+    """Return whether `give_up` would give up a row. This takes no lock and a third of the time."""
+    hopeless = sa.or_(_is_expired(now), _is_too_old(now), _is_restarted(now))
+    return bool(connection.scalar(sa.select(sa.exists().where(QUEUE.predicate, hopeless))))
 
 
 def give_up(connection: Connection, *, now: datetime) -> list[AnyRow]:
-    """Give up the rows that no try can help any more.
+    """Give up the rows that can no longer be connected.
 
     Returns:
         Those rows: id, rtms_stream_id, tracking_id, state, reason, last_error.
     """
-    return [*_expire(connection, now), *_abandon(connection, now), *_overtake(connection, now)]
+    return [
+        *_give_up_expired(connection, now),
+        *_give_up_too_old(connection, now),
+        *_give_up_restarted(connection, now),
+    ]
 
 
-def _expire(connection: Connection, now: datetime) -> Sequence[AnyRow]:
-    """Give up what was tried in its window and not connected: tries after the first are made
-    inside the window only."""
+def _give_up_expired(connection: Connection, now: datetime) -> Sequence[AnyRow]:
+    """Give up rows that were tried and whose window has closed. Only a first try may come later."""
     stopped = CONNECTS.c.stopped_at.is_not(None)
     return _end(
         connection,
@@ -166,29 +168,29 @@ def _expire(connection: Connection, now: datetime) -> Sequence[AnyRow]:
     )
 
 
-def _abandon(connection: Connection, now: datetime) -> Sequence[AnyRow]:
-    """Give up what a process that ended may have connected too long ago to ask again."""
+def _give_up_too_old(connection: Connection, now: datetime) -> Sequence[AnyRow]:
+    """Give up rows with an unknown outcome that is too old for their key to be used again."""
     return _end(
         connection,
         _is_too_old(now),
         state=State.FAILED,
         reason=Reason.WINDOW_EXPIRED,
-        last_error="The process that was connecting it ended, and whether Recall has the stream "
-        "is not known. Recall has forgotten the request by now, so repeating it could kick out a "
-        "connection that lives. Look in Recall for the metadata meeting_direct_connect_id with "
-        "this row's id; if it is not there, `flask meetings retry` connects anew.",
+        last_error="The process that was connecting it ended, and it is not known whether Recall "
+        "has the stream. Recall has forgotten the request by now, so repeating it could "
+        "disconnect a live stream. Look in Recall for the metadata meeting_direct_connect_id with "
+        "this row's id; if it is not there, `flask meetings retry` connects it again.",
     )
 
 
-def _overtake(connection: Connection, now: datetime) -> Sequence[AnyRow]:
-    """Give up stopped runs of streams that were started again, where no process has them."""
+def _give_up_restarted(connection: Connection, now: datetime) -> Sequence[AnyRow]:
+    """Give up unleased, stopped runs of streams that were started again."""
     return _end(
         connection,
-        _is_overtaken(now),
+        _is_restarted(now),
         state=State.SKIPPED,
         reason=Reason.STOPPED_FIRST,
         last_error="The stream stopped before it was known whether Recall had connected it, and "
-        "was started again since: asking once more would kick out the next connection. If Recall "
+        "was started again since: repeating the request would disconnect the new run. If Recall "
         "has a recording of this run, its metadata meeting_direct_connect_id is this row's id.",
     )
 
@@ -212,12 +214,12 @@ def _end(
 
 
 def _is_expired(now: datetime) -> sa.ColumnElement[bool]:
-    return sa.and_(_HAD_ITS_TRY, CONNECTS.c.connect_by <= now)
+    return sa.and_(_WAS_TRIED, CONNECTS.c.connect_by <= now)
 
 
 def _is_too_old(now: datetime) -> sa.ColumnElement[bool]:
     return sa.and_(QUEUE.unleased(now), CONNECTS.c.key_used_at <= now - KEY_LIFETIME)
 
 
-def _is_overtaken(now: datetime) -> sa.ColumnElement[bool]:
-    return sa.and_(QUEUE.unleased(now), _OVERTAKEN)
+def _is_restarted(now: datetime) -> sa.ColumnElement[bool]:
+    return sa.and_(QUEUE.unleased(now), _RESTARTED)

@@ -1,5 +1,4 @@
-"""The retry policy: from a try's outcome to what becomes of its row. It decides, and does nothing
-else."""
+"""The retry policy: decide from a try's outcome what happens to its row. Pure functions."""
 
 from __future__ import annotations
 
@@ -12,20 +11,19 @@ from rtms.recall.client import Created, CreateOutcome, NotDone, OutcomeUnknown, 
 
 _FIRST_WAIT = 0.5  # seconds; doubled with every try
 _LONGEST_WAIT = 8.0  # seconds; the pool behind a 507 is refilled within seconds to two minutes
-# Seconds before the window closes. A job may be late by what it gives way
-# (rtms/queue/dispatcher.py).
+# Seconds before the window closes; more than the dispatcher may delay a job while it is crowded.
 _LAST_TRY_LEAD = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What a try's outcome makes of its row."""
+    """What to do with a row after a try."""
 
     state: State
     reason: Reason | None = None
     due_at: datetime | None = None
-    connect_by: datetime | None = None  # where the window stays open until the outcome is known
-    is_try: bool = True  # whether it counts as one
+    connect_by: datetime | None = None  # set where the window stays open until the outcome is known
+    is_try: bool = True  # whether it counts towards `attempts`
     new_key: bool = False
     error: str | None = None
 
@@ -40,16 +38,16 @@ def decide(
     jitter: float,
     opens_at: datetime | None = None,
 ) -> Decision:
-    """Decide what becomes of a row after a try.
+    """Decide what happens to a row after a try.
 
     Args:
-        outcome: what Recall answered, or that it did not.
+        outcome: Recall's answer, or that there was none.
         attempts: the tries before this one.
-        now: the moment of the decision.
+        now: the current time.
         connect_by: when the window closes.
-        stopped: whether the stream was stopped meanwhile.
+        stopped: whether the stream has stopped meanwhile.
         jitter: from 0 to 1; spreads the tries of many rows.
-        opens_at: when Recall's gate opens, after a 429.
+        opens_at: when Recall's rate limit has room again, after a 429.
     """
     match outcome:
         case Created():
@@ -71,7 +69,7 @@ def decide(
             return Decision(state=State.PENDING, due_at=due_at, new_key=True, error=error)
         case OutcomeUnknown(retry_after=seconds, error=error, in_flight=in_flight):
             due_at = _next_try(attempts, seconds, now, connect_by, jitter)
-            if due_at is None and in_flight:  # this is no try after the window: one is being made
+            if due_at is None and in_flight:  # Recall is still working on it: wait for the outcome
                 again_at = now + timedelta(seconds=_wait(attempts, jitter))
                 return Decision(
                     state=State.PENDING,
@@ -92,7 +90,8 @@ def _after_a_429(
     stopped: bool,
     error: str,
 ) -> Decision:
-    """The row keeps what it is owed: tries until its window closes, and its first try even then."""
+    """Decide after a 429, which is no try: a row is tried until its window closes, and at least
+    once."""
     if stopped:
         return _over(error)
     if attempts and now >= connect_by:
@@ -107,18 +106,18 @@ def _next_try(
     connect_by: datetime,
     jitter: float,
 ) -> datetime | None:
-    """When to try again, or None where the window leaves no time for it. A wait that would end
-    after the window is cut short: a last try is better than none."""
+    """Return when to try again; None where the window leaves no time. A wait that would end after
+    the window is cut short for a last try."""
     asked_for = now + timedelta(seconds=retry_after or 0.0)
     last = connect_by - timedelta(seconds=_LAST_TRY_LEAD)
     if asked_for < connect_by:
-        last = max(last, asked_for)  # what Recall asks for is obeyed to the window's end
+        last = max(last, asked_for)  # obey Recall's Retry-After up to the window's end
     due_at = min(max(now + timedelta(seconds=_wait(attempts, jitter)), asked_for), last)
     return due_at if due_at > now else None
 
 
 def _wait(attempts: int, jitter: float) -> float:
-    """Seconds from a try to the next."""
+    """Return the seconds from one try to the next."""
     return exponential(attempts + 1, first=_FIRST_WAIT, longest=_LONGEST_WAIT) * (0.5 + jitter / 2)
 
 

@@ -1,4 +1,4 @@
-"""The connected rows that Recall is to be asked about."""
+"""The queue of connected rows to ask Recall about."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ QUEUE = Queue(
     table=CONNECTS,
     predicate=FOLLOWED,
     due_at=CONNECTS.c.due_at,
-    order_by=CONNECTS.c.stopped_at.desc().nulls_last(),  # those that ended last go first
+    order_by=CONNECTS.c.stopped_at.desc().nulls_last(),  # the latest to stop
     index="ix_followed",
 )

@@ -1,4 +1,4 @@
-"""Following a connection to its end: the job that asks Recall what became of it."""
+"""The job that asks Recall about connected streams until their recordings are done."""
 
 from __future__ import annotations
 
@@ -28,36 +28,36 @@ from rtms.recall.lookup import at_once, look_up
 from rtms.recall.polling import next_look
 from rtms.recall.rate_limit import RETRIEVE_GATE
 from rtms.recall.recording_config import audio_count, keeps_nothing
-from rtms.recall.responses import ConnectionState
+from rtms.recall.responses import DirectConnectState
 
 _THREADS = 4
-_AT_ONCE = 4  # rows a lease; what may be asked beyond an even pace
-_LONGEST_TURN = 5.0  # seconds that a thread waits to ask once more about its row
+_BURST = 4  # rows a lease, so requests that may be made at once
+_LONGEST_TURN = 5.0  # seconds that a thread waits for another request about its row
 
 
 class FollowJob(QueueJob[FollowedRow]):
-    """Connected rows, and what Recall says of them."""
+    """Asks Recall about connected rows and records its answers."""
 
     name = JobName.FOLLOW
     threads = _THREADS
 
     def __init__(self, database: Database, recall: Recall, config: Config) -> None:
-        # An even pace for all processes together, with room for one lease at once.
-        seconds_each = 60 / max(config.recall_retrieves_per_minute - _AT_ONCE, 1)
+        # An even pace for all processes together, with room for one burst.
+        seconds_each = 60 / max(config.recall_retrieves_per_minute - _BURST, 1)
         self._turns = Pace(database, RETRIEVE_GATE, seconds_each=seconds_each)
         super().__init__(
             database,
             QUEUE,
-            # Longer than a call takes, and than another one to look up what the first leaves out.
+            # Longer than the two requests that a row may take.
             lease_seconds=2 * config.lease_seconds + _LONGEST_TURN,
             pace=self._turns,
-            most=_AT_ONCE,
+            most=_BURST,
         )
         self._recall = recall
         self._config = config
 
     def work(self, row: FollowedRow) -> None:
-        """Ask Recall about a row, and record what it says."""
+        """Ask Recall about a row and record the answer."""
         refresh(
             self.database,
             self._recall,
@@ -69,14 +69,14 @@ class FollowJob(QueueJob[FollowedRow]):
         )
 
     def _take_turn(self) -> None:
-        """Wait until Recall may be asked once more.
+        """Wait until another request to Recall may be made.
 
         Raises:
-            RecallError: that would take too long.
+            RecallError: the wait would be too long.
         """
         wait = self._turns.take_turn()
         if wait > _LONGEST_TURN:
-            raise RecallError(f"Recall is not to be asked for {wait:.0f} seconds: it said so.")
+            raise RecallError(f"Recall asked for no further requests for {wait:.0f} seconds.")
         time.sleep(wait)
 
 
@@ -90,20 +90,20 @@ def refresh(
     owner: str | None = None,
     take_turn: Callable[[], None] = at_once,
 ) -> str | None:
-    """Ask Recall about a connection and write down what it says.
+    """Ask Recall about a direct connect and record the answer.
 
     Args:
-        owner: the lease's owner, where the row must still be leased by it; None: a person asks.
-        take_turn: waits until Recall may be asked once more, where one answer is not enough.
+        owner: the lease's owner, which must still hold it; None where a person asks.
+        take_turn: waits until another request may be made, where one is not enough.
 
     Returns:
-        What went wrong, in words; None where Recall answered.
+        What went wrong; None where Recall answered.
 
     Raises:
         DatabaseUnavailable: nothing was written.
     """
     with database.read() as connection:
-        seen = _written_down(connection, id)
+        seen = _recorded(connection, id)
     try:
         audio = audio_count(config.recording_config)
         found, trouble = look_up(recall, recall_id, audio=audio, take_turn=take_turn), None
@@ -122,8 +122,8 @@ def refresh(
         change: dict[str, Any] = {}
         if not leased_by_another:
             change = {"lease_owner": None, "leased_until": None}
-        if _written_down(connection, id).answer != seen.answer:
-            # Somebody else asked meanwhile. Whose answer is newer, nobody can tell: ask again.
+        if _recorded(connection, id).answer != seen.answer:
+            # Another process asked meanwhile, and either answer may be the newer one: ask again.
             change["due_at"] = now
             connection.execute(CONNECTS.update().where(CONNECTS.c.id == id).values(change))
             return None
@@ -132,13 +132,13 @@ def refresh(
         change |= {
             "state": new.state,
             "reason": new.reason,
-            # A hint that came while Recall was asked may be of what it did not say yet.
+            # A status webhook that arrived meanwhile may be newer than this answer.
             "due_at": row.due_at if hinted or leased_by_another else new.due_at,
             "last_error": new.error,
         }
         if found:
             anew = owner is None
-            recording_rows.write_down(connection, config, row, found, new, now=now, anew=anew)
+            recording_rows.record(connection, config, row, found, new, now=now, anew=anew)
             change |= {"status": found.status or row.status, "sub_code": found.sub_code}
         connection.execute(CONNECTS.update().where(CONNECTS.c.id == id).values(change))
         return row, new
@@ -150,16 +150,16 @@ def refresh(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _WrittenDown:
-    """What the table has of a connection, to tell whether somebody changed it meanwhile."""
+class _Recorded:
+    """What is recorded of a direct connect, to detect a concurrent change."""
 
     due_at: datetime | None
-    answer: Sequence[AnyRow]  # what Recall last said
+    answer: Sequence[AnyRow]  # Recall's last
 
 
-def _written_down(connection: Connection, id: int) -> _WrittenDown:
+def _recorded(connection: Connection, id: int) -> _Recorded:
     recordings = sa.select(RECORDINGS.c.id, RECORDINGS.c.status, RECORDINGS.c.media)
-    return _WrittenDown(
+    return _Recorded(
         due_at=connection.scalar(sa.select(CONNECTS.c.due_at).where(CONNECTS.c.id == id)),
         answer=connection.execute(
             recordings.where(RECORDINGS.c.meeting_direct_connect_id == id).order_by(RECORDINGS.c.id)
@@ -177,7 +177,7 @@ def _locked(connection: Connection, id: int, owner: str | None) -> AnyRow | None
 def _next_state(
     connection: Connection,
     row: AnyRow,
-    found: ConnectionState | None,
+    found: DirectConnectState | None,
     trouble: RecallError | None,
     config: Config,
     now: datetime,
@@ -199,7 +199,7 @@ def _next_state(
             due_at=next_look(state=row.state, **times),
             error=str(trouble),
         )
-    error = "Recall no longer has it (404): it was deleted there, or it belongs to another region."
+    error = "Recall does not have it any more (404): it was deleted, or is in another region."
     if row.state in (State.DONE, State.FAILED):
         return NextState(state=row.state, reason=row.reason, error=error)
     if connection.scalar(_recordings_of(row.id)):
@@ -208,7 +208,7 @@ def _next_state(
 
 
 def _hinted_at(connection: Connection, row: AnyRow) -> datetime | None:
-    """When Recall last said by itself that something is new."""
+    """Return when Recall last sent a status webhook about a row."""
     at: datetime | None = connection.scalar(
         sa.select(sa.func.max(EVENTS.c.received_at)).where(
             EVENTS.c.rtms_stream_id == row.rtms_stream_id, EVENTS.c.source == Source.RECALL
@@ -224,10 +224,9 @@ def _recordings_of(id: int) -> sa.Select[Any]:
 def _log(row: AnyRow, new: NextState, *, archived: bool) -> None:
     where = about(row, recall_id=row.recall_id)
     if new.state != row.state:
-        # Where it is archived, that is the end of the story.
-        done = where.debug if archived else where.info
+        done = where.debug if archived else where.info  # the archive job logs the end
         write = where.error if new.state == State.FAILED else done
         write("recording " + new.state, reason=new.reason, error=new.error)
     elif new.error:
-        write = where.debug if row.last_error else where.warning  # the first says it all
+        write = where.debug if row.last_error else where.warning  # warn once
         write("not refreshed", error=new.error, next_look=new.due_at)

@@ -1,4 +1,4 @@
-"""Where a row stands after Recall's answer, and when it has reached its end. Pure."""
+"""Decide a row's state from Recall's answer, and when to ask again. Pure functions."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from datetime import datetime, timedelta
 from models import Reason, State
 from rtms.recall.polling import next_look
 from rtms.recall.recording_config import NOTHING_KEPT
-from rtms.recall.responses import ConnectionState, RecordingState
+from rtms.recall.responses import DirectConnectState, RecordingState
 
-_CLOCKS_APART = timedelta(minutes=5)  # of Recall's and ours, at most
+_MAX_CLOCK_SKEW = timedelta(minutes=5)  # between Recall and us
 
-# A connection's status codes are an open set. These say that its stream is over, and these that no
-# recording will come of it.
-_ENDS = ("done", "ended")
-_FAILURES = ("failed", "fatal")
+# Status codes of a direct connect, an open set.
+_ENDS = ("done", "ended")  # the stream is over
+_FAILURES = ("failed", "fatal")  # there will be no recording
 
 
 @dataclass(frozen=True, kw_only=True)
 class NextState:
-    """What Recall's answer makes of a row."""
+    """A row's state after Recall's answer."""
 
     state: State
     reason: Reason | None = None
@@ -28,11 +27,11 @@ class NextState:
     error: str | None = None
 
 
-def begun_at(found: ConnectionState, now: datetime) -> datetime | None:
-    """When Recall last began to make a medium that it has not finished: a transcript made after the
-    meeting, for instance. None where there is none, or Recall does not say when.
+def last_medium_begun_at(found: DirectConnectState, now: datetime) -> datetime | None:
+    """Return when Recall last began a medium that is still processing, such as a transcript made
+    after the meeting; None where there is none, or Recall does not say when.
 
-    A moment that is yet to come is none: a row would be followed until it has passed.
+    A time in the future is ignored: the row would be followed until it has passed.
     """
     return max(
         (
@@ -41,14 +40,14 @@ def begun_at(found: ConnectionState, now: datetime) -> datetime | None:
             for medium in recording.media
             if medium.status == "processing"
             and medium.created_at is not None
-            and medium.created_at <= now + _CLOCKS_APART
+            and medium.created_at <= now + _MAX_CLOCK_SKEW
         ),
         default=None,
     )
 
 
 def next_state(
-    found: ConnectionState,
+    found: DirectConnectState,
     *,
     state: str,
     reason: str | None,
@@ -58,18 +57,18 @@ def next_state(
     news_at: datetime | None = None,
     keeps_nothing: bool = False,
 ) -> NextState:
-    """Decide where a row stands, from what Recall says of its connection. A row that is done stays
-    done, whatever becomes of a medium later.
+    """Decide a row's state from Recall's answer. A row that is done stays done, even if a medium
+    fails later.
 
     Args:
-        found: the connection as Recall has it.
-        state: the row's state so far.
-        reason: the row's reason so far.
-        now: the moment of the decision.
-        connected_at: when it was connected.
-        stopped_at: when its stream stopped, if it is known to have.
-        news_at: when Recall last said that something is new (`next_look`).
-        keeps_nothing: whether Recall was to keep nothing (`recording_config.keeps_nothing`).
+        found: the direct connect as Recall has it.
+        state: the row's current state.
+        reason: the row's current reason.
+        now: the current time.
+        connected_at: when the row was connected.
+        stopped_at: when its stream stopped, if known.
+        news_at: when Recall last sent a status webhook about it (`next_look`).
+        keeps_nothing: whether Recall was told to keep nothing (`recording_config.keeps_nothing`).
     """
     recordings = found.recordings
     ended = bool(recordings) and all(recording.has_ended for recording in recordings)
@@ -79,10 +78,10 @@ def next_state(
     elif ended and all(recording.is_over for recording in recordings):
         return _at_the_end(recordings, state, None)
     if found.status in _FAILURES and not recordings and state != State.DONE:
-        return _failed("Recall says that there will be no recording", found.sub_code)
+        return _failed("Recall reports that there will be no recording", found.sub_code)
     if state == State.CONNECTED and found.status in _ENDS:
         state = State.ENDED
-    signs = [moment for moment in (news_at, begun_at(found, now)) if moment is not None]
+    signs = [at for at in (news_at, last_medium_begun_at(found, now)) if at is not None]
     due_at = next_look(
         state=state,
         now=now,
@@ -97,21 +96,21 @@ def next_state(
         return _at_the_end(
             recordings,
             state,
-            f"Recall was asked long enough, and was still processing: {', '.join(kinds)}. "
-            "`flask meetings refresh` asks once more.",
+            f"Recall was still processing {', '.join(kinds)} when the server stopped asking. "
+            "`flask meetings refresh` asks again.",
         )
     return NextState(
         state=State(state),
         reason=_reason(reason),
-        error="Recall was asked long enough and showed no end of it. `flask meetings refresh` asks "
-        "once more.",
+        error="Recall reported no end of it before the server stopped asking. `flask meetings "
+        "refresh` asks again.",
     )
 
 
 def _at_the_end(recordings: tuple[RecordingState, ...], state: str, error: str | None) -> NextState:
     has_failed = bool(recordings) and all(each.status == "failed" for each in recordings)
     if has_failed and state != State.DONE:
-        return _failed("Recall says that the recording failed", recordings[-1].sub_code)
+        return _failed("Recall reports that the recording failed", recordings[-1].sub_code)
     return NextState(state=State.DONE, error=error)
 
 

@@ -1,6 +1,6 @@
-"""What Recall says of a connection's recordings, written down: rows, what is told, what is stored.
+"""Record a direct connect's recordings, enqueue their notifications, and make them due to archive.
 
-Statements for use inside the transaction of a refresh, which has the connection's row locked.
+Statements for use inside the transaction of a refresh, which has the meeting's row locked.
 """
 
 from __future__ import annotations
@@ -20,59 +20,59 @@ from rtms.jobs.archive import eligibility
 from rtms.jobs.follow.next_state import NextState
 from rtms.jobs.notify import outbox
 from rtms.recall.recording_config import keeps_nothing
-from rtms.recall.responses import ConnectionState, RecordingState
+from rtms.recall.responses import DirectConnectState, RecordingState
 from rtms.text import search_text, shown
 
 _RECORDING = {"done": Happening.RECORDING_DONE, "failed": Happening.RECORDING_FAILED}
 _TRANSCRIPT = {"done": Happening.TRANSCRIPT_DONE, "failed": Happening.TRANSCRIPT_FAILED}
 
 
-def write_down(
+def record(
     connection: Connection,
     config: Config,
     row: AnyRow,
-    found: ConnectionState,
+    found: DirectConnectState,
     new: NextState,
     *,
     now: datetime,
     anew: bool,
 ) -> None:
-    """Write the recordings down as they are now, note who is to be told of what is new, and make
-    due what is to be stored.
+    """Record recordings as they are now, enqueue notifications of what changed, and make due what
+    is to be archived.
 
     Args:
-        row: the connection's, as it was; locked.
-        found: what Recall says.
-        new: what becomes of the row.
-        anew: whether to try again to store what was given up: a person asks.
+        row: the meeting's row before the change; locked.
+        found: the direct connect as Recall has it.
+        new: the row's new state.
+        anew: whether to archive again what was given up, because a person asks.
     """
     to = outbox.listeners(config)
-    to_store: list[int] = []
+    to_archive: list[int] = []
     has_failed = False
     for recording in found.recordings:
         before = connection.execute(_as_it_was(recording)).one_or_none()
-        recording_id = _keep(connection, row.id, recording)
-        if recording_id is None:  # another connection's
+        recording_id = _upsert(connection, row.id, recording)
+        if recording_id is None:  # another meeting's
             continue
         for event in happened(recording, before):
             has_failed = has_failed or event == Happening.RECORDING_FAILED
             outbox.put(connection, to, event, row.id, now=now, recording_id=recording_id)
         is_ready = recording.status == "done" and recording.is_over
         if is_ready and eligibility.is_to_be_stored(recording.media_statuses(), before, anew=anew):
-            to_store.append(recording_id)
+            to_archive.append(recording_id)
     if new.state == State.FAILED != row.state and not has_failed:
         outbox.put(connection, to, Happening.RECORDING_FAILED, row.id, now=now)
     if config.archive_url and not keeps_nothing(config.recording_config):
-        eligibility.make_due(connection, to_store, now)
-    _keep_topic(connection, row, found)
+        eligibility.make_due(connection, to_archive, now)
+    _set_topic(connection, row, found)
 
 
 def happened(recording: RecordingState, before: AnyRow | None) -> Iterator[Happening]:
-    """Return what is to be told of a recording: each change of its status, and of its transcript's.
+    """Yield an event for each change of a recording's status, and of its transcript's.
 
     Args:
         recording: as it is now.
-        before: its row, as it was; None: it had none.
+        before: its row before the change; None where it had none.
     """
     if before is None or recording.status != before.status:
         event = _RECORDING.get(recording.status)
@@ -91,11 +91,11 @@ def _as_it_was(recording: RecordingState) -> sa.Select[Any]:
     )
 
 
-def _keep(connection: Connection, id: int, recording: RecordingState) -> int | None:
-    """Write a recording down as it is now; its media by status only, never by link.
+def _upsert(connection: Connection, id: int, recording: RecordingState) -> int | None:
+    """Insert or update a recording's row. It stores the statuses of media and never a link.
 
     Returns:
-        Its row; None where the recording is another connection's.
+        The row's id; None where the recording is another meeting's.
     """
     values = {
         "status": recording.status,
@@ -120,8 +120,8 @@ def _keep(connection: Connection, id: int, recording: RecordingState) -> int | N
     return recording_id
 
 
-def _keep_topic(connection: Connection, row: AnyRow, found: ConnectionState) -> None:
-    """Keep what the meeting is called, where nobody has said it yet."""
+def _set_topic(connection: Connection, row: AnyRow, found: DirectConnectState) -> None:
+    """Set the meeting's topic where it has none yet."""
     titles = (shown(recording.title) for recording in found.recordings if recording.title)
     topic = next(filter(None, titles), None)
     if topic is None or row.topic is not None:

@@ -1,4 +1,4 @@
-"""Notifying the user's own code: the job that sends what `outbox` has, by its `transports`."""
+"""The job that sends notifications to the user's own code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rtms.logs import about, meeting_of
 from rtms.queue.queue_job import QueueJob
 
 _THREADS = 4
-_LEASE_SECONDS = 60.0  # longer than a post takes; a receiver that takes longer is called again
+_LEASE_SECONDS = 60.0  # longer than a post takes; a slower receiver is called again
 _FIRST_WAIT = 5.0  # seconds; doubled with every try
 _LONGEST_WAIT = 3600.0  # seconds
 _GIVE_UP_AFTER = timedelta(hours=24)
@@ -33,11 +33,11 @@ log = structlog.get_logger()
 def next_try(
     *, attempts: int, created_at: datetime, now: datetime, passes: bool = True
 ) -> datetime | None:
-    """Return when to send again what could not be sent; None when it was tried long enough.
+    """Return when to send a notification again; None when it was tried long enough.
 
     Args:
         attempts: the tries so far.
-        passes: whether the trouble may pass by itself. What a person has to fix is tried seldom.
+        passes: whether the error may pass by itself. What a person has to fix is tried rarely.
     """
     seconds = exponential(attempts, first=_FIRST_WAIT, longest=_LONGEST_WAIT)
     wait = timedelta(seconds=seconds if passes else _LONGEST_WAIT)
@@ -45,7 +45,7 @@ def next_try(
 
 
 class NotifyJob(QueueJob[Notification]):
-    """Sends notifications until their listener takes them, for a day."""
+    """Sends notifications until their listener accepts them, for a day."""
 
     name = JobName.NOTIFY
     threads = _THREADS
@@ -64,10 +64,10 @@ class NotifyJob(QueueJob[Notification]):
         except NotSent as error:
             self._record(row, str(error), passes=error.passes)
         except DatabaseUnavailable:
-            raise  # the lease runs out, and it is sent again
+            raise  # the lease expires, and it is sent again
         except Exception as error:
             log.exception("a notification was not sent", notification=row.event, id=row.id)
-            self._record(row, f"Sending it broke off ({type(error).__name__}).")
+            self._record(row, f"Sending failed unexpectedly ({type(error).__name__}).")
         else:
             self._record(row, None)
 
@@ -91,7 +91,7 @@ class NotifyJob(QueueJob[Notification]):
         meeting = self.database.write(write)
         where = about(meeting, notification=row.event, listener=row.listener)
         if error and due_at:
-            write_log = where.debug if row.attempts else where.warning  # the first says it all
+            write_log = where.debug if row.attempts else where.warning  # warn once
             write_log("not notified yet", error=error, next_try=due_at)
         elif error:
             where.error("not notified, and given up after a day", error=error)

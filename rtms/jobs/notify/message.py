@@ -1,5 +1,5 @@
-"""The body that NOTIFY_URL gets: its shape is documented in docs/NOTIFICATIONS.md, and does not
-change with the table's columns. Pure."""
+"""The body that NOTIFY_URL receives. docs/NOTIFICATIONS.md documents its shape, which does not
+change with the table's columns. Pure functions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-# Raised when a field is taken away or means something else; a new field does not raise it.
+# Increased when a field is removed or changes its meaning, not when one is added.
 VERSION = 1
 
 MEETING_FIELDS = (
@@ -43,7 +43,7 @@ RECORDING_FIELDS = (
     "media",
 )
 
-_NAMESPACE = uuid.UUID("7a1f0b52-3c0e-5d0b-9a53-2f6f0d6f4a11")  # any one, and never another
+_NAMESPACE = uuid.UUID("7a1f0b52-3c0e-5d0b-9a53-2f6f0d6f4a11")  # random; must never change
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -53,13 +53,13 @@ def body(
     meeting: Mapping[str, Any],
     recording: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """Return the body of a notification, ready for JSON but for its moments.
+    """Return the body of a notification. Its datetimes are still to be serialized.
 
     Args:
         event: one of `models.Happening`.
-        created_at: when it became true.
+        created_at: when the event happened.
         meeting: a row of `meeting_direct_connects`.
-        recording: the row of `recordings` that it is about, if it is about one.
+        recording: the row of `recordings` that it is about, if any.
     """
     return {
         "type": event,
@@ -81,20 +81,19 @@ def message_id(
     received_at: datetime,
     recall_recording_id: str | None,
 ) -> str:
-    """Return a `webhook-id`: the same in every repetition, and one that no other notification has,
-    of this database or of another one (Standard Webhooks: unique identifier).
+    """Return a `webhook-id`: every retry repeats it, and no other notification of this or another
+    database has it (Standard Webhooks: unique identifier).
 
-    Two databases number their rows alike and may hear of the same stream. They do not hear of it
-    in the same microsecond, nor write it down in the same one, and Recall makes each its own
-    recording.
+    Two databases may use the same row ids and receive the same stream. They do not receive or
+    record it in the same microsecond, and Recall makes a separate recording for each.
 
     Args:
         notification_id: the row of `notifications`.
         event: one of `models.Happening`.
-        created_at: when the notification was written down; aware.
+        created_at: when the notification was recorded; aware.
         rtms_stream_id: Zoom's id of the stream.
         received_at: when the stream's start was delivered; aware.
-        recall_recording_id: of the recording that it is about, if it is about one.
+        recall_recording_id: of the recording that it is about, if any.
     """
     named = (
         rtms_stream_id,

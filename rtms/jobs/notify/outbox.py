@@ -1,4 +1,4 @@
-"""The notifications that wait: written in the transaction of the change they are about."""
+"""The queue of notifications to send, each written in the transaction of the change it is about."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from config import Config
 from models import NOTIFICATIONS, UNSENT, Happening, Listener, State
 from rtms.queue.leases import Leased, Queue
 
-# What the user's own code is told of a meeting's state.
+# The event that a meeting's new state causes.
 _EVENTS: dict[str, Happening] = {
     State.CONNECTED: Happening.STREAM_CONNECTED,
     State.ENDED: Happening.STREAM_CONNECTED,  # and stopped since
@@ -42,7 +42,7 @@ QUEUE = Queue(
 
 
 def listeners(config: Config) -> tuple[Listener, ...]:
-    """Who wants to be told."""
+    """Return the listeners that are configured."""
     wanted = {Listener.SIGNALS: config.extensions, Listener.NOTIFY_URL: config.notify_url}
     return tuple(listener for listener, wants in wanted.items() if wants)
 
@@ -56,12 +56,12 @@ def put(
     now: datetime,
     recording_id: int | None = None,
 ) -> None:
-    """Note, in the transaction that makes it true, that somebody is to be told.
+    """Enqueue a notification for each listener, in the transaction of the change.
 
     Args:
-        to: who, see `listeners`.
-        id: the connection it is about.
-        recording_id: the recording it is about, where it is about one.
+        to: the listeners, see `listeners`.
+        id: the meeting.
+        recording_id: the recording, if it is about one.
     """
     for listener in to:
         connection.execute(
@@ -80,7 +80,7 @@ def put(
 def put_state(
     connection: Connection, to: tuple[Listener, ...], id: int, state: str, *, now: datetime
 ) -> None:
-    """Add the notifications of a meeting's new state, where there are any for it.
+    """Enqueue the notifications of a meeting's new state, if it has an event.
 
     Args:
         to: the listeners, see `listeners`.

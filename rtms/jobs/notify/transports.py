@@ -23,21 +23,21 @@ _TIMEOUT = 10.0  # seconds to connect, and again for each read
 
 
 class NotSent(Exception):
-    """The listener did not take it. The message says why."""
+    """A listener did not accept a notification. The message says why."""
 
     def __init__(self, message: str, *, passes: bool = True) -> None:
         super().__init__(message)
-        self.passes = passes  # False: not before a person fixes what the message names
+        self.passes = passes  # False: a person must first fix what the message names
 
 
 class Transport(Protocol):
     """One way to notify."""
 
     def send(self, notification: Notification) -> None:
-        """Send a notification. It may have been sent before.
+        """Send a notification, which may have been sent before.
 
         Raises:
-            NotSent: it was not taken.
+            NotSent: it was not accepted.
         """
 
 
@@ -62,7 +62,7 @@ class Signals:
         try:
             with self._app.app_context():
                 signal.send(self._app, meeting=meeting, recording=recording)
-        except Exception as error:  # the user's code, not ours: it stops nothing here
+        except Exception as error:  # the user's code must not stop the job
             with self._database.read() as connection:
                 where = about(meeting_of(connection, notification.meeting_direct_connect_id))
             where.exception("a subscriber raised", signal=notification.event)
@@ -72,7 +72,7 @@ class Signals:
 
 
 class SignedPost:
-    """Posts to NOTIFY_URL, signed as Standard Webhooks say."""
+    """Posts to NOTIFY_URL, signed as Standard Webhooks require."""
 
     def __init__(self, database: Database, config: Config) -> None:
         self._database = database
@@ -82,7 +82,7 @@ class SignedPost:
     def send(self, notification: Notification) -> None:
         """Post the notification's body."""
         if not self._url or not self._webhook:
-            raise NotSent("NOTIFY_URL is not set any more.")
+            raise NotSent("NOTIFY_URL is no longer set.")
         message_id, body = self._message(notification)
         moment = clock.now()
         headers = {
@@ -100,7 +100,7 @@ class SignedPost:
                     headers=headers,
                     timeout=_TIMEOUT,
                     allow_redirects=False,
-                    stream=True,  # its body does not matter, however long
+                    stream=True,  # do not read the body, which may be long
                 ) as answer,
             ):
                 status = answer.status_code
@@ -112,7 +112,7 @@ class SignedPost:
             raise NotSent(f"NOTIFY_URL answered {status}, not 2xx.")
 
     def _message(self, notification: Notification) -> tuple[str, str]:
-        """Return the message's id, the same in every repetition, and its body."""
+        """Return the message's id, which every retry repeats, and its body."""
         with self._database.read() as connection:
             meeting = connection.execute(
                 sa.select(CONNECTS).where(CONNECTS.c.id == notification.meeting_direct_connect_id)

@@ -1,4 +1,4 @@
-"""What is over, and the statements that delete it with all that belongs to it, a step at a time."""
+"""Statements that delete old meetings, with all that belongs to them, and old events, in steps."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from models import CONNECTS, EVENTS, NOTIFICATIONS, RECORDINGS
 from rtms import clock
 from rtms.jobs.archive.eligibility import is_to_be_kept
 
-# Rows a transaction. On SQLite every delivery waits for it, on PostgreSQL hardly one.
-_AT_ONCE = {"sqlite": 100, "postgresql": 500}
+# Rows a transaction. On SQLite every delivery waits for it, on PostgreSQL hardly any.
+_ROWS_A_STEP = {"sqlite": 100, "postgresql": 500}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Old:
-    """How much is old, or was deleted."""
+    """How many meetings and events are old, or were deleted."""
 
     meetings: int = 0
     events: int = 0
-    open: int = 0  # meetings that are as old, and stay
+    open: int = 0  # old meetings that are kept because they are not over
 
     def __add__(self, other: Old) -> Old:
         return Old(
@@ -33,53 +33,51 @@ class Old:
         )
 
 
-def over(archives: bool) -> sa.ColumnElement[bool]:
-    """Nobody wants anything of a meeting any more: neither a lane nor a person who waits for a
-    file.
+def is_over(archives: bool) -> sa.ColumnElement[bool]:
+    """Return the condition that no job has anything left to do for a meeting.
 
     Args:
         archives: whether recordings are archived (ARCHIVE_URL).
     """
-    its_recordings = RECORDINGS.c.meeting_direct_connect_id == CONNECTS.c.id
-    its_notifications = NOTIFICATIONS.c.meeting_direct_connect_id == CONNECTS.c.id
-    waits_for = is_to_be_kept(clock.now()) if archives else sa.false()
-    wanted = sa.or_(RECORDINGS.c.archive_due_at.is_not(None), waits_for)
+    of_meeting = RECORDINGS.c.meeting_direct_connect_id == CONNECTS.c.id
+    notifies_of_meeting = NOTIFICATIONS.c.meeting_direct_connect_id == CONNECTS.c.id
+    never_tried = is_to_be_kept(clock.now()) if archives else sa.false()
+    to_archive = sa.or_(RECORDINGS.c.archive_due_at.is_not(None), never_tried)
     return sa.and_(
         CONNECTS.c.state.not_in(("pending", "connected")),
         CONNECTS.c.due_at.is_(None),
         CONNECTS.c.leased_until.is_(None),
-        sa.not_(sa.exists().where(its_recordings, wanted)),
-        sa.not_(sa.exists().where(its_notifications, NOTIFICATIONS.c.due_at.is_not(None))),
+        sa.not_(sa.exists().where(of_meeting, to_archive)),
+        sa.not_(sa.exists().where(notifies_of_meeting, NOTIFICATIONS.c.due_at.is_not(None))),
     )
 
 
 def delete_meetings(connection: Connection, before: datetime, archives: bool) -> Old | None:
-    """Delete some meetings that are over and came before a moment, oldest first, with all that the
-    tables have of them.
+    """Delete one step of the meetings that are over and older than a moment, oldest first, with
+    their rows in all tables.
 
     Args:
-        archives: whether recordings are archived, and to wait for that.
+        archives: whether recordings are archived (ARCHIVE_URL): wait for that.
 
     Returns:
-        How much was deleted; None where nothing was left to choose.
+        How much was deleted; None where nothing is left to delete.
     """
     older = CONNECTS.alias("older")
     chosen = connection.scalars(
         sa.select(CONNECTS.c.id)
         .where(
             CONNECTS.c.received_at < before,
-            over(archives),
-            # The row that it took the place of goes first.
+            is_over(archives),
+            # A row that it replaced is deleted first.
             sa.not_(sa.exists().where(older.c.superseded_by == CONNECTS.c.id)),
         )
         .order_by(CONNECTS.c.received_at)
-        .limit(_AT_ONCE[connection.dialect.name])
+        .limit(_ROWS_A_STEP[connection.dialect.name])
         .with_for_update(skip_locked=True, of=CONNECTS)
     ).all()
     if not chosen:
         return None
-    # PostgreSQL chose by what had been committed before. Now that nobody else can change these or
-    # their recordings, it looks again.
+    # PostgreSQL chose from a snapshot. Check again now that the rows and recordings are locked.
     connection.execute(
         sa.select(RECORDINGS.c.id)
         .where(RECORDINGS.c.meeting_direct_connect_id.in_(chosen))
@@ -88,7 +86,7 @@ def delete_meetings(connection: Connection, before: datetime, archives: bool) ->
     ).all()
     rows = connection.execute(
         sa.select(CONNECTS.c.id, CONNECTS.c.rtms_stream_id).where(
-            CONNECTS.c.id.in_(chosen), over(archives)
+            CONNECTS.c.id.in_(chosen), is_over(archives)
         )
     ).all()
     connection.execute(CONNECTS.delete().where(CONNECTS.c.id.in_([row.id for row in rows])))
@@ -102,10 +100,10 @@ def delete_meetings(connection: Connection, before: datetime, archives: bool) ->
 
 
 def old_events(before: datetime, *, of_open_meetings: bool) -> list[sa.ColumnElement[bool]]:
-    """Which events came before a moment.
+    """Return the conditions for events older than a moment.
 
     Args:
-        of_open_meetings: whether those count, too, whose stream still has a row.
+        of_open_meetings: whether to include events whose stream still has a row.
     """
     which = [EVENTS.c.received_at < before]
     if not of_open_meetings:
@@ -115,17 +113,17 @@ def old_events(before: datetime, *, of_open_meetings: bool) -> list[sa.ColumnEle
 
 
 def delete_events(connection: Connection, which: Sequence[sa.ColumnElement[bool]]) -> Old | None:
-    """Delete some of the events that meet these conditions, oldest first.
+    """Delete one step of the events that meet the conditions, oldest first.
 
     Returns:
-        How much was deleted; None where nothing was left to choose.
+        How much was deleted; None where nothing is left to delete.
     """
     chosen = connection.scalars(
         sa.select(EVENTS.c.id)
         .where(*which)
         .order_by(EVENTS.c.received_at)
-        .limit(_AT_ONCE[connection.dialect.name])
-        .with_for_update(skip_locked=True, of=EVENTS)  # another may be pruning, too
+        .limit(_ROWS_A_STEP[connection.dialect.name])
+        .with_for_update(skip_locked=True, of=EVENTS)  # another process may be pruning too
     ).all()
     if not chosen:
         return None

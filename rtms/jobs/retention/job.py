@@ -1,4 +1,4 @@
-"""Deleting what is over and old: meetings with all that belongs to them, and the raw record."""
+"""Delete old meetings and events: the job for RETENTION_DAYS, and the commands that prune."""
 
 from __future__ import annotations
 
@@ -16,31 +16,30 @@ from rtms import clock
 from rtms.db.database import Database
 from rtms.db.errors import DatabaseUnavailable
 from rtms.jobs.names import JobName
-from rtms.jobs.retention.deletion import Old, delete_events, delete_meetings, old_events, over
+from rtms.jobs.retention.deletion import Old, delete_events, delete_meetings, is_over, old_events
 
-# Zoom delivers again up to 85 minutes later, and the record is what tells a second delivery from a
-# first.
+# Zoom redelivers for up to 85 minutes, and only a recorded event reveals a redelivery.
 LEAST_AGE = timedelta(days=1)
 _LEAST_REST, _LONGEST_REST = 0.05, 2.0  # seconds between two steps
-_TRIES = 5  # for a step, where others were writing all the time
+_TRIES = 5  # of a step, while other writers keep the database busy
 _WAIT = 1.0  # seconds before the next try
-_LOOK_AGAIN = 3600.0  # seconds
-_AFTER_TROUBLE = 60.0  # seconds
+_EVERY = 3600.0  # seconds
+_AFTER_AN_ERROR = 60.0  # seconds
 
 log = structlog.get_logger()
 
 
 def count_old(database: Database, before: datetime, *, archives: bool = False) -> Old:
-    """How many meetings came before a moment: those that are over, and those that are not.
+    """Count the meetings older than a moment: those that are over, and those that are not.
 
     Args:
-        archives: whether recordings are archived (ARCHIVE_URL): then a meeting is not over while
-            one of its recordings is still to be.
+        archives: whether recordings are archived (ARCHIVE_URL): then a meeting is not over before
+            its recordings are.
 
     Raises:
         DatabaseUnavailable: the database does not answer.
     """
-    over_count = sa.func.count().filter(over(archives))
+    over_count = sa.func.count().filter(is_over(archives))
     with database.read() as connection:
         total, ended = connection.execute(
             sa.select(sa.func.count(), over_count).where(CONNECTS.c.received_at < before)
@@ -51,44 +50,43 @@ def count_old(database: Database, before: datetime, *, archives: bool = False) -
 def prune_meetings(
     database: Database,
     before: datetime,
-    tell: Callable[[Old], None] = lambda _: None,
+    report: Callable[[Old], None] = lambda _: None,
     *,
     archives: bool = False,
 ) -> Old:
-    """Delete meetings that are over and came before a moment, with their recordings' rows, tries,
-    notifications and deliveries. No open meeting is touched, and nothing at Recall or in the
-    archive.
+    """Delete meetings that are over and older than a moment, with their recordings' rows, tries,
+    notifications and deliveries. Open meetings, Recall and the archive are not touched.
 
     Args:
-        tell: is told after each step how much was deleted so far.
+        report: called after each step with how much was deleted so far.
         archives: as in `count_old`.
 
     Raises:
-        DatabaseUnavailable: the database does not answer; what was told is deleted.
+        DatabaseUnavailable: the database does not answer; what was reported is deleted.
     """
     return _in_steps(
-        database, lambda connection: delete_meetings(connection, before, archives), tell
+        database, lambda connection: delete_meetings(connection, before, archives), report
     )
 
 
 def prune_events(
-    database: Database, before: datetime, tell: Callable[[Old], None] = lambda _: None
+    database: Database, before: datetime, report: Callable[[Old], None] = lambda _: None
 ) -> Old:
-    """Delete events that came before a moment from the raw record. Meetings stay.
+    """Delete events older than a moment. Meetings stay.
 
     Args:
-        tell: is told after each step how much was deleted so far.
+        report: called after each step with how much was deleted so far.
 
     Raises:
-        DatabaseUnavailable: the database does not answer; what was told is deleted.
+        DatabaseUnavailable: the database does not answer; what was reported is deleted.
     """
     which = old_events(before, of_open_meetings=True)
-    return _in_steps(database, lambda connection: delete_events(connection, which), tell)
+    return _in_steps(database, lambda connection: delete_events(connection, which), report)
 
 
 class RetentionJob:
-    """RETENTION_DAYS: an hourly look for what is too old. Each job is one step, so that a process
-    can leave in between."""
+    """Deletes what is older than RETENTION_DAYS, every hour. Each unit of work is one step, so that
+    a process can stop between steps."""
 
     name = JobName.RETENTION
     threads = 1
@@ -98,28 +96,28 @@ class RetentionJob:
         self._database = database
         self._age = timedelta(days=config.retention_days)
         self._archives = config.archive_url is not None
-        self._look_at = time.monotonic()
+        self._due_at = time.monotonic()
         self._deleted = Old()
 
     def next_due(self) -> datetime:
-        return clock.now() + timedelta(seconds=max(self._look_at - time.monotonic(), 0.0))
+        return clock.now() + timedelta(seconds=max(self._due_at - time.monotonic(), 0.0))
 
     def lease(self, limit: int) -> Sequence[datetime]:
-        return [clock.now() - self._age] if time.monotonic() >= self._look_at else []
+        return [clock.now() - self._age] if time.monotonic() >= self._due_at else []
 
-    def work(self, job: datetime) -> None:
+    def work(self, before: datetime) -> None:
         began = time.monotonic()
         try:
-            step = self._step(job)
+            step = self._step(before)
         except DatabaseUnavailable as error:
-            self._look_at = time.monotonic() + _AFTER_TROUBLE
+            self._due_at = time.monotonic() + _AFTER_AN_ERROR
             log.warning("could not delete what is old; trying again in a minute", error=str(error))
             return
         if step is not None:
             self._deleted += step
-            self._look_at = time.monotonic() + _rest_after(began)
+            self._due_at = time.monotonic() + _rest_after(began)
             return
-        self._look_at = time.monotonic() + _LOOK_AGAIN
+        self._due_at = time.monotonic() + _EVERY
         if self._deleted != Old():
             log.info(
                 "deleted what is older than RETENTION_DAYS",
@@ -135,34 +133,34 @@ class RetentionJob:
         which = old_events(before, of_open_meetings=False)
         return self._database.write(lambda connection: delete_events(connection, which))
 
-    def hand_back(self, jobs: Sequence[datetime]) -> None:
-        """Nobody waits for it: the next look finds what is left."""
+    def hand_back(self, steps: Sequence[datetime]) -> None:
+        """Do nothing: nothing is leased, and the next run deletes what is left."""
 
 
 def _in_steps(
     database: Database,
     delete: Callable[[Connection], Old | None],
-    tell: Callable[[Old], None],
+    report: Callable[[Old], None],
 ) -> Old:
     deleted, began = Old(), time.monotonic()
-    while (step := _step_in_the_end(database, delete, deleted)) is not None:
+    while (step := _step_with_retries(database, delete, deleted)) is not None:
         deleted += step
-        tell(deleted)
+        report(deleted)
         time.sleep(_rest_after(began))
         began = time.monotonic()
     return deleted
 
 
-def _step_in_the_end(
+def _step_with_retries(
     database: Database, delete: Callable[[Connection], Old | None], deleted: Old
 ) -> Old | None:
-    """Delete a step's rows, at a later try where others kept the database busy: they go first.
+    """Delete one step's rows, and retry while other writers keep the database busy.
 
     Args:
         deleted: what earlier steps deleted.
 
     Returns:
-        How much; None where nothing was left to delete.
+        How much was deleted; None where nothing was left.
     """
     for _ in range(_TRIES - 1):
         try:
@@ -179,5 +177,6 @@ def _step_in_the_end(
 
 
 def _rest_after(began: float) -> float:
-    """Seconds for others to write in, after a step that began at this `time.monotonic()`."""
+    """Return the seconds to leave to other writers, after a step that began at this monotonic
+    time."""
     return min(max(time.monotonic() - began, _LEAST_REST), _LONGEST_REST)
