@@ -1,7 +1,6 @@
-"""Leases due rows to threads: who does the work, when, and how it ends when the process must.
+"""The dispatcher runs jobs in threads: it leases due rows, hands them to threads, and drains.
 
-It knows nothing of what the work is. A job does: it leases rows from the table, does what one of
-them wants, and says when the next will want something.
+A job knows what the work is: it leases rows, works on one, and says when the next is due.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ import structlog
 from rtms import clock
 from rtms.db.errors import DatabaseUnavailable
 
-# Seconds. Rows that other processes left behind are found by looking; fresh ones are handed over.
-POLL_SECONDS = 0.5
+# Seconds.
+POLL_SECONDS = 0.5  # finds rows of other processes; new rows of this process wake the dispatcher
 _AFTER_AN_ERROR = 1.0
-_SAY_AGAIN = 60.0  # that the database is unreachable
+_LOG_AGAIN = 60.0  # that the database is unreachable
 _AFTER_NOTHING = 0.02  # what was due went to another process
-_GATHER = 0.02  # while there is more to do than threads to do it: several rows a transaction
-_GIVE_WAY = 1.0  # to what is more urgent, at most
+_GATHER = 0.02  # wait for more free threads while behind, to lease several rows a transaction
+_MAX_YIELD = 1.0  # to more urgent work
 
 log = structlog.get_logger()
 
@@ -32,69 +31,69 @@ R = TypeVar("R")
 
 
 class Job(Protocol[R]):
-    """A kind of work on rows of the table."""
+    """A kind of work on the rows of a table."""
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The job's name in logs and metrics."""
 
     @property
     def threads(self) -> int:
         """How many rows it works on at the same time."""
 
     def next_due(self) -> datetime | None:
-        """When a row will next want something, as far as the table tells; None: not in sight."""
+        """Return when a row is next due; None where none is scheduled."""
 
     def lease(self, limit: int) -> Sequence[R]:
         """Lease at most `limit` due rows for this process."""
 
     def work(self, row: R) -> None:
-        """Do what a leased row wants and record the outcome."""
+        """Do a leased row's work and record the outcome."""
 
     def hand_back(self, rows: Sequence[R]) -> None:
-        """End the leases of these now: this process will not finish them."""
+        """End the leases of rows that this process will not finish."""
 
 
 class Dispatcher:
-    """Runs jobs, each in threads of its own, so that none waits behind another. Start it after a
-    fork, never before.
+    """Runs jobs, each in its own threads, so that none waits behind another. Start it after a fork,
+    never before.
 
     Args:
-        jobs: what there is to do.
-        is_crowded: whether this process has something more urgent to do just now. Jobs that are
-            behind then wait for up to a second before they lease more.
+        jobs: the jobs to run.
+        is_crowded: whether this process has more urgent work. Jobs that are behind then wait up to
+            a second before they lease more.
     """
 
     def __init__(self, *jobs: Job[Any], is_crowded: Callable[[], bool] = lambda: False) -> None:
         self._runners = {job.name: _Runner(job, is_crowded) for job in jobs}
 
     def start(self) -> None:
-        """Begin to lease and to work."""
+        """Start leasing and working."""
         for runner in self._runners.values():
             runner.start()
 
     @property
     def is_running(self) -> bool:
-        """Whether due rows are being taken."""
+        """Whether due rows are being leased."""
         return all(runner.is_running for runner in self._runners.values())
 
     def wake(self, job: str) -> None:
-        """Say that a row became due for a job; it is leased at once if a thread is free."""
+        """Notify a job that a row became due; it is leased at once if a thread is free."""
         self._runners[job].wake()
 
     def begin_drain(self) -> None:
-        """Lease nothing more. Only sets flags, so a signal handler may call it."""
+        """Stop leasing. This only sets flags, so a signal handler may call it."""
         for runner in self._runners.values():
             runner.begin_drain()
 
     def drain(self, timeout: float) -> bool:
-        """Lease nothing more, and wait for the work in flight.
+        """Stop leasing, and wait for the work in flight.
 
         Args:
-            timeout: seconds to wait; after them what is still in flight is handed back.
+            timeout: seconds to wait before unfinished rows are handed back.
 
         Returns:
-            Whether all of it finished.
+            Whether all of them finished.
         """
         self.begin_drain()
         deadline = time.monotonic() + timeout
@@ -105,7 +104,7 @@ class Dispatcher:
 
 
 class _Runner(Generic[R]):
-    """One job's threads: one that leases, and those that work."""
+    """One job's threads: one leases, the others work."""
 
     def __init__(self, job: Job[R], is_crowded: Callable[[], bool]) -> None:
         self._job = job
@@ -115,11 +114,11 @@ class _Runner(Generic[R]):
         self._changed = threading.Condition()
         self._workers: list[threading.Thread] = []
         self._leaser = threading.Thread(
-            target=self._lease_for_ever, name=f"{job.name}-leaser", daemon=True
+            target=self._lease_until_drained, name=f"{job.name}-leaser", daemon=True
         )
         self._woken = False
         self._draining = False
-        self._is_behind = False  # there was work for every thread that was free
+        self._is_behind = False  # the last lease gave work to every free thread
 
     def start(self) -> None:
         self._leaser.start()
@@ -130,7 +129,7 @@ class _Runner(Generic[R]):
 
     def wake(self) -> None:
         with self._changed:
-            # Once is enough, and with no thread free whoever gets free wakes it.
+            # Notify once. While no thread is free, the first to finish notifies.
             if not self._woken and len(self._in_flight) < self._job.threads:
                 self._changed.notify_all()
             self._woken = True
@@ -151,29 +150,29 @@ class _Runner(Generic[R]):
             try:
                 self._job.hand_back(left)
             except DatabaseUnavailable as error:
-                log.warning("could not hand leases back; they run out by themselves", error=error)
+                log.warning("could not hand leases back; they will expire", error=error)
         return finished
 
-    def _lease_for_ever(self) -> None:
-        pause, said_at = 0.0, None
+    def _lease_until_drained(self) -> None:
+        pause, logged_at = 0.0, None
         while not self._draining:
             woken, free = self._wait(pause)
             if self._draining or not free:
-                pause = POLL_SECONDS  # a thread that gets free wakes us
+                pause = POLL_SECONDS  # a thread that finishes ends the wait
                 continue
             try:
                 pause = self._lease_if_due(free, woken=woken)
-                if said_at is not None and not self._draining:
+                if logged_at is not None and not self._draining:
                     log.info("the database answers again", job=self._job.name)
-                    said_at = None
+                    logged_at = None
             except DatabaseUnavailable as error:
-                if said_at is None or time.monotonic() - said_at >= _SAY_AGAIN:
+                if logged_at is None or time.monotonic() - logged_at >= _LOG_AGAIN:
                     log.error(
-                        "the database is unreachable; looking again every second",
+                        "the database is unreachable; trying again every second",
                         job=self._job.name,
                         error=str(error),
                     )
-                    said_at = time.monotonic()
+                    logged_at = time.monotonic()
                 pause = _AFTER_AN_ERROR
             except Exception:
                 log.exception("could not lease rows; trying again", job=self._job.name)
@@ -182,14 +181,14 @@ class _Runner(Generic[R]):
             self._changed.notify_all()
 
     def _lease_if_due(self, free: int, *, woken: bool) -> float:
-        """Lease what is due and hand it to threads.
+        """Lease due rows and hand them to threads.
 
         Args:
-            free: how many threads have nothing to do.
-            woken: whether somebody said that a row became due.
+            free: how many threads are idle.
+            woken: whether `wake` was called.
 
         Returns:
-            The seconds to wait next time, if nobody wakes us.
+            The seconds to wait next time, unless `wake` is called.
         """
         due_in = 0.0 if woken else self._seconds_to_due()
         if due_in > 0:
@@ -207,27 +206,26 @@ class _Runner(Generic[R]):
         return max(self._seconds_to_due(), _AFTER_NOTHING)
 
     def _seconds_to_due(self) -> float:
-        """Seconds until a row wants something, at most until it is time to look again."""
+        """Return the seconds until a row is due, at most until the next poll."""
         due = self._job.next_due()
         if due is None:
             return POLL_SECONDS
         return min(max((due - clock.now()).total_seconds(), 0.0), POLL_SECONDS)
 
     def _wait(self, seconds: float) -> tuple[bool, int]:
-        """Wait until somebody wakes us. Returns whether somebody did, and how many threads are
-        free."""
+        """Wait for `wake`. Return whether it was called, and how many threads are free."""
         with self._changed:
             self._changed.wait_for(lambda: self._woken or self._draining, seconds)
             woken, self._woken = self._woken, False
             return woken, self._job.threads - len(self._in_flight)
 
     def _gather(self) -> int:
-        """Wait a moment for more threads to get free, and for what is more urgent. Returns how many
-        are free."""
-        give_way_until = time.monotonic() + _GIVE_WAY
+        """Wait a moment for more free threads and for more urgent work. Return how many threads are
+        free."""
+        yield_until = time.monotonic() + _MAX_YIELD
         with self._changed:
             self._changed.wait_for(lambda: self._draining or not self._in_flight, _GATHER)
-            while self._is_crowded() and time.monotonic() < give_way_until:
+            while self._is_crowded() and time.monotonic() < yield_until:
                 if self._changed.wait_for(lambda: self._draining, _GATHER):
                     break
             return self._job.threads - len(self._in_flight)
@@ -237,7 +235,7 @@ class _Runner(Generic[R]):
             self._in_flight[id(row)] = row
             if len(self._in_flight) > len(self._workers):
                 worker = threading.Thread(
-                    target=self._work_for_ever,
+                    target=self._work_until_drained,
                     name=f"{self._job.name}-{len(self._workers)}",
                     daemon=True,
                 )
@@ -245,13 +243,13 @@ class _Runner(Generic[R]):
                 worker.start()
         self._rows.put(row)
 
-    def _work_for_ever(self) -> None:
+    def _work_until_drained(self) -> None:
         while (row := self._rows.get()) is not None:
             try:
                 self._job.work(row)
             except Exception:
-                # The lease runs out and the row is taken up again.
-                log.exception("a row's work broke off", job=self._job.name, row=repr(row))
+                # The lease expires and the row is leased again.
+                log.exception("the work on a row failed", job=self._job.name, row=repr(row))
             with self._changed:
                 was_full = len(self._in_flight) >= self._job.threads
                 del self._in_flight[id(row)]

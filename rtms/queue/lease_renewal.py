@@ -1,4 +1,4 @@
-"""Renewing a lease for work that may take hours."""
+"""Renew the lease of a row whose work may take hours."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ log = structlog.get_logger()
 
 
 class LeaseLost(Exception):
-    """The row is not ours any more."""
+    """Another process may have the row now."""
 
 
 class LeaseRenewal:
-    """Renews a row's lease until its work is done, however long that takes.
+    """Renews a row's lease until its work is done.
 
     Args:
         seconds: how long each lease lasts; it is renewed after a quarter of it.
@@ -52,24 +52,24 @@ class LeaseRenewal:
         self._thread.join()
 
     def give_up(self) -> None:
-        """Stop renewing, and break the work off."""
+        """Stop renewing, and make the work stop at its next `check`."""
         self._lost = True
         self._over.set()
 
     def check(self) -> None:
-        """Check that the row is still ours.
+        """Check that the lease still holds.
 
         Raises:
-            LeaseLost: it is not.
+            LeaseLost: it does not.
         """
         if self._lost:
             raise LeaseLost
 
     def wait(self, seconds: float) -> None:
-        """Wait, as long as the row is ours.
+        """Wait while the lease holds.
 
         Raises:
-            LeaseLost: it is not.
+            LeaseLost: it does not hold any more.
         """
         self._over.wait(seconds)
         self.check()

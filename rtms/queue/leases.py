@@ -1,6 +1,6 @@
-"""A table as a queue: which of its rows are due, and who has them.
+"""A table as a queue: which rows are due, and which process has leased them.
 
-Statements for use inside a transaction. Each takes the moment that it is judged by.
+Statements for use inside a transaction. Each takes the current time as an argument.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from models import CONNECTS
 
 @dataclass(frozen=True, kw_only=True)
 class Leased:
-    """A row that is ours until its lease runs out. Each queue adds the columns its job needs."""
+    """A row that this process has leased. Each queue adds the columns its job needs."""
 
     id: int
     leased_until: datetime
-    lease_owner: str  # another one for every lease: an old lease of ours is not this one
+    lease_owner: str  # unique to each lease
 
 
 @dataclass(frozen=True, kw_only=True)
 class Depth:
-    """How much a queue has before it."""
+    """How much work is in a queue."""
 
-    due: int  # rows that want something now and are not leased
+    due: int  # rows that are due and not leased
     leased: int
-    oldest_seconds: float  # how long the one that waits longest has waited; 0 where none does
+    oldest_seconds: float  # how long the oldest due row has waited; 0 where there is none
 
 
 R = TypeVar("R", bound=Leased)
 
 
 def moment(name: str) -> sa.BindParameter[datetime]:
-    """Return a moment that is given when a statement is executed."""
+    """Return a bind parameter for a point in time."""
     return sa.bindparam(name, type_=CONNECTS.c.due_at.type)
 
 
@@ -51,17 +51,16 @@ NOW = moment("now")
 class Queue(Generic[R]):
     """The rows of a table that wait for one job.
 
-    Its statements are put together once: SQLAlchemy takes longer for it than the database for its
-    answer.
+    Statements are built once: SQLAlchemy takes longer to build one than the database to run it.
 
     Args:
         row: what a claim returns; its fields are columns of the table.
-        table: it has the columns `id`, `lease_owner` and `leased_until`.
-        predicate: which rows are the job's at all, as SQL. It is written into each statement, not
-            bound: neither engine uses a partial index for a value it does not see.
-        due_at: when a row wants something.
+        table: has the columns `id`, `lease_owner` and `leased_until`.
+        predicate: which rows belong to the job, as SQL. It is part of each statement, because
+            neither engine uses a partial index for a bound value.
+        due_at: when a row is due.
         order_by: which rows go first.
-        index: the partial index over those rows. Left to itself, SQLite reads and sorts all of
+        index: the partial index over those rows. Without this hint, SQLite reads and sorts all of
             them for each claim.
         waits_since: since when a row has been waiting; by default since it was due.
     """
@@ -93,12 +92,12 @@ class Queue(Generic[R]):
         ).where(self.predicate)
 
     def next_due(self, connection: Connection) -> datetime | None:
-        """Return when a row will next want something; None where there is none."""
+        """Return when a row is next due; None where there is none."""
         due: datetime | None = connection.scalar(self._next_due)
         return due
 
     def depth(self, connection: Connection, *, now: datetime) -> Depth:
-        """Count the rows that wait and those that are leased."""
+        """Return how many rows are due and how many are leased."""
         is_leased = self.table.c.leased_until > now
         is_due = sa.and_(
             sa.func.coalesce(is_leased, sa.false()).is_(sa.false()), self._due_at <= now
@@ -116,7 +115,7 @@ class Queue(Generic[R]):
         return Depth(due=row.due, leased=row.leased, oldest_seconds=max(waited, 0.0))
 
     def unleased(self, now: datetime | sa.BindParameter[datetime]) -> sa.ColumnElement[bool]:
-        """Return the condition that a row's lease has run out, or that it has none."""
+        """Return the condition that a row has no lease, or an expired one."""
         return sa.or_(self.table.c.leased_until.is_(None), self.table.c.leased_until <= now)
 
     def claiming(
@@ -125,12 +124,12 @@ class Queue(Generic[R]):
         is_due: sa.ColumnElement[bool] | None = None,
         **values: Any,
     ) -> sa.Executable:
-        """Put together a statement that leases rows, for `claim`.
+        """Build a statement that leases rows, for `claim`.
 
         Args:
-            conditions: only these rows.
-            is_due: which are due, by default those whose moment has come.
-            values: what else to write into them.
+            conditions: which rows, besides the predicate.
+            is_due: when a row is due; by default at its `due_at`.
+            values: other columns to set.
         """
         chosen = (
             sa.select(self.table.c.id)
@@ -143,7 +142,7 @@ class Queue(Generic[R]):
             .order_by(self._order_by)
             .with_hint(self.table, f"INDEXED BY {self._index}", "sqlite")
             .limit(sa.bindparam("limit", type_=sa.Integer()))
-            # Skip what another process is just leasing. SQLite has one writer at a time.
+            # Skip rows that another process is leasing. (SQLite has one writer at a time.)
             .with_for_update(skip_locked=True)
             .cte("chosen")
         )
@@ -171,8 +170,8 @@ class Queue(Generic[R]):
             limit: how many at most.
             owner: a new name, see `new_owner`.
             seconds: how long the lease lasts.
-            claiming: another statement than the usual one, made by `claiming`.
-            moments: what that statement binds.
+            claiming: a statement made by `claiming`, in place of the default.
+            moments: that statement's bind parameters.
         """
         lease = {"limit": limit, "owner": owner, "lease_ends": now + timedelta(seconds=seconds)}
         names = [column.name for column in self._columns]
@@ -182,18 +181,17 @@ class Queue(Generic[R]):
         return [self._row(**dict(zip(names, row, strict=True))) for row in rows]
 
     def renew(self, connection: Connection, row: R, *, now: datetime, seconds: float) -> bool:
-        """Extend a lease. False: it has run out, and another process has the row."""
+        """Extend a lease. Return False where it has expired and another process has the row."""
         ends = now + timedelta(seconds=seconds)
         return connection.execute(self._of(row).values(leased_until=ends)).rowcount == 1
 
     def hand_back(self, connection: Connection, rows: Sequence[R], *, now: datetime) -> None:
-        """End leases now. The owner stays, as after a crash: the outcome of what is in flight is
-        unknown."""
+        """End leases now. The owner stays, as after a crash, because the outcome is unknown."""
         for row in rows:
             connection.execute(self._of(row).values(leased_until=now))
 
     def record(self, connection: Connection, row: R, **values: Any) -> bool:
-        """Write a row's outcome and end its lease. False: another process has the row."""
+        """Record a row's outcome and end its lease. Return False where another process has it."""
         released = {"lease_owner": None, "leased_until": None}
         return connection.execute(self._of(row).values(values | released)).rowcount == 1
 
@@ -203,12 +201,12 @@ class Queue(Generic[R]):
 
 
 def new_owner() -> str:
-    """Return a name for a new lease: the host and process for people, and what makes it unique."""
+    """Return a unique name for a new lease, which starts with the host and process."""
     return f"{_process()}:{uuid.uuid4().hex[:8]}"
 
 
 def is_ours(owner: str) -> bool:
-    """Return whether a lease's owner is or was this process. Its lease may have run out while the
+    """Return whether a lease belongs or belonged to this process. It may have expired while the
     database was unreachable."""
     return owner.rpartition(":")[0] == _process()
 

@@ -1,6 +1,6 @@
-"""An even pace for requests that all processes make together, kept in a row of the table of gates.
+"""Pace requests evenly across all processes, through rows of the table of gates.
 
-While a gate is closed, no process makes such a request.
+While a gate is closed, no process makes a request of that kind.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _CLOSED_UNTIL = sa.select(GATES.c.closed_until).where(GATES.c.name == sa.bindpar
 
 
 def closed_until(connection: Connection, gate: str) -> datetime | None:
-    """Return until when a gate is closed, by whichever process; None where it never was."""
+    """Return until when a gate is closed; None where it never was."""
     until: datetime | None = connection.scalar(_CLOSED_UNTIL, {"gate": gate})
     return until
 
 
 def close(connection: Connection, gate: str, *, until: datetime) -> None:
-    """Close a gate until a moment. A later one that another process set stays."""
+    """Close a gate until a moment, unless it is already closed for longer."""
     statement = insert_into(connection, GATES).values(name=gate, closed_until=until)
     connection.execute(
         statement.on_conflict_do_update(
@@ -37,10 +37,10 @@ def close(connection: Connection, gate: str, *, until: datetime) -> None:
 
 
 class Pace:
-    """One request every so many seconds, of all processes together.
+    """An even rate of requests that all processes share.
 
     Args:
-        gate: the name of the gate that keeps it.
+        gate: the name of its gate.
         seconds_each: seconds from one request to the next.
     """
 
@@ -50,15 +50,15 @@ class Pace:
         self._seconds_each = seconds_each
 
     def opens_at(self, connection: Connection) -> datetime | None:
-        """Return when the next request may be made; None: now."""
+        """Return when the next request may be made; None where it may be made now."""
         return closed_until(connection, self._gate)
 
     def serialize(self, connection: Connection) -> None:
-        """Make this transaction the only one that counts requests, until it ends."""
+        """Lock the gate until this transaction ends."""
         self._database.serialize_on(connection, self._gate)
 
     def spend(self, connection: Connection, requests: int, *, now: datetime) -> None:
-        """Close the gate for as long as so many requests take."""
+        """Close the gate for as long as this number of requests takes."""
         until = now + timedelta(seconds=requests * self._seconds_each)
         close(connection, self._gate, until=until)
 
@@ -67,10 +67,10 @@ class Pace:
         self._database.write(lambda connection: close(connection, self._gate, until=until))
 
     def take_turn(self) -> float:
-        """Take the next turn, for one request beside those that were leased.
+        """Reserve the next request, beyond those that were leased.
 
         Returns:
-            The seconds until it; zero where it may be made now.
+            The seconds to wait before making it.
         """
 
         def take(connection: Connection) -> float:

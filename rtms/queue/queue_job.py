@@ -15,12 +15,12 @@ from rtms.queue.paced import Pace
 
 
 class QueueJob(Generic[R]):
-    """Leases rows of a queue and hands them back. What to do with them, a subclass says: `work`.
+    """Leases rows of a queue and hands them back. A subclass implements `work`.
 
     Args:
         lease_seconds: how long a lease lasts.
-        pace: where each row asks something of a vendor who limits the rate.
-        most: rows a lease, at most.
+        pace: the pace of requests, where each row makes one to a vendor with a rate limit.
+        most: the most rows a lease.
     """
 
     def __init__(
@@ -39,14 +39,14 @@ class QueueJob(Generic[R]):
         self._most = most
 
     def next_due(self) -> datetime | None:
-        """Return when a row will next want something, and may have it."""
+        """Return when a row is next due and the pace allows it."""
         with self.database.read() as connection:
             due = self._queue.next_due(connection)
             opens_at = self._pace.opens_at(connection) if due and self._pace else None
         return max(due, opens_at) if due and opens_at else due
 
     def lease(self, limit: int) -> Sequence[R]:
-        """Lease at most `limit` due rows; none while the gate is closed."""
+        """Lease at most `limit` due rows; none while the pace does not allow it."""
         owner = new_owner()
         limit = min(limit, self._most or limit)
 

@@ -1,7 +1,7 @@
-"""Zoom's events: from a decoded body to a typed value, whichever of the two shapes it came in.
+"""Parse Zoom's events from decoded bodies, in either of the two shapes that Zoom sends.
 
-One rule for every field: what we need to act on must be there and sound, or the event is
-rejected; what we only show is dropped when it is not. The raw record keeps all of it.
+A field that is needed to act on an event must be valid, or the event is rejected. An invalid field
+that is only displayed is dropped. The event log keeps the whole body either way.
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ from rtms.text import shown
 
 _MAX_ID = 255  # characters; Zoom's own ids have 24 to 36
 _MAX_SERVER_URLS = 4096  # characters
-# Milliseconds between which an `event_ts` can be true: RTMS is younger than 2020, and nothing
-# happens a day after it was told.
+# Milliseconds. A plausible `event_ts` is after 2020, when RTMS did not exist yet, and at most a day
+# after the event was sent.
 _EARLIEST_EVENT_TS = 1_577_836_800_000
-_AHEAD = 86_400_000
+_MAX_AHEAD = 86_400_000
 
 
 class MalformedEvent(Exception):
-    """An RTMS event lacks what we need to act on it. The message says which field, and how it
-    should look."""
+    """An RTMS event lacks a field that is needed. The message names it and its expected form."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +33,11 @@ class Started:
 
     product: Product
     rtms_stream_id: str
-    meeting_uuid: str  # a webinar's UUID or a session's id stands here too
+    meeting_uuid: str  # or a webinar's UUID, or a session's id
     server_urls: str  # several are separated by commas; empty where a product has none
     event_ts: int  # milliseconds since epoch, Zoom's clock
-    meeting_id: str | None  # the number people know; a webinar's, too
-    account_id: str | None  # whose meeting it is
+    meeting_id: str | None  # the number people know, of a meeting or webinar
+    account_id: str | None  # of the meeting's owner
     operator_id: str | None
     is_original_host: bool | None
 
@@ -54,16 +53,16 @@ class Stopped:
 
 @dataclass(frozen=True, kw_only=True)
 class Interrupted:
-    """A stream's signalling connection broke; Zoom waits for it to come back."""
+    """A stream's signalling connection broke; Zoom waits for it to be restored."""
 
     rtms_stream_id: str
     event_ts: int
-    rejoin: Started | None  # where Zoom names servers: how to connect to those
+    rejoin: Started | None  # how to connect to the servers that Zoom names, if any
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeetingStarted:
-    """A meeting began. It says what the meeting is called (Zoom: meeting.started)."""
+    """A meeting began. The event has its topic and host (Zoom: meeting.started)."""
 
     meeting_uuid: str
     meeting_id: str | None
@@ -74,9 +73,8 @@ class MeetingStarted:
 
 @dataclass(frozen=True, kw_only=True)
 class RequestStatus:
-    """How a host answered the request to start a stream. Zoom publishes no schema: what it says is
-    shown as it came, and only looked through for names of a meeting (Zoom changelog, RTMS
-    2026-10-30)."""
+    """A host's answer to a request to start a stream. Zoom publishes no schema, so the payload is
+    displayed unchanged and only searched for a meeting's ids (Zoom changelog, RTMS 2026-10-30)."""
 
     rtms_stream_id: str | None
     meeting_uuid: str | None
@@ -85,7 +83,7 @@ class RequestStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class ConcurrencyNearLimit:
-    """The account's streams approach the most that Zoom allows at once."""
+    """The account is close to Zoom's limit of streams at once."""
 
     number: int | None
     limit: int | None
@@ -94,7 +92,7 @@ class ConcurrencyNearLimit:
 
 @dataclass(frozen=True, kw_only=True)
 class ConcurrencyLimited:
-    """Zoom started no stream for this meeting: the account has as many as it may."""
+    """Zoom started no stream for a meeting because the account is at its limit of streams."""
 
     number: int | None
     operator_id: str | None
@@ -103,7 +101,7 @@ class ConcurrencyLimited:
 
 @dataclass(frozen=True, kw_only=True)
 class Unknown:
-    """An event that means nothing to us. It is accepted and recorded."""
+    """An event that the server does not handle. It is accepted and recorded."""
 
 
 Meaning = (
@@ -119,15 +117,15 @@ Meaning = (
 
 
 def parse(body: dict[str, Any], sent_ts: int) -> Meaning:
-    """Say what a decoded, verified body means (Zoom: RTMS events).
+    """Parse a decoded, verified body (Zoom: RTMS events).
 
     Args:
         body: the delivery.
-        sent_ts: when Zoom sent it, in milliseconds since epoch. It stands in for an `event_ts` that
-            cannot be one in milliseconds: seconds, a placeholder, the far future.
+        sent_ts: when Zoom sent it, in milliseconds since epoch. It replaces an implausible
+            `event_ts`: one in seconds, a placeholder, or one in the far future.
 
     Raises:
-        MalformedEvent: an RTMS event lacks something that is needed to act on it.
+        MalformedEvent: an RTMS event lacks a field that is needed to act on it.
     """
     name: str = body["event"]
     if name in _OTHER_EVENTS:
@@ -141,19 +139,19 @@ def parse(body: dict[str, Any], sent_ts: int) -> Meaning:
 
 
 def dedupe_key(body: dict[str, Any], meaning: Meaning | None) -> str:
-    """What two deliveries of one event have in common. An app's several subscriptions carry the
-    same event, and a redelivery repeats it to the letter. The moment stands first, so that new
-    keys lie side by side in the database's index and not all over it."""
+    """Return a key that all deliveries of one event share. Several subscriptions of an app deliver
+    the same event, and a redelivery repeats it exactly. The key starts with the time so that new
+    keys are next to each other in the database's index."""
     if isinstance(meaning, Started | Stopped | Interrupted) and (
-        meaning.event_ts == body["event_ts"]  # what stands in for it differs each time
+        meaning.event_ts == body["event_ts"]  # a replaced one differs with every delivery
     ):
         return f"{meaning.event_ts}:{body['event']}:{meaning.rtms_stream_id}"
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 class _Fields:
-    """An event's fields. Zoom's OpenAPI puts them straight under `payload`, some of its guides one
-    level down under `payload.object`."""
+    """An event's fields. Zoom's OpenAPI has them in `payload`, some of its guides in
+    `payload.object`."""
 
     def __init__(self, body: dict[str, Any], sent_ts: int) -> None:
         self._name: str = body["event"]
@@ -172,10 +170,10 @@ class _Fields:
         value = self._event_ts
         if type(value) is not int:
             raise MalformedEvent(
-                f"{self._name} has no sound `event_ts`: it must be milliseconds since 1970."
+                f"{self._name} has no valid `event_ts`: it must be milliseconds since 1970."
             )
-        can_be_true = _EARLIEST_EVENT_TS <= value <= self._sent_ts + _AHEAD
-        return value if can_be_true else self._sent_ts
+        is_plausible = _EARLIEST_EVENT_TS <= value <= self._sent_ts + _MAX_AHEAD
+        return value if is_plausible else self._sent_ts
 
     def required_text(self, *names: str, longest: int = _MAX_ID) -> str:
         for name in names:
@@ -183,13 +181,13 @@ class _Fields:
             if isinstance(value, str) and 0 < len(value) <= longest and value.isprintable():
                 return value
         raise MalformedEvent(
-            f"{self._name} has no sound `{names[0]}`: it must be a printable string "
+            f"{self._name} has no valid `{names[0]}`: it must be a printable string "
             f"of 1 to {longest} characters."
         )
 
     def text(self, *names: str, longest: int = _MAX_ID) -> str | None:
         for name in names:
-            if (value := _sound(self._fields.get(name), longest)) is not None:
+            if (value := _valid_text(self._fields.get(name), longest)) is not None:
                 return value
         return None
 
@@ -198,11 +196,11 @@ class _Fields:
         return shown(value) if isinstance(value, str) else None
 
     def anywhere(self, *names: str) -> str | None:
-        """The first sound text of one of these names, at any depth."""
+        """Return the first valid text with one of these names, at any depth."""
         level: list[Any] = [self.payload]
         while level:
             objects = [each for each in level if isinstance(each, dict)]
-            found = (_sound(each.get(name), _MAX_ID) for each in objects for name in names)
+            found = (_valid_text(each.get(name), _MAX_ID) for each in objects for name in names)
             if value := next((value for value in found if value), None):
                 return value
             lists = [each for each in level if isinstance(each, list)]
@@ -223,16 +221,16 @@ class _Fields:
         return value if isinstance(value, dict) else {}
 
 
-def _sound(value: object, longest: int) -> str | None:
-    """A printable text of a bearable length, or a number as one; else None."""
+def _valid_text(value: object, longest: int) -> str | None:
+    """Return a printable text within the limit, or a number as text; else None."""
     if type(value) is int and abs(value) < 2**63:
         value = str(value)
-    sound = isinstance(value, str) and 0 < len(value) <= longest and value.isprintable()
-    return value if isinstance(value, str) and sound else None
+    is_valid = isinstance(value, str) and 0 < len(value) <= longest and value.isprintable()
+    return value if isinstance(value, str) and is_valid else None
 
 
-# Where each product keeps what stands in the place of a meeting's UUID. Some webinar deliveries
-# name it `meeting_uuid`. What cannot be connected is listed all the same, if need be by its stream.
+# The fields with each product's equivalent of a meeting's UUID. Some webinar deliveries have it in
+# `meeting_uuid`. Products that cannot be connected are listed too, if necessary by their stream.
 _UUID_FIELDS: dict[str, tuple[str, ...]] = {
     Product.MEETING: ("meeting_uuid",),
     Product.WEBINAR: ("webinar_uuid", "meeting_uuid"),
@@ -278,8 +276,8 @@ def _interrupted(fields: _Fields, product: Product) -> Interrupted:
 
 
 def _rejoin(fields: _Fields, product: Product) -> Started | None:
-    """What an interruption says of the servers to join anew; most say nothing (Zoom's reference
-    deployment reads `server_urls` from it, its schema has none)."""
+    """Return the servers that an interruption names, which is rare. (Zoom's reference deployment
+    reads `server_urls` from it, though the schema has no such field.)"""
     try:
         start = _started(fields, product)
     except MalformedEvent:
@@ -289,7 +287,7 @@ def _rejoin(fields: _Fields, product: Product) -> Started | None:
 
 def _meeting_started(fields: _Fields) -> MeetingStarted | Unknown:
     meeting_uuid = fields.text("uuid")
-    if meeting_uuid is None:  # not ours to refuse: nothing is recorded because of it
+    if meeting_uuid is None:  # not rejected: nothing depends on this event
         return Unknown()
     return MeetingStarted(
         meeting_uuid=meeting_uuid,
@@ -330,7 +328,7 @@ _STREAM_EVENTS: dict[str, Callable[[_Fields, Product], Meaning]] = {
     "rtms_stopped": _stopped,
     "rtms_interrupted": _interrupted,
 }
-# Of these nothing is needed: what they say is shown, whatever its form.
+# These need no field: their payload is displayed in any form.
 _NO_SCHEMA = ("meeting.started", "rtms.request_status")
 _OTHER_EVENTS: dict[str, Callable[[_Fields], Meaning]] = {
     "meeting.started": _meeting_started,
@@ -338,7 +336,7 @@ _OTHER_EVENTS: dict[str, Callable[[_Fields], Meaning]] = {
     "rtms.concurrency_near_limit": _near_limit,
     "rtms.concurrency_limited": _limited,
 }
-# Every event that means something here, by Zoom's name for it.
+# Every event that the server handles, by Zoom's name.
 EVENT_NAMES = (
     *(
         f"{product}.{'voice_' * (product == Product.CONTACT_CENTER)}{verb}"

@@ -1,6 +1,6 @@
-"""Who is Zoom, and how we prove who we are: signatures and the URL-validation challenge.
+"""Zoom's signatures: verify deliveries, answer the URL-validation challenge, sign joins.
 
-Pure functions: no Flask, no database, no clock of their own.
+Pure functions: no Flask, no database, no clock.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MAX_PLAIN_TOKEN = 256  # characters
 
 
 class BadChallenge(Exception):
-    """The challenge is not one that Zoom would send, so it is not answered."""
+    """The challenge is not one that Zoom would send, so it must not be answered."""
 
 
 def verify(
@@ -37,16 +37,16 @@ def verify(
         tokens: the app's secret tokens, several while one is rotated.
         timestamp: the header `x-zm-request-timestamp`, Unix seconds.
         signature: the header `x-zm-signature`, `v0=<hex>`.
-        raw: the body's bytes as they came.
+        raw: the body's bytes as received.
         body: the same, decoded.
         now: our clock, Unix seconds.
-        tolerance: how far the two clocks may be apart, in seconds, both ways.
+        tolerance: how many seconds the two clocks may differ, either way.
 
     Returns:
         The token that verified the delivery.
 
     Raises:
-        BadSignature: it is missing, stale, from the future, or made with another token.
+        BadSignature: the signature is missing, too old, from the future, or does not match.
     """
     if not timestamp or not signature:
         raise BadSignature(
@@ -60,7 +60,7 @@ def verify(
         when = "ago" if apart > 0 else "ahead"
         raise BadSignature(
             f"The delivery was signed {abs(apart):.0f} s {when}; {tolerance:.0f} s are allowed. "
-            "If it is fresh, set this machine's clock."
+            "If Zoom has just sent it, correct this machine's clock."
         )
     prefix = f"v0:{timestamp}:".encode()
     given = signature.encode("utf-8", "surrogatepass")
@@ -70,24 +70,24 @@ def verify(
             if hmac.compare_digest(expected, given):
                 return token
     raise BadSignature(
-        "The signature does not match. If this delivery is from Zoom, ZOOM_SECRET_TOKEN is not "
-        "this app's Secret Token."
+        "The signature does not match. If Zoom sent this, ZOOM_SECRET_TOKEN is not this app's "
+        "Secret Token."
     )
 
 
 def answer_challenge(body: dict[str, Any], token: str) -> dict[str, str]:
     """Answer Zoom's URL validation (Zoom: validate your webhook endpoint).
 
-    The challenge and the delivery signature are the same function of the same key, so answering
-    for any text would sign any forged delivery. What could be a signed message is never hashed:
-    those all start with `v0:`, so no colon, and only the short printable tokens Zoom sends.
+    The challenge's answer and a delivery's signature are the same function of the same key, so
+    answering any text would sign a forged delivery. Signed messages start with `v0:`, so only
+    short, printable tokens without a colon are answered.
 
     Args:
         body: the challenge.
         token: the secret token to answer with.
 
     Raises:
-        BadChallenge: the plainToken is missing or could be something else than a token.
+        BadChallenge: the plainToken is missing, or is not a token.
     """
     payload = body.get("payload")
     plain = payload.get("plainToken") if isinstance(payload, dict) else None
@@ -96,8 +96,8 @@ def answer_challenge(body: dict[str, Any], token: str) -> dict[str, str]:
     printable = plain.isascii() and plain.isprintable()
     if ":" in plain or len(plain) > _MAX_PLAIN_TOKEN or not printable:
         raise BadChallenge(
-            "This plainToken is not answered: a token of Zoom's is at most "
-            f"{_MAX_PLAIN_TOKEN} printable ASCII characters and holds no colon."
+            "This plainToken is not answered: Zoom's tokens have at most "
+            f"{_MAX_PLAIN_TOKEN} printable ASCII characters and no colon."
         )
     return {"plainToken": plain, "encryptedToken": hex_hmac(token, plain.encode())}
 
@@ -105,24 +105,24 @@ def answer_challenge(body: dict[str, Any], token: str) -> dict[str, str]:
 def join_signature(
     client_id: str, client_secret: str, *, meeting_uuid: str, rtms_stream_id: str
 ) -> str:
-    """The signature that lets Recall join a stream in the app's name (Recall: Meeting Direct
-    Connect). A webinar's UUID stands where the meeting's does."""
+    """Return the signature that lets Recall join a stream for the app (Recall: Meeting Direct
+    Connect). For a webinar, pass its UUID as `meeting_uuid`."""
     return hex_hmac(client_secret, f"{client_id},{meeting_uuid},{rtms_stream_id}".encode())
 
 
 def _signed_forms(raw: bytes, body: dict[str, Any]) -> Iterator[bytes]:
-    """The messages Zoom may have signed: the bytes as they came and, since Zoom signs
-    `JSON.stringify(body)` and now and then sends other bytes (developer forum 75972, 82638), the
-    canonical form. It holds the same content, so a match authenticates what was parsed."""
+    """Yield the messages that Zoom may have signed: the bytes as received, and the canonical form,
+    because Zoom signs `JSON.stringify(body)` and sometimes sends other bytes (developer forum
+    75972, 82638). Both have the same content, so either match authenticates the parsed body."""
     yield raw
     try:
         canonical = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
-    except (UnicodeEncodeError, RecursionError):  # a lone surrogate has no bytes
+    except (UnicodeEncodeError, RecursionError):  # a lone surrogate cannot be encoded
         return
     if canonical != raw:
         yield canonical
 
 
 def hex_hmac(key: str, message: bytes) -> str:
-    """HMAC-SHA256 in hexadecimal: what Zoom signs deliveries and answers challenges with."""
+    """Return an HMAC-SHA256 in hexadecimal, as Zoom's signatures and challenges use it."""
     return hmac.new(key.encode(), message, hashlib.sha256).hexdigest()

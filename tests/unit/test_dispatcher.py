@@ -83,7 +83,7 @@ def test_a_crowd_that_stays_holds_nothing_up_for_ever(running: list[Dispatcher])
 
 
 def test_giving_way_leaves_the_last_try_its_time() -> None:
-    longest = dispatcher._GATHER + dispatcher._GIVE_WAY + dispatcher.POLL_SECONDS
+    longest = dispatcher._GATHER + dispatcher._MAX_YIELD + dispatcher.POLL_SECONDS
     assert longest < retry_policy._LAST_TRY_LEAD
 
 
@@ -145,7 +145,7 @@ class Unreachable(FakeJob):
         return super().lease(min(limit, 1))
 
 
-AWAY = "the database is unreachable; looking again every second"
+AWAY = "the database is unreachable; trying again every second"
 
 
 @pytest.fixture

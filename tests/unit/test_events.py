@@ -170,10 +170,10 @@ MEANINGS: dict[str, Meaning] = {
 
 
 def unsound(field: str, longest: int = 255) -> str:
-    return f"has no sound `{field}`: it must be a printable string of 1 to {longest} characters."
+    return f"has no valid `{field}`: it must be a printable string of 1 to {longest} characters."
 
 
-NO_EVENT_TS = "has no sound `event_ts`: it must be milliseconds since 1970."
+NO_EVENT_TS = "has no valid `event_ts`: it must be milliseconds since 1970."
 NO_PAYLOAD = "has no `payload` object."
 
 # What a person reads who wants to know what was wrong; the event's name stands before it.

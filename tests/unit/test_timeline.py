@@ -296,7 +296,7 @@ def test_faults_interruptions_copies_and_hints_are_told() -> None:
         "Zoom said again that the stream began",
         "The stream was interrupted",
         "The stream was interrupted",
-        "The stream stopped: reconnection was awaited in vain (reason 19)",
+        "The stream stopped: waiting for a reconnection timed out (reason 19)",
         "Recall sent a notice that means nothing to this server",
     ]
     assert moments[2].said == "meeting 1 already has this stream"

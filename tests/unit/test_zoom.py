@@ -246,7 +246,7 @@ def test_any_short_printable_token_is_answered_with_the_token_given(plain: str) 
     ids=range(26),
 )
 def test_what_is_no_token_of_zooms_is_never_hashed(plain: str) -> None:
-    with pytest.raises(BadChallenge, match="256 printable ASCII characters and holds no colon"):
+    with pytest.raises(BadChallenge, match="256 printable ASCII characters and no colon"):
         answer_challenge(challenge(plain), TOKEN)
 
 
