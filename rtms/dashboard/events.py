@@ -107,21 +107,19 @@ def find(connection: Connection, asked: EventSearch, key: Key) -> Page:
             Way(where=(EVENTS.c.rtms_stream_id == asked.stream,), few=True),
             beginning_with(EVENTS, EVENTS.c.rtms_stream_id, asked.stream),
         ]
-    has_more = asked.event or asked.outcome or asked.day
     return paging.fetch(
         connection,
         EVENTS,
         ways,
         key,
         span=span,
-        wanted=(lambda c: _wanted(asked, c)) if has_more else None,
-        by=("event", "outcome", "received_at") if has_more else (),
+        wanted=_wanted(asked),
         columns=_COLUMNS,
     )
 
 
-def _wanted(asked: EventSearch, c: Any) -> list[sa.ColumnElement[bool]]:
-    wanted = []
+def _wanted(asked: EventSearch) -> list[sa.ColumnElement[bool]]:
+    c, wanted = EVENTS.c, []
     if asked.event:
         wanted.append(c.event == asked.event)
     if asked.outcome:  # a word, and after a colon why

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 SHORTEST_PREFIX = 6  # characters
-# Ids among which a page looks for a part of a text, at most: some tenths of a second.
-LOOK_THROUGH = 1_000_000
+# Ids among which a page looks for a part of a text, at most: some tens of milliseconds.
+LOOK_THROUGH = 200_000
 _PREFIXED = 1_000  # rows that begin like a prefix, at most
 _NO_END = 2**62
 
@@ -32,7 +32,7 @@ class Span:
     high: int = _NO_END
 
     def beyond(self, key: Key) -> Span:
-        """The part of it that a page's key leaves."""
+        """Return the part of it that a page's key leaves."""
         return Span(
             low=max(self.low, key.after or 0),
             high=self.high if key.before is None else min(self.high, key.before),
@@ -62,12 +62,12 @@ class Way:
         *,
         up: bool,
         limit: int,
-        by: Sequence[str],
+        more: Sequence[sa.ColumnElement[Any]],
     ) -> Any:
-        """The nearest ids of a span along this way, each with the columns named."""
+        """Return the nearest ids of a span along this way, each with more columns."""
         if self.holds:
-            return self._holding(connection, table, span, up=up, limit=limit, by=by)
-        chosen = sa.select(table.c.id, *(table.c[name] for name in by)).where(*self.where)
+            return self._holding(connection, table, span, up=up, limit=limit, more=more)
+        chosen = sa.select(table.c.id, *more).where(*self.where)
         order: list[sa.ColumnElement[Any]] = [table.c.id]
         if self.first and connection.dialect.name == "postgresql":
             # Compared and ordered as a pair, which only this index answers. With a plain equality
@@ -83,8 +83,8 @@ class Way:
             if self.first:
                 chosen = chosen.where(self.first[0] == self.first[1])
         if self.few:  # a limit that is none keeps what is asked of the rows outside of the way
-            return chosen.limit(_NO_END).subquery()
-        return chosen.order_by(*(turned(each, up) for each in order)).limit(limit).subquery()
+            return chosen.limit(_NO_END).cte()
+        return chosen.order_by(*(turned(each, up) for each in order)).limit(limit).cte()
 
     def _holding(
         self,
@@ -94,7 +94,7 @@ class Way:
         *,
         up: bool,
         limit: int,
-        by: Sequence[str],
+        more: Sequence[sa.ColumnElement[Any]],
     ) -> Any:
         """Read from the index alone, but for the rows that hold the text."""
         assert self.holds
@@ -106,19 +106,16 @@ class Way:
             .where(table.c.id > span.low, table.c.id < span.high)
             .order_by(turned(table.c.id, up))
             .limit(limit)
-            .subquery()
+            .cte()
         )
-        return (
-            sa.select(found.c.id, *(table.c[name] for name in by))
-            .join_from(found, table, table.c.id == found.c.id)
-            .subquery()
-            if by
-            else found
-        )
+        if not more:
+            return found
+        joined = sa.select(found.c.id, *more).join_from(found, table, table.c.id == found.c.id)
+        return joined.cte()
 
 
 def beginning_with(table: sa.Table, column: sa.ColumnElement[str], prefix: str) -> Way:
-    """The rows whose indexed column begins with a prefix, among so many at most.
+    """Return a way to the rows whose indexed column begins with a prefix, to so many at most.
 
     Where they begin is found by the index. Where they end is not asked of it: how text is sorted
     is the database's affair.
@@ -134,10 +131,10 @@ def beginning_with(table: sa.Table, column: sa.ColumnElement[str], prefix: str) 
     return Way(where=(table.c.id.in_(sa.select(near.c.id).where(begins)),), few=True)
 
 
-def near(
+def look_through(
     connection: Connection, table: sa.Table, span: Span, *, up: bool
 ) -> tuple[Span, int | None]:
-    """The part of a span that one page looks through, and its last id where rows are beyond."""
+    """Return the part of a span that one page looks through, and its last id where it goes on."""
     inside = sa.select(table.c.id).where(table.c.id > span.low, table.c.id < span.high)
     begins, ends = (
         connection.scalar(inside.order_by(turned(table.c.id, way)).limit(1)) for way in (up, not up)
@@ -152,5 +149,5 @@ def near(
 
 
 def turned(column: sa.ColumnElement[Any], up: bool) -> sa.ColumnElement[Any]:
-    """A column to order by, upwards or downwards."""
+    """Return a column to order by, upwards or downwards."""
     return column.asc() if up else column.desc()

@@ -7,7 +7,7 @@ row that was looked at: every row is found in the end, and no page takes long.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from rtms.dashboard.index_scans import Key, Span, Way, near, turned
+from rtms.dashboard.index_scans import Key, Span, Way, look_through, turned
 from rtms.db.database import AnyRow
 
 # How a route takes the id of a row: no larger than either engine's.
@@ -29,8 +29,6 @@ LOOK_AT = 4_000
 # the clocks of two machines differ, so much time.
 _SLACK_ROWS = 1_000
 _SLACK = timedelta(minutes=10)
-
-Wanted = Callable[[Any], Sequence[sa.ColumnElement[bool]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,55 +48,94 @@ def fetch(
     key: Key,
     *,
     span: Span | None = None,
-    wanted: Wanted | None = None,
-    by: Sequence[str] = (),
+    wanted: Sequence[sa.ColumnElement[bool]] = (),
     columns: Sequence[sa.ColumnElement[Any]] = (),
 ) -> Page:
     """Read one page of the rows that are on any of the ways.
 
     Args:
         span: only ids inside it.
-        wanted: what no index answers, said of the columns `by`.
-        by: the columns that `wanted` looks at.
+        wanted: conditions that no index answers.
         columns: what to read of each row; by default everything.
     """
     up = key.after is not None
-    limit = LOOK_AT if wanted else PER_PAGE + 1
-    within = whole = (span or Span()).beyond(key)
-    horizon = None
-    if any(way.holds for way in ways):
-        within, horizon = near(connection, table, within, up=up)
-    looked = [way.ids(connection, table, within, up=up, limit=limit, by=by) for way in ways]
-    chosen = [sa.select(each.c.id).where(*(wanted(each.c) if wanted else ())) for each in looked]
-    ids = (chosen[0] if len(chosen) == 1 else sa.union(*chosen)).subquery()
-    picked = sa.select(ids.c.id).order_by(turned(ids.c.id, up)).limit(PER_PAGE + 1).subquery()
+    within = (span or Span()).beyond(key)
+    found: set[int] = set()
+    ends: list[int] = []  # the last id that was looked at, of each way that goes on
+    ends_of_indexes: list[int] = []
+    for way in ways:
+        ids, end = _look(connection, table, way, within, up=up, wanted=wanted)
+        found.update(ids)
+        if end is not None and (up or end > within.low + 1):
+            ends.append(end)
+            if not way.holds:
+                ends_of_indexes.append(end)
+    nearest = sorted(found, reverse=not up)
+    chosen = _until(nearest, ends, up=up)
+    if up and not ends and len(chosen) <= PER_PAGE:  # the newest page is a whole one
+        return fetch(connection, table, ways, Key(), span=span, wanted=wanted, columns=columns)
+    more = len(chosen) > PER_PAGE
+    horizon = None if more or not ends else (min(ends) if up else max(ends))
+    if horizon is not None and not up:  # what an id leads to is shown at once, however old it is
+        chosen = _until(nearest, ends_of_indexes, up=up)
     rows = connection.execute(
         sa.select(*(columns or table.c))
-        .where(table.c.id.in_(sa.select(picked.c.id)))
-        .order_by(turned(table.c.id, up))
+        .where(table.c.id.in_(chosen[:PER_PAGE]))
+        .order_by(table.c.id.desc())
     ).all()
-    # One way alone has found no row that is beyond what it looked at; several may.
-    if wanted and (len(ways) > 1 or len(rows) <= PER_PAGE):
-        ordered = [each for each, way in zip(looked, ways, strict=True) if not way.few]
-        ends = [*_ends(connection, ordered, up=up), *([horizon] if horizon else [])]
-        horizon = (min(ends) if up else max(ends)) if ends else None
-    if horizon == whole.low + 1 and not up:
-        horizon = None  # there is nothing beyond it
-    if horizon is not None:
-        rows = [row for row in rows if (row.id <= horizon if up else row.id >= horizon)]
-    if up and horizon is None and len(rows) <= PER_PAGE:  # the newest page is a whole one
-        newest = Key()
-        return fetch(
-            connection, table, ways, newest, span=span, wanted=wanted, by=by, columns=columns
-        )
-    return _page(rows, key, horizon)
+    was_cut = horizon is not None
+    if key.after is not None:
+        newer = rows[0].id if more else horizon
+        return Page(rows=rows, newer=newer, older=key.after + 1, was_cut=was_cut)
+    newer = None
+    if key.before is not None:
+        newer = rows[0].id if rows else key.before - 1
+    return Page(rows=rows, newer=newer, older=rows[-1].id if more else horizon, was_cut=was_cut)
+
+
+def _look(
+    connection: Connection,
+    table: sa.Table,
+    way: Way,
+    span: Span,
+    *,
+    up: bool,
+    wanted: Sequence[sa.ColumnElement[bool]],
+) -> tuple[Sequence[int], int | None]:
+    """Return the nearest ids along a way, and the last id that was looked at where it goes on."""
+    last = None
+    if way.holds:
+        span, last = look_through(connection, table, span, up=up)
+    fits = [sa.case((sa.and_(*wanted), 1), else_=0).label("fits")] if wanted else []
+    limit = LOOK_AT if wanted else PER_PAGE + 1
+    near = way.ids(connection, table, span, up=up, limit=limit, more=fits)
+    found = sa.select(near.c.id).order_by(turned(near.c.id, up)).limit(PER_PAGE + 1)
+    if not wanted:
+        ids = connection.scalars(found).all()
+    else:
+        far = sa.func.max(near.c.id) if up else sa.func.min(near.c.id)
+        seen = sa.select(sa.func.count().label("number"), far.label("far")).select_from(near)
+        both = seen.subquery(), found.where(near.c.fits == 1).subquery()
+        joined = sa.outerjoin(*both, sa.true())
+        rows = connection.execute(sa.select(*both).select_from(joined)).all()  # one at least
+        ids = [row.id for row in rows if row.id is not None]
+        if rows[0].number == LOOK_AT and not way.few:
+            last = rows[0].far
+    return ids, None if len(ids) > PER_PAGE else last
+
+
+def _until(ids: Sequence[int], ends: Sequence[int], *, up: bool) -> Sequence[int]:
+    """Return the ids that are not beyond any of the ends."""
+    if up:
+        return [id for id in ids if id <= min(ends, default=id)]
+    return [id for id in ids if id >= max(ends, default=id)]
 
 
 def span_of(
     connection: Connection, table: sa.Table, since: datetime, until: datetime
 ) -> Span | None:
-    """The ids among which all rows are that were received between two moments; None where there
-    are none.
+    """Return the ids among which all rows are that were received between two moments; None where
+    there are none.
 
     Args:
         since: the first moment.
@@ -114,29 +151,3 @@ def span_of(
     if first is None or last is None:
         return None
     return Span(low=max(min(first, last) - _SLACK_ROWS, 0), high=max(first, last) + _SLACK_ROWS)
-
-
-def _page(rows: Sequence[AnyRow], key: Key, horizon: int | None) -> Page:
-    more = len(rows) > PER_PAGE
-    shown = list(rows[:PER_PAGE])
-    was_cut = horizon is not None and not more
-    if key.after is not None:
-        shown.reverse()
-        newer = shown[0].id if more else horizon
-        return Page(rows=shown, newer=newer, older=key.after + 1, was_cut=was_cut)
-    newer = None
-    if key.before is not None:
-        newer = shown[0].id if shown else key.before - 1
-    older = shown[-1].id if more else horizon
-    return Page(rows=shown, newer=newer, older=older, was_cut=was_cut)
-
-
-def _ends(connection: Connection, looked: Sequence[Any], *, up: bool) -> list[int]:
-    """The last id that was looked at along each way that was not looked along to its end."""
-    ends: list[int] = []
-    for each in looked:
-        far = sa.func.max(each.c.id) if up else sa.func.min(each.c.id)
-        count, end = connection.execute(sa.select(sa.func.count(), far).select_from(each)).one()
-        if count == LOOK_AT:
-            ends.append(end)
-    return ends

@@ -141,36 +141,23 @@ def find(
         if found is None:
             return Page(rows=(), newer=None, older=None, was_cut=False)
         span = found
-    by_topic: list[Way] = []
     if asked.q:
-        ways, by_topic = _ways_to(asked.q), _ways_by_topic(asked.q)
+        ways = [*_ways_to(asked.q), *_ways_by_topic(asked.q)]
     elif asked.state:
         ways = [Way(first=(CONNECTS.c.state, asked.state))]
     else:
         ways = [Way()]
     # The way by state has answered for the state.
     left = asked if asked.q else replace(asked, state=None)
-    has_more = left.state or left.reason or left.day
-
-    def fetch(ways: Sequence[Way]) -> Page:
-        return paging.fetch(
-            connection,
-            CONNECTS,
-            ways,
-            asked.key,
-            span=span,
-            wanted=(lambda c: _wanted(left, c)) if has_more else None,
-            by=("state", "reason", "received_at") if has_more else (),
-            columns=columns,
-        )
-
-    page = fetch([*ways, *by_topic])
-    if by_topic and page.was_cut and asked.key.after is None:
-        # What an id leads to is found at once, however old it is.
-        shown = {row.id for row in page.rows}
-        older = [row for row in fetch(ways).rows if row.id not in shown]
-        return replace(page, rows=[*page.rows, *older][: paging.PER_PAGE])
-    return page
+    return paging.fetch(
+        connection,
+        CONNECTS,
+        ways,
+        asked.key,
+        span=span,
+        wanted=_wanted(left),
+        columns=columns,
+    )
 
 
 def of_meeting(
@@ -193,8 +180,8 @@ def of_meeting(
     return paging.fetch(connection, CONNECTS, ways, Key(), columns=columns).rows
 
 
-def _wanted(asked: MeetingSearch, c: Any) -> list[sa.ColumnElement[bool]]:
-    wanted = []
+def _wanted(asked: MeetingSearch) -> list[sa.ColumnElement[bool]]:
+    c, wanted = CONNECTS.c, []
     if asked.state:
         wanted.append(c.state == asked.state)
     if asked.reason:
