@@ -61,7 +61,7 @@ def _wire_for_commands(app: Flask) -> None:
 def _wire(app: Flask, config: Config | None = None) -> None:
     """Give an app its services, and the user's own code its signals."""
     if config is None:
-        cli.forget_what_flask_loaded()
+        cli.unload_flask_dotenv()
         config = Config.current()
     logs.configure(config)
     its = Services.from_config(config)
@@ -155,7 +155,7 @@ def __getattr__(name: str) -> Flask:
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        made = _app_for_commands() if cli.is_looked_up() else create_app()
+        made = _app_for_commands() if cli.is_command_lookup() else create_app()
     except (ConfigError, DatabaseUnavailable) as error:
         stderr.tell_the_end(error)
         # What gunicorn's master takes for "do not start this worker again".

@@ -1,7 +1,7 @@
-"""The commands: browse the table, mend it, get recordings, and run the dispatcher without the web.
+"""The `flask` commands: list and retry meetings, get recordings, run the worker.
 
-Exit codes: 0 done; 1 not found, or not possible; 2 wrong usage; 3 configuration; 4 the database
-does not answer.
+Exit codes: 0 success; 1 not found or not possible; 2 wrong usage; 3 invalid configuration;
+4 database unreachable.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from flask import Flask
 from flask.cli import ScriptInfo
 
 from rtms.cli.doctor import doctor
-from rtms.cli.dotenv import forget_what_flask_loaded
+from rtms.cli.dotenv import unload_flask_dotenv
 from rtms.cli.events import events
 from rtms.cli.meetings import meetings
 from rtms.cli.options import NotConfigured
 from rtms.cli.system import db, version, worker
 
-__all__ = ["NotConfigured", "forget_what_flask_loaded", "init_app", "is_looked_up"]
+__all__ = ["NotConfigured", "init_app", "is_command_lookup", "unload_flask_dotenv"]
 
 
 def init_app(app: Flask) -> None:
-    """Give an app its commands, and its shell what one wants at hand."""
+    """Register the commands, and the names that are available in `flask shell`."""
     for group in (meetings, events, db):
         app.cli.add_command(group)
     for command in (worker, doctor, version):
         app.cli.add_command(command)
 
     @app.shell_context_processor
-    def at_hand() -> dict[str, Any]:
+    def shell_names() -> dict[str, Any]:
         import sqlalchemy as sa
 
         import models
@@ -44,9 +44,9 @@ def init_app(app: Flask) -> None:
         }
 
 
-def is_looked_up() -> bool:
-    """Whether Flask wants to know an app's commands: to list them, or to find one by its name. What
-    serves the web, or Flask's own commands `run`, `shell` and `routes`, wants all of the app."""
+def is_command_lookup() -> bool:
+    """Return whether Flask loads the app only to list its commands or to find one by name. A web
+    server and Flask's own `run`, `shell` and `routes` need the whole app."""
     context = click.get_current_context(silent=True)
     return (
         context is not None

@@ -1,4 +1,4 @@
-"""The command that looks at a deployment and says what is wrong with it."""
+"""The command `doctor`, which checks a deployment."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 @as_json
 @with_appcontext
 def doctor(as_json: bool) -> None:
-    """Try everything the server depends on, and say what to do about what is wrong. Exit 1 where
-    something failed. It changes nothing."""
-    # Here, not above: the checks need nearly everything, and other commands nearly nothing.
+    """Check everything the server depends on, and say how to fix what is wrong. It changes nothing.
+    Exit 1 if a check failed."""
+    # Imported here: the checks load nearly everything, which would slow down the other commands.
     from rtms.cli.doctor_report import Screen
     from rtms.cli.doctor_report import as_json as in_json
     from rtms.doctor.finding import Grade, secrets_of, without_secrets
@@ -46,12 +46,12 @@ def doctor(as_json: bool) -> None:
 
 
 def _found(its: Services) -> Iterator[Finding]:
-    """What the checks find, as they find it; one that is slow is named meanwhile."""
+    """Yield each finding as it comes, and show the name of a check that is slow."""
     from rtms.doctor import checks
     from rtms.doctor.runner import run
 
     waiting = Waiting()
-    findings = run(checks(its), tell=waiting.say)
+    findings = run(checks(its), report=waiting.say)
     while True:
         waiting.say("")
         with waiting:

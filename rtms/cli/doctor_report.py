@@ -1,4 +1,4 @@
-"""Findings on a screen, or as JSON."""
+"""Prints the doctor's findings for people, or as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ABOUT_WIDTH = 14  # characters
 
 
 class Screen:
-    """Prints findings as they come. Colours only where a terminal shows them (and no NO_COLOR)."""
+    """Prints findings as they come, in colour on a terminal unless NO_COLOR is set."""
 
     def __init__(self) -> None:
         self._screen = tables.console()
@@ -33,19 +33,19 @@ class Screen:
             tables.show(self._screen, hanging(arrow, indent + 2, step, "bold", self._width))
 
     def sum_up(self, findings: Sequence[Finding]) -> None:
-        """Print how many there were of each kind."""
+        """Print how many findings there are of each grade."""
         count = Counter(finding.grade for finding in findings)
         words = [
             f"{count[Grade.FAILURE]} failed" if count[Grade.FAILURE] else "Nothing failed",
-            f"{count[Grade.WARNING]} to look after",
-            f"{count[Grade.OK]} fine",
+            f"{count[Grade.WARNING]} warnings",
+            f"{count[Grade.OK]} ok",
         ]
         worst = Grade.FAILURE if count[Grade.FAILURE] else Grade.OK
         tables.show(self._screen, [[], [(f"{', '.join(words)}.", _STYLES[worst])]])
 
 
 def as_json(findings: Sequence[Finding]) -> dict[str, Any]:
-    """The same for scripts: `ok` is whether nothing failed."""
+    """Return the findings for scripts. `ok` is true if no check failed."""
     return {
         "ok": not any(finding.grade == Grade.FAILURE for finding in findings),
         "findings": [

@@ -1,4 +1,4 @@
-"""Takes back what Flask reads from `.env` and `.flaskenv` by itself."""
+"""Unloads the `.env` and `.flaskenv` that Flask loads by itself."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dotenv import dotenv_values, find_dotenv
 from flask.cli import ScriptInfo
 
 
-def forget_what_flask_loaded() -> None:
-    """Take out of the environment what Flask's command put there from the nearest `.env` and
-    `.flaskenv`, from the current folder upwards. They may be another project's, and `${...}` was
-    replaced in their values. The server reads the project's own `.env` alone, and so do commands.
+def unload_flask_dotenv() -> None:
+    """Remove from the environment the variables that Flask's command loaded from the nearest `.env`
+    and `.flaskenv`, from the current folder upwards. Those may belong to another project, and
+    Flask expands `${...}` in them. The server and its commands read only the project's own `.env`.
 
-    Flask does not say what it loaded: it is what has the value that it has in those files.
-    A file that is named by `--env-file` or FLASK_ENV_FILE was asked for, and then all stays.
+    Flask does not say what it loaded, so a variable counts as loaded if it has the value from the
+    file. With `--env-file` or FLASK_ENV_FILE everything stays: that file was asked for.
     """
     context = click.get_current_context(silent=True)
     script = context and context.find_object(ScriptInfo)
@@ -24,7 +24,7 @@ def forget_what_flask_loaded() -> None:
         return
     if context.find_root().get_parameter_source("env_file") != ParameterSource.DEFAULT:
         return
-    # As flask.cli.load_dotenv finds and reads them.
+    # Found and read in the way of flask.cli.load_dotenv.
     files = [path for name in (".flaskenv", ".env") if (path := find_dotenv(name, usecwd=True))]
     names = {name for path in files for name in dotenv_values(path, interpolate=False)}
     found = {name: os.environ.pop(name) for name in names if name in os.environ}

@@ -1,4 +1,4 @@
-"""Downloads the files of meetings one after another, and shows how far each is."""
+"""Downloads the files of meetings one after another, and shows the progress."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rtms.recordings.library import File, NothingThere, Recordings
 
 @dataclass(frozen=True, kw_only=True)
 class Downloaded:
-    """What became of one file, or of a meeting that has none."""
+    """The outcome for one file, or for a meeting that has none."""
 
     id: int  # the meeting's
     recording: str | None = None
@@ -28,15 +28,15 @@ class Downloaded:
     path: str | None = None
     bytes: int | None = None
     was_there: bool = False
-    resumed_from: int = 0  # bytes that an earlier call had brought
+    resumed_from: int = 0  # bytes that an earlier call downloaded
     error: str | None = None
 
     def line(self) -> str:
-        """Return it as a line for people."""
+        """Return the outcome in a line for people."""
         if self.error:
             return self.error
         if self.was_there:
-            return f"{self.path} is there already."
+            return f"{self.path} is already downloaded."
         resumed = f", resumed at {decimal(self.resumed_from)}" if self.resumed_from else ""
         return f"{self.path} ({decimal(self.bytes or 0)}{resumed})"
 
@@ -44,11 +44,11 @@ class Downloaded:
 def download_all(
     recordings: Recordings, ids: Sequence[int], kinds: Sequence[str], folder: Path
 ) -> Iterator[Downloaded]:
-    """Download every file of some meetings into a folder. What fails stops no other.
+    """Download every file of some meetings into a folder. A failure does not stop the others.
 
     Args:
         ids: the meetings' rows.
-        kinds: only these of Recall's kinds; none means all.
+        kinds: Recall's kinds of media to download; empty means all.
     """
     for number, id in enumerate(ids, start=1):
         try:
@@ -80,8 +80,8 @@ def _download(recordings: Recordings, id: int, file: File, folder: Path) -> Down
 
 @contextmanager
 def _shown(what: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Show progress: a bar on a terminal, which is gone in the end; now and then a line elsewhere.
-    Yields what is to be told how many bytes are there, and of how many."""
+    """Show a progress bar on a terminal, or a line every few seconds elsewhere. Yield the function
+    to call with the bytes downloaded and the total, if known."""
     if not sys.stderr.isatty():
         with Waiting(what) as waiting:
             yield lambda done, total: waiting.say(

@@ -1,4 +1,4 @@
-"""The commands for the raw record."""
+"""The commands for recorded webhook events."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from rtms.cli.output import answer
 from rtms.cli.pruning import age_text, confirm, counted, deleting, older_than
 from rtms.services import services
 
-events = Commands("events", help="The raw record: what arrived, and what was made of it.")
+events = Commands("events", help="List, show, replay and prune recorded webhook events.")
 
 
 @events.command("list")
-@click.option("--event", type=Id(), help="Only this one, as meeting.rtms_started.")
-@click.option("--stream", type=Id(), help="Only about this rtms_stream_id; its beginning will do.")
+@click.option("--event", type=Id(), help="Only this event, such as meeting.rtms_started.")
+@click.option("--stream", type=Id(), help="Only this rtms_stream_id; a prefix is enough.")
 @click.option(
     "--outcome",
     type=click.Choice(["accepted", "duplicate", "ignored", "unknown", "rejected"]),
-    help="Only these.",
+    help="Only events with this outcome.",
 )
 @page
 def events_list(
@@ -52,9 +52,9 @@ def events_list(
         tables.print_events(rows)
     else:
         click.echo(
-            "No events like that."
+            "No events match."
             if event or stream or outcome or since or until
-            else "No events. What Zoom delivers appears here."
+            else "No events yet. Zoom's deliveries will appear here."
         )
 
 
@@ -62,7 +62,7 @@ def events_list(
 @click.argument("id", type=RowId())
 @as_json
 def events_show(id: int, as_json: bool) -> None:
-    """Show one event, with its body as it came."""
+    """Show one event, with its body as received."""
     row = _event(id)
     if as_json:
         answer(row)
@@ -80,7 +80,7 @@ def events_replay(id: int, as_json: bool) -> None:
     _event(id)
     taken = services().intake.replay(id)
     if taken is None:
-        raise fail(f"Event {id} is not one of Zoom's: there is nothing to replay.")
+        raise fail(f"Event {id} is not from Zoom, so it cannot be replayed.")
     if as_json:
         answer(
             {"id": id, "outcome": taken.outcome, "detail": taken.detail, "meeting": taken.row_id}
@@ -103,8 +103,8 @@ def events_prune(older_than: timedelta, yes: bool, as_json: bool) -> None:
     count = fetch(old)[0]["n"]
     if count and not yes:
         confirm(f"Delete {counted(count, 'event')} older than {age_text(older_than)}?", as_json)
-    with deleting("events", count) as tell:
-        deleted = retention_job.prune_events(services().database, before, tell)
+    with deleting("events", count) as report:
+        deleted = retention_job.prune_events(services().database, before, report)
     if as_json:
         answer({"deleted": deleted.events})
     else:
@@ -114,5 +114,5 @@ def events_prune(older_than: timedelta, yes: bool, as_json: bool) -> None:
 def _event(id: int) -> dict[str, Any]:
     rows = fetch(sa.select(EVENTS).where(EVENTS.c.id == id))
     if not rows:
-        raise fail(f"There is no event {id}. `flask events list` shows those there are.")
+        raise fail(f"There is no event {id}. `flask events list` shows the ids.")
     return rows[0]

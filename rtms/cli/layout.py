@@ -1,7 +1,7 @@
-"""Tables, and labelled values, as lines of a screen of any width. Pure.
+"""Lays out tables and labelled values in lines, for any screen width. Pure.
 
-An identifier is never broken: people copy it, and search for it. What does not fit beside the rest
-of its row stands on a line of its own below. Only text is wrapped, between words.
+An identifier is never broken, so that people can copy it and search for it. A cell that does not
+fit in its row goes on a line of its own below. Only text is wrapped, between words.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from rich.cells import cell_len
 
 from rtms.text import shown
 
-# A part of a line, and its style in rich's words; a line consists of several.
+# A part of a line and its rich style. A line is a list of spans.
 Span: TypeAlias = tuple[str, str]
 Line: TypeAlias = list[Span]
 
 _GAP = 2  # cells between two columns
-_INDENT = 3  # cells before what stands below its row
-_LEAST_TEXT = 16  # cells that make a column of text
+_INDENT = 3  # cells before a line below its row
+_LEAST_TEXT = 16  # cells that a column of text needs at least
 DIM, BOLD, PLAIN = "dim", "bold", ""
 
 
@@ -29,27 +29,27 @@ class Column:
     """One column of a table."""
 
     heading: str
-    is_fixed: bool = False  # always beside the others: short, and wanted in every row
-    is_text: bool = False  # words, which may be wrapped; anything else is an identifier
+    is_fixed: bool = False  # always in the row: short, and needed in every row
+    is_text: bool = False  # words that may be wrapped; other columns are identifiers
 
 
 @dataclass(frozen=True)
 class _Placed:
-    """A column beside others."""
+    """A column that stands in the row."""
 
-    at: int  # its place among the columns
+    at: int  # its index among the columns
     width: int  # cells
 
 
 def table(
     columns: Sequence[Column], rows: Sequence[Sequence[Span]], width: int | None
 ) -> Iterator[Line]:
-    """Yield the lines of a table. A column in which no row has anything is left out.
+    """Yield the lines of a table. A column that is empty in every row is left out.
 
     Args:
         columns: from left to right.
         rows: a cell for each column.
-        width: of the screen, in cells; None: a file or a pipe, where each row is one line.
+        width: of the screen, in cells. None for a file or a pipe, where each row is one line.
     """
     cells = [[(printable(text), style) for text, style in row] for row in rows]
     filled = [at for at in range(len(columns)) if any(row[at][0] for row in cells)]
@@ -64,11 +64,11 @@ def table(
 
 
 def labelled(fields: Sequence[tuple[str, str]], width: int | None) -> Iterator[Line]:
-    """Yield labels and their values, each on a line, or on several with an indent.
+    """Yield labels and their values, one per line. A long value is wrapped with an indent.
 
     Args:
         fields: labels and values.
-        width: of the screen, in cells; None: a file or a pipe, where each value is one line.
+        width: of the screen, in cells. None for a file or a pipe, where each value is one line.
     """
     longest = max((cell_len(label) for label, _ in fields), default=0)
     for label, value in fields:
@@ -79,18 +79,18 @@ def labelled(fields: Sequence[tuple[str, str]], width: int | None) -> Iterator[L
 def hanging(
     head: Line, indent: int, text: str, style: str, width: int | None, *, is_text: bool = False
 ) -> Iterator[Line]:
-    """Yield a text behind a head. Its further lines are as far from the margin as its first.
+    """Yield a head followed by a text, with a hanging indent.
 
     Args:
-        head: what stands before the first line; it takes `indent` cells.
-        text: in one line.
-        is_text: whether a word that fits on no line may be broken.
+        head: the start of the first line, `indent` cells wide.
+        text: a single line.
+        is_text: whether a word longer than a line may be broken.
     """
     if width is None:
         yield [*head, (text, style)] if text else head
         return
     longest = max((cell_len(word) for word in text.split()), default=0)
-    if not is_text and longest > width - indent:  # it may fit on a line of its own
+    if not is_text and longest > width - indent:  # put the text on lines of its own
         yield _trimmed(head)
         indent = _INDENT if longest <= width - _INDENT else 0
         head = [(" " * indent, PLAIN)]
@@ -103,7 +103,7 @@ def wrapped(text: str, width: int, *, is_text: bool = True) -> list[str]:
 
     Args:
         width: of a line, in cells.
-        is_text: whether a word that is longer than a line may be broken: not an identifier.
+        is_text: whether a word longer than a line may be broken (an identifier may not).
     """
     lines: list[str] = []
     for word in text.split():
@@ -115,7 +115,7 @@ def wrapped(text: str, width: int, *, is_text: bool = True) -> list[str]:
 
 
 def printable(text: str) -> str:
-    """Return a text on one line, without what could steer a terminal."""
+    """Return a text on one line, without control characters."""
     return shown(text, longest=len(text)) or ""
 
 
@@ -125,7 +125,7 @@ def _placed(
     filled: Sequence[int],
     width: int | None,
 ) -> tuple[list[_Placed], list[int]]:
-    """Which columns stand beside each other, and which below."""
+    """Return the columns that stand in the row, and those that go below it."""
     beside: list[_Placed] = []
     below: list[int] = []
     left = width if width is not None else 1 << 30
@@ -137,7 +137,7 @@ def _placed(
         elif (columns[at].is_text and left >= _LEAST_TEXT) or (
             is_first and left >= cell_len(columns[at].heading)
         ):
-            room = left  # a cell that does not fit goes below by itself
+            room = left  # only the cells that do not fit go below
         else:
             below.append(at)
             continue
@@ -153,7 +153,7 @@ def _row(
     below: Sequence[int],
     width: int | None,
 ) -> Iterator[Line]:
-    stacks: list[list[Span]] = []  # for each column beside others, its lines
+    stacks: list[list[Span]] = []  # the lines of each column in the row
     under = list(below)
     for each in beside:
         text, style = row[each.at]
@@ -184,7 +184,7 @@ def _padded(text: str, width: int) -> str:
 
 
 def _trimmed(line: Line) -> Line:
-    """A line without the blanks at its end."""
+    """Return a line without trailing blanks."""
     kept = list(line)
     while kept and not kept[-1][0].strip():
         kept.pop()
@@ -192,7 +192,7 @@ def _trimmed(line: Line) -> Line:
 
 
 def _pieces(word: str, width: int) -> list[str]:
-    """A word in pieces that fit; what has no width stays with what stands before it."""
+    """Return a word in pieces that fit. A character without width stays with the one before it."""
     pieces = [""]
     for each in word:
         if cell_len(each) and pieces[-1] and cell_len(pieces[-1] + each) > width:

@@ -1,4 +1,4 @@
-"""The commands that list and mend meetings."""
+"""The commands that list, show, retry and prune meetings."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from rtms.states import explain
 from rtms.text import search_text, typed_number
 from rtms.zoom.stop_reasons import stop_reason_text
 
-SHORTEST_PREFIX = 6  # characters of a stream's id, as on the dashboard
+SHORTEST_PREFIX = 6  # characters of a stream id, as in the dashboard's search
 
-# All but the copy of the topic that is searched.
+# All columns but the search copy of the topic.
 COLUMNS = tuple(column for column in CONNECTS.c if column.name != "topic_search")
 
 meetings = Commands(
     "meetings",
-    help="The meetings, and how their connections stand.",
+    help="List, retry and prune meetings, and get their recordings.",
     more="rtms.cli.recordings",
 )
 
@@ -38,11 +38,11 @@ meetings = Commands(
     "states",
     multiple=True,
     type=click.Choice([str(s) for s in State]),
-    help="Only these; may be repeated.",
+    help="Only meetings in this state; may be repeated.",
 )
 @click.option("--meeting", type=Id(), help="Only this meeting: its number or its UUID.")
 @click.option(
-    "--search", type=Id(), help="Only what has this in its topic, or as its number or another id."
+    "--search", type=Id(), help="Only meetings with this in the topic, or with this number or id."
 )
 @page
 def meetings_list(
@@ -69,9 +69,9 @@ def meetings_list(
         tables.print_meetings(rows)
     else:
         click.echo(
-            "No meetings like that."
+            "No meetings match."
             if states or meeting or search or since or until
-            else "No meetings. Once Zoom reports a stream, it appears here."
+            else "No meetings yet. A meeting appears here when Zoom starts its stream."
         )
 
 
@@ -81,7 +81,7 @@ def _is_called(meeting: str) -> sa.ColumnElement[bool]:
 
 
 def _has(text: str) -> sa.ColumnElement[bool]:
-    """What the dashboard's search finds, too."""
+    """Return the condition of a search, the same as in the dashboard's."""
     c = CONNECTS.c
     ids = (c.operator_id, c.account_id, c.host_id, c.recall_id)
     ways = [
@@ -106,10 +106,10 @@ def _has(text: str) -> sa.ColumnElement[bool]:
 @click.argument("id", type=RowId())
 @as_json
 def meetings_show(id: int, as_json: bool) -> None:
-    """Show one meeting: its row, what it means, and what Zoom said about it."""
+    """Show one meeting: its row, what its state means, and its webhook events."""
     rows = fetch(sa.select(*COLUMNS).where(CONNECTS.c.id == id))
     if not rows:
-        raise fail(f"There is no meeting {id}. `flask meetings list` shows those there are.")
+        raise fail(f"There is no meeting {id}. `flask meetings list` shows the ids.")
     row = rows[0]
     events = fetch(
         sa.select(EVENTS)
@@ -139,7 +139,7 @@ def meetings_show(id: int, as_json: bool) -> None:
         kinds = None if archived is None else ", ".join(archived)
         tables.print_fields({**recording, "media": media, "archived_media": kinds})
     if events:
-        click.echo("\nWhat was said about this stream and its meeting:")
+        click.echo("\nWebhook events of this stream and its meeting:")
         tables.print_events(events, with_stream=False)
 
 
@@ -147,8 +147,8 @@ def meetings_show(id: int, as_json: bool) -> None:
 @click.argument("ids", metavar="ID...", type=RowId(), nargs=-1, required=True)
 @as_json
 def meetings_retry(ids: tuple[int, ...], as_json: bool) -> None:
-    """Put failed meetings back, to be connected now. This overrides the window: whether Zoom still
-    waits for the stream, nobody can know."""
+    """Connect failed meetings again, now. This overrides the connect window: Zoom may have closed
+    the stream by then."""
     from rtms.jobs.connect import manual_retry
 
     its = services()
@@ -176,9 +176,8 @@ def meetings_retry(ids: tuple[int, ...], as_json: bool) -> None:
 @meetings.command("prune", unanswered=dict.fromkeys(("deleted", "events", "kept")))
 @older_than("90d")
 def meetings_prune(older_than: timedelta, yes: bool, as_json: bool) -> None:
-    """Delete meetings that are over and old, with their recordings' rows, tries and events. Open
-    meetings stay, and so does everything at Recall and in the archive.
-    """
+    """Delete old meetings that are over, with the rows of their recordings, attempts and events.
+    Open meetings stay, and so does everything at Recall and in the archive."""
     from rtms.jobs.retention import job as retention_job
 
     its, before = services(), clock.now() - older_than
@@ -186,14 +185,14 @@ def meetings_prune(older_than: timedelta, yes: bool, as_json: bool) -> None:
     with Waiting("Counting old meetings"):
         old = retention_job.count_old(its.database, before, archives=archives)
     if old.meetings and not yes:
-        stay = f"As old, still open, and kept: {counted(old.open, 'meeting')}. " if old.open else ""
+        stay = f"Kept, because still open: {counted(old.open, 'meeting')}. " if old.open else ""
         confirm(
             f"{stay}Delete {counted(old.meetings, 'meeting')} older than {age_text(older_than)}, "
-            "with what the table has of recordings, tries and events?",
+            "with the rows of their recordings, attempts and events?",
             as_json,
         )
-    with deleting("meetings", old.meetings) as tell:
-        deleted = retention_job.prune_meetings(its.database, before, tell, archives=archives)
+    with deleting("meetings", old.meetings) as report:
+        deleted = retention_job.prune_meetings(its.database, before, report, archives=archives)
     if as_json:
         answer({"deleted": deleted.meetings, "events": deleted.events, "kept": old.open})
     else:

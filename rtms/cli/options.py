@@ -1,4 +1,4 @@
-"""What several commands share: options, types of arguments, and how they fail."""
+"""Options and argument types that several commands share."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from rtms.rows import as_dicts
 from rtms.services import services
 from rtms.text import typed
 
-_MOST = 2**63  # what no row's number reaches
+_MOST = 2**63  # above every row's id
 
 
 class MomentParam(click.ParamType[datetime]):
-    """A moment: an ISO 8601 time (UTC unless it says otherwise), or how long ago, as 90m."""
+    """A moment: an ISO 8601 time (UTC unless it has an offset), or an age such as 90m."""
 
     name = "time"
 
@@ -38,12 +38,10 @@ class MomentParam(click.ParamType[datetime]):
             if age is not None:
                 return clock.now() - age
             moment = datetime.fromisoformat(value)
-            # What is outside the calendar in UTC is nothing that a database could be asked about.
+            # OverflowError: outside the calendar in UTC.
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
         except (ValueError, OverflowError):
-            self.fail(
-                f"{value!r} is no time: give 2026-11-22T09:30, or 90m, 12h or 7d ago.", param, ctx
-            )
+            self.fail(f"{value!r} is not a time. Use 2026-11-22T09:30, 90m, 12h or 7d.", param, ctx)
 
 
 class LengthOfTimeParam(click.ParamType[timedelta]):
@@ -59,16 +57,16 @@ class LengthOfTimeParam(click.ParamType[timedelta]):
         try:
             span = _span(value)
             if span is not None:
-                clock.now() - span  # must be in the calendar
+                clock.now() - span  # raises if that is outside the calendar
         except OverflowError:
             span = None
         if span is None:
-            self.fail(f"{value!r} is no length of time: give 90m, 12h or 30d.", param, ctx)
+            self.fail(f"{value!r} is not a length of time. Use 90m, 12h or 30d.", param, ctx)
         return span
 
 
 class RowId(click.ParamType[int]):
-    """A row's number, also where it was pasted with what cannot be seen."""
+    """A row's id. Invisible characters that were pasted with it are ignored."""
 
     name = "integer"
 
@@ -78,12 +76,12 @@ class RowId(click.ParamType[int]):
         except ValueError:
             number = _MOST
         if abs(number) >= _MOST:
-            self.fail(f"{value!r} is no row's number, such as 7.", param, ctx)
+            self.fail(f"{value!r} is not an id, such as 7.", param, ctx)
         return number
 
 
 class Id(click.ParamType[str]):
-    """Another id, likewise."""
+    """Any other id. Invisible characters that were pasted with it are ignored."""
 
     name = "text"
 
@@ -100,21 +98,20 @@ def _span(text: str) -> timedelta | None:
 
 
 class NotConfigured(click.ClickException):
-    """There is no configuration, or the embedded database cannot be opened."""
+    """The configuration is missing or invalid, or the SQLite file cannot be opened."""
 
     exit_code = 3
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print the message alone: it has several lines."""
+        """Print the message without click's prefix, because it has several lines."""
         click.echo(self.message, file=file or sys.stderr)
 
 
 class Commands(Command, AppGroup):
-    """A group of commands. Some may be in a module of their own, which is imported late.
+    """A group of commands, some of which may be in a module that is imported when needed.
 
     Args:
-        more: a module with more commands of the group, which is imported when one of them, or the
-            list of all, is asked for.
+        more: the module with the other commands, imported when one of them or the list is needed.
     """
 
     command_class = Command
@@ -142,7 +139,7 @@ as_json = click.option(JSON, "as_json", is_flag=True, help="Print JSON, for scri
 
 
 def page(command: F) -> F:
-    """The options that every list has."""
+    """Add the options that every list has."""
     for option in (
         as_json,
         click.option(
@@ -150,15 +147,15 @@ def page(command: F) -> F:
             type=click.IntRange(1, _MOST - 1),
             default=50,
             show_default=True,
-            help="Rows at most.",
+            help="Maximum number of rows.",
         ),
         click.option(
-            "--until", type=MomentParam(), help="Received before: 2026-11-22T09:30, or 12h ago."
+            "--until", type=MomentParam(), help="Received before: 2026-11-22T09:30, or 12h (age)."
         ),
         click.option(
             "--since",
             type=MomentParam(),
-            help="Received at or after: 2026-11-22T09:30, or 12h ago.",
+            help="Received at or after: 2026-11-22T09:30, or 12h (age).",
         ),
     ):
         command = option(command)
@@ -166,11 +163,12 @@ def page(command: F) -> F:
 
 
 def fail(message: str) -> click.ClickException:
+    """Return the error that ends a command with a message and exit code 1."""
     return click.ClickException(message)
 
 
 def fetch(statement: sa.Select[Any]) -> list[dict[str, Any]]:
-    """Read rows, with a sign of life where that takes a while."""
+    """Return the rows of a query, and say on stderr if it takes a while."""
     with Waiting("Reading the database"), services().database.read() as connection:
         return as_dicts(connection.execute(statement))
 
@@ -181,6 +179,7 @@ def received(
     since: datetime | None,
     until: datetime | None,
 ) -> sa.Select[Any]:
+    """Return the query limited to rows received from `since` on and before `until`."""
     if since:
         wanted = wanted.where(table.c.received_at >= since)
     if until:

@@ -1,8 +1,8 @@
-"""How a command ends: with its answer, or with what went wrong, in words or in JSON.
+"""Prints the answer or the error of a command, as text or as JSON.
 
-With --json there is JSON on stdout in every case. An answer that is an object has the same keys
-whether the command succeeded or not; one of them is `error`, the message, or null. Where the answer
-is a list, and the command could not begin, an object that has `error` alone stands in its place.
+With --json, stdout is JSON in every case. An object has the same keys after success and failure;
+one of them is `error`, the message or null. A command that prints a list, and could not begin,
+prints an object with only `error`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from rtms.services import services
 
 JSON = "--json"
 
-# What writing to an open file may end in. EIO: the disk is broken, or the terminal is gone.
+# Errors of a write to an open file. EIO: the disk is broken, or the terminal is gone.
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
-class DatabaseAway(click.ClickException):
+class DatabaseUnreachable(click.ClickException):
     """The database does not answer, or is not migrated."""
 
     exit_code = 4
@@ -38,12 +38,11 @@ class Unwritable(click.ClickException):
 
 
 class Command(click.Command):
-    """A command, or a group of them, that says plainly why it could not do its work. A reader who
-    has read enough, such as `head`, ends it without words.
+    """A command or group that reports errors as text or JSON, and ends silently when its reader
+    stops reading, as `head` does.
 
     Args:
-        unanswered: the keys of its JSON, but for `error`, and their values where it could not do
-            its work; none where its answer is a list.
+        unanswered: the JSON to print on failure, without `error`; empty for a command with a list.
     """
 
     def __init__(
@@ -59,30 +58,30 @@ class Command(click.Command):
         parent: click.Context | None = None,
         **more: Any,
     ) -> click.Context:
-        wants_json = JSON in args  # asked before they are read, which uses them up
-        with _written(), self._told(as_json=wants_json):  # --help is printed here
+        wants_json = JSON in args  # read first, because parsing empties `args`
+        with _output_errors(), self._report_errors(as_json=wants_json):  # --help prints here
             context = super().make_context(info_name, args, parent, **more)
         context.meta[JSON] = wants_json
         return context
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _written(), self._told(as_json=ctx.meta[JSON]):
+        with _output_errors(), self._report_errors(as_json=ctx.meta[JSON]):
             return super().invoke(ctx)
 
     @contextmanager
-    def _told(self, *, as_json: bool) -> Iterator[None]:
+    def _report_errors(self, *, as_json: bool) -> Iterator[None]:
         failure: click.ClickException
         try:
             yield
             return
         except DatabaseUnavailable as error:
-            failure = DatabaseAway(services().database.unfit() or str(error))
+            failure = DatabaseUnreachable(services().database.unfit() or str(error))
         except click.ClickException as error:
             failure = error
         except click.Abort:
             if not as_json:
                 raise
-            failure = click.ClickException("It was not confirmed, so nothing was done.")
+            failure = click.ClickException("Not confirmed, so nothing was done.")
         if not as_json or isinstance(failure, Unwritable):
             raise failure from None
         answer(self._unanswered, error=failure.format_message())
@@ -90,34 +89,35 @@ class Command(click.Command):
 
 
 def answer(values: Mapping[str, Any], *, error: str | None = None) -> None:
-    """Print an object as a command's JSON."""
+    """Print a command's JSON object."""
     tables.print_json({**values, "error": error})
 
 
 @contextmanager
-def _written() -> Iterator[None]:
+def _output_errors() -> Iterator[None]:
+    """Raise Unwritable if the output cannot be written."""
     try:
         yield
     except OSError as error:
         if error.errno not in _UNWRITABLE or error.filename is not None:
             raise
         for stream in (sys.stdout, sys.stderr):
-            _drop_what_is_left(stream)
+            _discard_unwritten(stream)
         raise Unwritable(
             f"The output could not be written: {disk_errors.why(error)}. "
-            "What was printed is not all."
+            "The output above is incomplete."
         ) from None
     except UnicodeEncodeError as error:
         if error.encoding != sys.stdout.encoding:
             raise
         raise Unwritable(
-            f"The output could not be written: {error.encoding} has no "
-            f"{error.object[error.start]!a}. Set PYTHONIOENCODING=utf-8, then try again."
+            f"The output could not be written: {error.encoding} cannot encode "
+            f"{error.object[error.start]!a}. Set PYTHONIOENCODING=utf-8 and try again."
         ) from None
 
 
-def _drop_what_is_left(stream: Any) -> None:
-    """Let Python not try again when it exits, and complain. A stream that works is left alone."""
+def _discard_unwritten(stream: Any) -> None:
+    """Discard the buffer of a stream that fails, which Python would try to write again at exit."""
     try:
         stream.flush()
     except OSError:

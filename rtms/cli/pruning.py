@@ -1,4 +1,4 @@
-"""What the commands that delete old rows share."""
+"""Options and prompts of the commands that delete old rows."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 def older_than(default: str) -> Callable[[F], F]:
-    """The options of a command that deletes: how old, without asking, as JSON."""
+    """Add the options of a command that deletes: --older-than, --yes and --json."""
 
     def decorate(command: F) -> F:
         for option in (
             as_json,
-            click.option("--yes", is_flag=True, help="Do not ask."),
+            click.option("--yes", is_flag=True, help="Do not ask for confirmation."),
             click.option(
                 "--older-than",
                 type=LengthOfTimeParam(),
                 default=default,
                 show_default=True,
                 callback=_at_least_a_day,
-                help="Age of what goes: at least 1d.",
+                help="Delete what is older than this; at least 1d.",
             ),
         ):
             command = option(command)
@@ -39,28 +39,28 @@ def older_than(default: str) -> Callable[[F], F]:
 
 
 def age_text(age: timedelta) -> str:
-    """Return a length of time as a person says it: 30 days, 36 hours."""
+    """Return a length of time in words: 30 days, 36 hours."""
     hours = age // timedelta(hours=1)
     return f"{hours // 24} days" if hours % 24 == 0 else f"{hours} hours"
 
 
 def counted(number: int, word: str) -> str:
-    """A count and its word: 1 meeting, 2 meetings."""
+    """Return a count and its noun: 1 meeting, 2 meetings."""
     return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 
 
 def confirm(question: str, as_json: bool) -> None:
-    """Ask whether to go on; where JSON is wanted, not on the stdout that it goes to.
+    """Ask whether to go on; on stderr where stdout is JSON.
 
     Raises:
-        click.Abort: the answer is no, or there is none.
+        click.Abort: the answer was no, or stdin is closed.
     """
     click.confirm(question, abort=True, err=as_json)
 
 
 @contextmanager
 def deleting(what: str, count: int) -> Iterator[Callable[[Old], None]]:
-    """Say how much is deleted while it is being deleted. Yields what is to be told of it.
+    """Show the progress of a deletion. Yield the function that is called with it.
 
     Args:
         what: meetings or events.
@@ -77,7 +77,7 @@ def _at_least_a_day(
 
     if age < LEAST_AGE:
         raise click.UsageError(
-            "At least a day is kept: Zoom delivers again up to 85 minutes later, and the record is "
-            "what tells a second delivery from a first."
+            "--older-than must be at least 1d: Zoom redelivers for up to 85 minutes, and recorded "
+            "events are needed to recognise a redelivery."
         )
     return age

@@ -1,4 +1,4 @@
-"""The commands that turn a meeting into files: refresh, link, download, transcript."""
+"""The commands that get recordings: refresh, link, download and transcript."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ VIDEO = "video_mixed"
 @click.argument("ids", metavar="ID...", type=RowId(), nargs=-1, required=True)
 @as_json
 def meetings_refresh(ids: tuple[int, ...], as_json: bool) -> None:
-    """Ask Recall about meetings now, and write down what it says."""
+    """Ask Recall for the status of meetings now, and save it."""
     its = services()
     results = []
     for number, id in enumerate(ids, start=1):
         row = _row(id)
         error: str | None = None
         if not row:
-            error = f"There is no meeting {id}. `flask meetings list` shows those there are."
+            error = f"There is no meeting {id}. `flask meetings list` shows the ids."
         elif row["recall_id"] is None:
-            error = f"Meeting {id} was never connected: Recall knows nothing of it."
+            error = f"Meeting {id} was never connected, so Recall has nothing about it."
         else:
             with Waiting(f"Asking Recall about meeting {id} ({number} of {len(ids)})"):
                 error = follow_job.refresh(
@@ -66,12 +66,12 @@ def meetings_refresh(ids: tuple[int, ...], as_json: bool) -> None:
 
 @meetings.command("link")
 @click.argument("id", type=RowId())
-@click.option("--kind", default=VIDEO, show_default=True, help="Which medium, as Recall calls it.")
+@click.option("--kind", default=VIDEO, show_default=True, help="Recall's name of the medium.")
 @as_json
 def meetings_link(id: int, kind: str, as_json: bool) -> None:
     """Print a fresh link to a meeting's video, or to another medium.
 
-    It works for some hours, for whoever has it. Keep it nowhere: ask for a fresh one.
+    Anyone who has the link can use it for some hours. Do not store it: ask for a fresh one.
     """
     recordings = _recordings()
     with _plain_failures(), Waiting(f"Asking Recall about meeting {id}"):
@@ -97,26 +97,26 @@ def meetings_link(id: int, kind: str, as_json: bool) -> None:
 
 @meetings.command("download")
 @click.argument("ids", metavar="[ID...]", type=RowId(), nargs=-1)
-@click.option("--all-done", is_flag=True, help="Every meeting that is done.")
+@click.option("--all-done", is_flag=True, help="Download every meeting that is done.")
 @click.option(
     "--to",
     type=click.Path(file_okay=False, path_type=Path),
     default="recordings",
     show_default=True,
-    help="The folder; it is made if need be.",
+    help="The folder, which is created if needed.",
 )
 @click.option("--kind", "kinds", multiple=True, help="Only this medium; may be repeated.")
 @as_json
 def meetings_download(
     ids: tuple[int, ...], all_done: bool, to: Path, kinds: tuple[str, ...], as_json: bool
 ) -> None:
-    """Download meetings' recordings: video, transcript and whatever else Recall has.
+    """Download meetings' recordings: video, transcript and everything else Recall has.
 
-    What is there already is skipped, and what broke off is resumed. Exit 1 if anything is missing
-    in the end.
+    Files that exist are skipped, and partial ones are resumed. Exit 1 if anything
+    could not be downloaded.
     """
     if bool(ids) == all_done:
-        raise click.UsageError("Name meetings, or say --all-done.")
+        raise click.UsageError("Give the ids of meetings, or --all-done.")
     recordings = _recordings()
     wanted = list(recordings.done()) if all_done else list(ids)
     if not (wanted or as_json):
@@ -135,10 +135,10 @@ def meetings_download(
 @meetings.command("transcript")
 @click.argument("id", type=RowId())
 @click.option("--format", type=click.Choice(transcripts.FORMATS), default="txt", show_default=True)
-@click.option("--recording", type=click.IntRange(1), help="Which, where a meeting has several.")
 @click.option(
-    JSON, "as_json", is_flag=True, help="The same as --format json; errors are JSON, too."
+    "--recording", type=click.IntRange(1), help="Which recording, if the meeting has several."
 )
+@click.option(JSON, "as_json", is_flag=True, help="Same as --format json, with errors as JSON too.")
 def meetings_transcript(
     id: int, format: transcripts.Format, recording: int | None, as_json: bool
 ) -> None:
@@ -155,7 +155,7 @@ def meetings_transcript(
         if len(files) > 1:
             numbers = ", ".join(str(file.index) for file in files)
             raise NothingThere(
-                f"Meeting {id} has several recordings: name one with --recording ({numbers})."
+                f"Meeting {id} has several recordings. Choose one with --recording ({numbers})."
             )
         parts = recordings.transcript(id, files[0])
     click.echo(transcripts.render(parts, "json" if as_json else format), nl=False)

@@ -19,11 +19,11 @@ from rtms.db import migrate
 from rtms.services import Services, services
 
 _DRAIN_SECONDS = 25.0  # a PaaS kills 30 s after SIGTERM
-_LOOK_EVERY = 1.0  # seconds
+_POLL_EVERY = 1.0  # seconds
 
 log = structlog.get_logger()
 
-db = Commands("db", help="The database's schema.")
+db = Commands("db", help="Show and migrate the database's schema.")
 
 
 @db.command("upgrade", unanswered={"before": None, "revision": None})
@@ -39,7 +39,7 @@ def db_upgrade(as_json: bool) -> None:
         answer({"before": before, "revision": after})
     else:
         click.echo(
-            f"The database is at revision {after} already."
+            f"The database is already at revision {after}."
             if before == after
             else f"The database was migrated from {before or 'nothing'} to revision {after}."
         )
@@ -48,12 +48,12 @@ def db_upgrade(as_json: bool) -> None:
 @db.command("current", unanswered={"revision": None, "needs": SCHEMA_REVISION, "ok": False})
 @as_json
 def db_current(as_json: bool) -> None:
-    """Print the database's revision; exit 1 where it is not the one this version needs."""
+    """Print the database's revision. Exit 1 if this version needs another one."""
     database = services().database
     revision, problem = database.revision(), database.unfit()
     if as_json:
-        stands = {"revision": revision, "needs": SCHEMA_REVISION, "ok": not problem}
-        answer(stands, error=problem)
+        current = {"revision": revision, "needs": SCHEMA_REVISION, "ok": not problem}
+        answer(current, error=problem)
     else:
         click.echo(revision or "none")
         if problem:
@@ -75,15 +75,15 @@ def version(as_json: bool) -> None:
 @click.command("worker", cls=click.Command)
 def worker() -> None:
     """Connect streams without serving the web, until SIGTERM, SIGINT or SIGHUP."""
-    from rtms.doctor.key_check import check_key  # here, not above: no other command needs it
+    from rtms.doctor.key_check import check_key  # imported here: no other command needs it
 
     its = _services()
     if its.config.log_format == "json":
         stderr.write_json()
-    told: SimpleQueue[None] = SimpleQueue()  # unlike an Event, a handler may use it at any time
+    signals: SimpleQueue[None] = SimpleQueue()  # unlike an Event, reentrant for signal handlers
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # by nohup
-            signal.signal(number, lambda *_: told.put(None))
+            signal.signal(number, lambda *_: signals.put(None))
     for doubtful in its.config.misspelt:
         log.warning(str(doubtful))
     unfit = its.database.unfit()
@@ -93,14 +93,14 @@ def worker() -> None:
     its.heartbeat.start("worker")
     log.info("worker started", threads=its.config.connect_threads)
     check_key(its.config)
-    _wait_for(told)
-    log.info("worker stops; connects in flight finish")
+    _wait_for(signals)
+    log.info("worker stopping; waiting for connects in flight")
     dispatcher.drain(_DRAIN_SECONDS)
     its.heartbeat.stop()
 
 
 def _services() -> Services:
-    from rtms.recall import proxies  # here, not above: it needs requests, as most commands do not
+    from rtms.recall import proxies  # imported here: it loads requests, which is slow
 
     try:
         its = services()
@@ -111,8 +111,8 @@ def _services() -> Services:
     return its
 
 
-def _wait_for(told: SimpleQueue[None]) -> None:
-    """Look now and then: of two signals at once one may go to another thread, and wake nobody."""
+def _wait_for(signals: SimpleQueue[None]) -> None:
+    """Wait for a signal. Poll, because of two at once one may go to a thread that does not wake."""
     while True:
         with suppress(Empty):
-            return told.get(timeout=_LOOK_EVERY)
+            return signals.get(timeout=_POLL_EVERY)

@@ -1,4 +1,4 @@
-"""How rows look to people and to scripts."""
+"""Prints rows for people and for scripts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rtms.rows import as_json
 from rtms.states import UNAUTHENTICATED
 from rtms.zoom.stop_reasons import NOT_AUTHENTICATED
 
-# Here and below: rich is loaded by who prints for people, and not by who prints JSON.
+# Here and below: rich is imported only where it prints for people, because it is slow to load.
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -37,7 +37,7 @@ def print_json(value: object) -> None:
 
 
 def print_meetings(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print connections as a table, in the order given."""
+    """Print meetings as a table, in the order given."""
     from rtms.cli.layout import Column
 
     _print_table(
@@ -74,7 +74,7 @@ def print_events(rows: Sequence[Mapping[str, Any]], *, with_stream: bool = True)
 
     Args:
         rows: of `webhook_events`.
-        with_stream: whether they may be of several streams.
+        with_stream: whether to show which stream each is about.
     """
     from rtms.cli.layout import Column
 
@@ -99,7 +99,7 @@ def print_events(rows: Sequence[Mapping[str, Any]], *, with_stream: bool = True)
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:
-    """Print one row's fields, a line each; those without a value are left out."""
+    """Print the fields of a row, one per line, without those that have no value."""
     from rtms.cli.layout import labelled
 
     _print(
@@ -110,7 +110,7 @@ def print_fields(fields: Mapping[str, Any]) -> None:
 
 
 def print_loudly(text: str) -> None:
-    """Print a paragraph that nobody should miss."""
+    """Print a paragraph in bold red."""
     from rtms.cli.layout import wrapped
 
     click.echo()
@@ -118,20 +118,19 @@ def print_loudly(text: str) -> None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a way to the screen on which what Zoom and Recall say is text, never markup."""
+    """Return a console that prints text from Zoom and Recall as it is, without markup."""
     from rich.console import Console
 
     return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
 
 
 def screen_width(screen: Console) -> int | None:
-    """Return how many cells a line has; None where there is no end to it: in a file or a pipe,
-    unless COLUMNS says otherwise."""
+    """Return the width of the screen in cells, or None for a file or a pipe without COLUMNS."""
     return screen.width if screen.is_terminal or os.environ.get("COLUMNS") else None
 
 
 def show(screen: Console, lines: Iterable[Line]) -> None:
-    """Print lines as they are: a terminal may wrap one that is wider, and nothing else does."""
+    """Print lines without wrapping them."""
     from rich.text import Text
 
     for line in lines:

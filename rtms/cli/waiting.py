@@ -1,4 +1,4 @@
-"""Says what a command is at where that takes a while: on stderr, and never after its output."""
+"""Shows on stderr what a command is waiting for, if that takes a while."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import click
 
 from rtms.cli import tables
 
-_PATIENCE = 1.0  # seconds after which somebody who waits wants to know what for
-_LOOK_EVERY = 0.1  # seconds
+_PATIENCE = 1.0  # seconds of waiting before anything is shown
+_POLL_EVERY = 0.1  # seconds
 _LINE_EVERY = 5.0  # seconds between two lines
 
 
 class Waiting:
-    """A spinner with words beside it on a terminal, which is gone when the waiting ends; elsewhere
-    a plain line now and then. Nothing where it is over soon, or where there are no words.
+    """A spinner with a message on a terminal, or a line every few seconds elsewhere. It shows
+    nothing if the wait is short or the message is empty, and the spinner is removed at the end.
 
     Args:
-        words: what is being done.
-        patience: seconds without a word.
+        message: what is being done.
+        patience: seconds before anything is shown.
     """
 
-    def __init__(self, words: str = "", *, patience: float = _PATIENCE) -> None:
-        self._words = words
+    def __init__(self, message: str = "", *, patience: float = _PATIENCE) -> None:
+        self._message = message
         self._patience = patience
 
-    def say(self, words: str) -> None:
-        """Change the words."""
-        self._words = words
+    def say(self, message: str) -> None:
+        """Change the message."""
+        self._message = message
 
     def __enter__(self) -> Self:
         self._over = threading.Event()
@@ -45,16 +45,16 @@ class Waiting:
     def _run(self) -> None:
         wait = self._patience
         while not self._over.wait(wait):
-            wait = _LOOK_EVERY
-            if not self._words:
+            wait = _POLL_EVERY
+            if not self._message:
                 continue
             if sys.stderr.isatty():
                 self._spin()
             else:
-                click.echo(f"{self._words} ...", err=True)
+                click.echo(f"{self._message} ...", err=True)
                 wait = _LINE_EVERY
 
     def _spin(self) -> None:
-        with tables.console(stderr=True).status(self._words) as status:
-            while not self._over.wait(_LOOK_EVERY):
-                status.update(self._words)
+        with tables.console(stderr=True).status(self._message) as status:
+            while not self._over.wait(_POLL_EVERY):
+                status.update(self._message)

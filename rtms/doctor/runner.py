@@ -1,4 +1,4 @@
-"""Runs checks one after another. Each has a time limit, and a broken one stops no other."""
+"""Runs the checks one after another, each with a time limit. One that crashes stops no other."""
 
 from __future__ import annotations
 
@@ -10,52 +10,52 @@ from dataclasses import dataclass
 
 from rtms.doctor.finding import Finding, failure
 
-_SLOW = 1.5  # seconds after which somebody who waits wants to know what for
+_SLOW = 1.5  # seconds until a check in progress is reported
 
 
 @dataclass(frozen=True)
 class Check:
-    """Something to look at."""
+    """One part of the deployment to check."""
 
     about: str
-    seconds: float  # it may take at most
+    seconds: float  # time limit
     look: Callable[[], Iterable[Finding]]
 
 
-def run(checks: Sequence[Check], tell: Callable[[str], None]) -> Iterator[Finding]:
-    """Yield what the checks find, as they find it.
+def run(checks: Sequence[Check], report: Callable[[str], None]) -> Iterator[Finding]:
+    """Yield the findings of the checks as they come.
 
     Args:
-        checks: what to look at, in this order.
-        tell: is given a line when a check takes long enough for somebody to wonder.
+        checks: run in this order.
+        report: called with a message when a check is slow.
     """
     for check in checks:
-        yield from _within_its_time(check, tell)
+        yield from _run_with_limit(check, report)
 
 
-def _within_its_time(check: Check, tell: Callable[[str], None]) -> Iterator[Finding]:
+def _run_with_limit(check: Check, report: Callable[[str], None]) -> Iterator[Finding]:
     found: queue.SimpleQueue[Finding | None] = queue.SimpleQueue()
-    # A daemon: what hangs in a system call is left behind when the command ends.
+    # A daemon, so that a check that hangs in a system call does not keep the command from ending.
     threading.Thread(target=_look, args=(check, found), daemon=True).start()
     slow_at = time.monotonic() + _SLOW
     give_up_at = time.monotonic() + check.seconds
-    told = False
+    reported = False
     while True:
-        until = give_up_at if told else min(slow_at, give_up_at)
+        until = give_up_at if reported else min(slow_at, give_up_at)
         try:
             finding = found.get(timeout=max(until - time.monotonic(), 0))
         except queue.Empty:
             if time.monotonic() >= give_up_at:
                 yield failure(
                     check.about,
-                    f"It was not done looking after {check.seconds:g} seconds.",
-                    "Something hangs: the network, a disk, or the server that is asked. What was "
-                    "found before this says how far it got.",
+                    f"The check did not finish in {check.seconds:g} seconds.",
+                    "The network, a disk or the server that was asked hangs. The findings above "
+                    "show how far the check got.",
                 )
                 return
-            if not told and time.monotonic() >= slow_at:
-                told = True
-                tell(f"Still looking at: {check.about} (for {check.seconds:g} seconds at most)")
+            if not reported and time.monotonic() >= slow_at:
+                reported = True
+                report(f"Still checking: {check.about} (at most {check.seconds:g} seconds)")
             continue
         if finding is None:
             return
@@ -66,12 +66,12 @@ def _look(check: Check, found: queue.SimpleQueue[Finding | None]) -> None:
     try:
         for finding in check.look():
             found.put(finding)
-    except Exception as error:  # its words may hold anything, so only its kind is said
+    except Exception as error:  # its message may hold a secret, so only the type is shown
         found.put(
             failure(
                 check.about,
-                f"The check itself broke ({type(error).__name__}).",
-                "The other checks were made. Please report this, with the version you run.",
+                f"The check itself crashed ({type(error).__name__}).",
+                "The other checks ran. Please report this, with the output of `flask version`.",
             )
         )
     finally:

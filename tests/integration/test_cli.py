@@ -111,7 +111,7 @@ def test_meetings_list_filters_by_state_and_time(
 
 
 def test_an_empty_list_says_what_to_expect(app: Flask, runner: FlaskCliRunner) -> None:
-    assert "Once Zoom reports a stream" in run(runner, "meetings", "list")
+    assert "when Zoom starts its stream" in run(runner, "meetings", "list")
     assert run(runner, "meetings", "list", "--json").strip() == "[]"
 
 

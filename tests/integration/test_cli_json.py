@@ -217,7 +217,7 @@ def test_what_is_not_confirmed_is_an_error_and_the_question_is_not_on_stdout(
     over = {"state": "skipped", "reason": "not_wanted", "due_at": None, "received_at": old}
     its.database.write(lambda c: c.execute(CONNECTS.update().values(over)))
     told = ask(runner, "meetings", "prune", exit_code=1, input="n\n")
-    assert "not confirmed" in check_failure(("meetings", "prune"), told)
+    assert "Not confirmed" in check_failure(("meetings", "prune"), told)
     assert ask(runner, "meetings", "prune", exit_code=0, input="y\n")["deleted"] == 1
 
 

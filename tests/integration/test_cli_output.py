@@ -92,7 +92,7 @@ def test_output_in_an_encoding_that_has_not_all_letters(
     told = tmp_path / "transcript.txt"
     code, said = ending("meetings", "transcript", "1", encoding="latin-1", to=told)
     assert code == 1
-    assert "latin-1 has no '\\U0001f44b'" in said and "PYTHONIOENCODING=utf-8" in said
+    assert "latin-1 cannot encode '\\U0001f44b'" in said and "PYTHONIOENCODING=utf-8" in said
 
 
 @pytest.mark.parametrize("output", ["/dev/full", "a closed pipe"])

@@ -150,6 +150,6 @@ def test_meetings_are_found_by_number_uuid_and_topic(
     assert found(runner, "--search", streams[2].rtms_stream_id[:8]) == [3]
     assert found(runner, "--meeting", "weekly") == []
     assert found(runner, "--meeting", number, "--state", "done") == []
-    assert "No meetings like that." in printed(
+    assert "No meetings match." in printed(
         runner, "meetings", "list", "--search", "nothing", width="80"
     )

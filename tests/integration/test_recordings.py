@@ -63,7 +63,7 @@ def test_download_brings_every_medium_and_skips_what_is_there(
     original = Path("sandbox/media/meeting.mp4").read_bytes()
     assert video.read_bytes() == original
     again = run(runner, "meetings", "download", "1", "--to", str(tmp_path / "a" / "b"))
-    assert again.count("is there already") == len(names)
+    assert again.count("is already downloaded") == len(names)
     media = [entry for entry in recall.ledger if entry.path.startswith("/media")]
     assert len(media) == len(names)
     assert not any(entry.authorization for entry in media)

@@ -79,7 +79,7 @@ def test_prune_says_what_goes_asks_and_takes_all_that_belongs_to_it(
     young = its.intake.take(events.started(Stream())).row_id
     asked = run(runner, "meetings", "prune", exit_code=1, input="n\n")
     assert "Delete 1 meeting older than 90 days" in asked
-    assert "As old, still open, and kept: 1 meeting." in asked
+    assert "Kept, because still open: 1 meeting." in asked
     assert ids(rows) == [1, 2, young]
     told = json.loads(run(runner, "meetings", "prune", "--yes", "--json"))
     assert told == {"deleted": 1, "events": 1, "kept": 1, "error": None}
@@ -90,7 +90,7 @@ def test_prune_says_what_goes_asks_and_takes_all_that_belongs_to_it(
 
 def test_prune_keeps_a_day_at_least(runner: FlaskCliRunner) -> None:
     assert (
-        "At least a day is kept"
+        "--older-than must be at least 1d"
         in runner.invoke(args=["meetings", "prune", "--older-than", "23h", "--yes"]).output
     )
 

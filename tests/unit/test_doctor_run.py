@@ -21,7 +21,7 @@ def test_a_broken_check_is_a_finding_and_stops_no_other() -> None:
         yield ok("a", "so far")
         raise ValueError("a secret")
 
-    found = list(run([Check("a", 5, broken), Check("b", 5, fine)], tell=pytest.fail))
+    found = list(run([Check("a", 5, broken), Check("b", 5, fine)], report=pytest.fail))
     assert [(each.about, each.grade) for each in found] == [
         ("a", Grade.OK),
         ("a", Grade.FAILURE),
@@ -40,12 +40,12 @@ def test_a_check_that_hangs_is_left_behind_with_what_it_had_found() -> None:
 
     told: list[str] = []
     began = time.monotonic()
-    found = list(run([Check("a", 2.0, hangs), Check("b", 5, fine)], tell=told.append))
+    found = list(run([Check("a", 2.0, hangs), Check("b", 5, fine)], report=told.append))
     released.set()
     assert time.monotonic() - began < 10
     assert [each.grade for each in found] == [Grade.OK, Grade.FAILURE, Grade.OK]
     assert "2 seconds" in found[1].found
-    assert told == ["Still looking at: a (for 2 seconds at most)"]
+    assert told == ["Still checking: a (at most 2 seconds)"]
 
 
 def test_what_is_quoted_holds_no_secret() -> None:
