@@ -1,4 +1,4 @@
-"""Looks at a deployment and says what is wrong with it, and what to do: `flask doctor`."""
+"""Checks a deployment, and says how to fix what is wrong: `flask doctor`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rtms.services import Services
 
 
 def checks(its: Services) -> list[Check]:
-    """Everything that is looked at, in the order in which a person would."""
+    """Return the checks, each before those that depend on it."""
     return [
         Check(
             "configuration", 2, lambda: configuration.look(its.config, proxies.problems(its.config))

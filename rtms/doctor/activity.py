@@ -1,4 +1,4 @@
-"""Who is at work, and what waits: processes, meetings, deliveries, and Recall's gates."""
+"""Checks the processes, the meetings that wait, the deliveries and Recall's rate limits."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from rtms.monitoring import heartbeat
 from rtms.recall import rate_limit
 from rtms.services import Services
 
-_LATE = timedelta(seconds=15)  # a row that is due is claimed within a second or so
-_LOOKED_UP_LATE = timedelta(minutes=15)  # what is followed may wait for its turn at Recall
+_LATE = timedelta(seconds=15)  # a row that is due is normally claimed within a second
+_LATE_LOOKUP = timedelta(minutes=15)  # lookups wait for their turn at Recall
 _RECENTLY = timedelta(hours=24)
-_REFUSED = ["rtms_deliveries_refused", "recall", "401"]  # as `counters.Counts` counts them
-_FEW = 3  # rows that are named
+_REFUSED = ["rtms_deliveries_refused", "recall", "401"]  # the key in `counters.Counts`
+_MOST_NAMED = 3  # rows
 
 
 @dataclass(frozen=True, kw_only=True)
-class PendingStreams:
-    """What is to be done, and by when it should have been."""
+class MeetingCounts:
+    """The meetings that wait, are late or failed, and the last delivery."""
 
     pending: int
-    overdue: Sequence[AnyRow]  # pending, and nobody takes them
-    unfollowed: int  # connected or over, and nobody has asked Recall for too long
+    overdue: Sequence[AnyRow]  # pending, due, and claimed by no process
+    unfollowed: int  # connected or over, with an overdue lookup at Recall
     failed: dict[str, int]  # in the last day, by reason
-    unstored: int  # recordings whose last try to be archived failed
-    gates: dict[str, datetime]  # closed, until when
+    unstored: int  # recordings that failed to be archived the last time
+    paused_until: dict[str, datetime]  # by rate limit (GATES.name)
     last_delivery: datetime | None
     now: datetime
 
 
 def look_at_processes(its: Services) -> Iterator[Finding]:
-    """Who has said within a minute that it is alive."""
+    """Check that processes receive and connect, by their heartbeats of the last minute."""
     about = "processes"
     try:
         with its.database.read() as connection:
             rows = heartbeat.living(connection, now=clock.now())
     except DatabaseUnavailable as error:
-        yield warning(about, f"Could not be counted: {error}", "Mend the database first.")
+        yield warning(about, f"Could not be counted: {error}", "Fix the database first.")
         return
     web = sum(row.kind == "web" for row in rows)
     workers = sum(row.kind == "worker" for row in rows)
@@ -60,46 +60,46 @@ def look_at_processes(its: Services) -> Iterator[Finding]:
 
 
 def judge_refused(count: int) -> Finding:
-    """Why Recall's status webhooks are refused.
+    """Return what to do about status webhooks of Recall that were refused.
 
     Args:
-        count: those that the living processes refused with 401.
+        count: refused with 401 by the running processes.
     """
     return warning(
         "Recall's webhooks",
         f"{count} calls of /recall-webhook were refused (401): not signed, or with another secret.",
-        "Create Recall's workspace secret first (its dashboard, page API keys): without one Recall "
-        "signs nothing. Set RECALL_WEBHOOK_SECRET to it and restart. The log names each cause.",
+        "Create a workspace secret in Recall's dashboard (page API keys): without one Recall signs "
+        "nothing. Set RECALL_WEBHOOK_SECRET to it and restart. The log says why each was refused.",
     )
 
 
 def judge_processes(web: int, workers: int, connecting: int, *, dispatcher: bool) -> Finding:
-    """Whether somebody receives, and somebody connects.
+    """Return whether there are processes that receive and processes that connect.
 
     Args:
-        web: web processes that are alive.
-        workers: workers that are alive.
+        web: running web processes.
+        workers: running workers.
         connecting: how many of both connect streams.
-        dispatcher: whether web processes are to connect (DISPATCHER).
+        dispatcher: whether web processes should connect (DISPATCHER).
     """
-    found = f"Alive within a minute: {web} web processes, {workers} workers; {connecting} connect."
+    found = f"Running: {web} web processes and {workers} workers; {connecting} connect streams."
     if not connecting and not dispatcher:
         return failure(
             "processes",
-            f"{found} DISPATCHER is off, and no worker runs: no meeting is connected.",
+            f"{found} DISPATCHER is off and no worker runs, so no meeting is connected.",
             "Start at least one `flask worker`, or set DISPATCHER=on.",
         )
     if not web:
         return warning(
             "processes",
-            f"{found} Nobody receives what Zoom sends.",
-            "Start the server: `make run`, or `gunicorn app:app`. If it runs, this DATABASE_URL is "
-            "not the server's.",
+            f"{found} No process receives Zoom's deliveries.",
+            "Start the server: `make run`, or `gunicorn app:app`. If it is running, it uses "
+            "another DATABASE_URL than this command.",
         )
     if not connecting:
         return failure(
             "processes",
-            f"{found} Deliveries are taken in, and nobody connects them.",
+            f"{found} Deliveries are accepted, but no process connects them.",
             "Start the server with `gunicorn app:app` (`flask run` connects nothing), or run "
             "`flask worker` beside it.",
         )
@@ -107,89 +107,88 @@ def judge_processes(web: int, workers: int, connecting: int, *, dispatcher: bool
 
 
 def look_at_meetings(its: Services) -> Iterator[Finding]:
-    """What waits, what failed, and when Zoom was last heard of."""
+    """Check what waits, what failed, and when Zoom last delivered."""
     try:
         with its.database.read() as connection:
-            waiting = _waiting(connection, clock.now())
+            counts = _counts(connection, clock.now())
     except DatabaseUnavailable as error:
-        yield warning("meetings", f"Could not be looked at: {error}", "Mend the database first.")
+        yield warning("meetings", f"Could not be checked: {error}", "Fix the database first.")
         return
-    yield from judge_meetings(waiting)
+    yield from judge_meetings(counts)
 
 
-def judge_meetings(waiting: PendingStreams) -> Iterator[Finding]:
-    """What about it needs somebody."""
-    yield _judge_pending(waiting)
-    if waiting.unfollowed:
+def judge_meetings(counts: MeetingCounts) -> Iterator[Finding]:
+    """Yield what needs attention."""
+    yield _judge_pending(counts)
+    if counts.unfollowed:
         yield warning(
             "meetings",
-            f"{waiting.unfollowed} meetings should have been looked up at Recall for "
-            f"{_minutes(_LOOKED_UP_LATE)} and more.",
-            "Raise RECALL_RETRIEVES_PER_MINUTE if Recall allows it, or see whether a process that "
-            "connects is alive. No recording is lost by it.",
+            f"{counts.unfollowed} lookups of meetings at Recall are more than "
+            f"{_minutes(_LATE_LOOKUP)} late.",
+            "Check that a process that connects is running, or raise RECALL_RETRIEVES_PER_MINUTE "
+            "if Recall allows it. No recording is lost meanwhile.",
         )
-    if waiting.failed:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in waiting.failed.items())
+    if counts.failed:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in counts.failed.items())
         yield warning(
             "meetings",
             f"Failed in the last 24 hours: {reasons}.",
-            "`flask meetings list --state failed --since 24h`, then `meetings show ID` "
-            "says why each did and what to do.",
+            "`flask meetings list --state failed --since 24h`, then `flask meetings "
+            "show ID`, say why each failed and what to do.",
         )
-    if waiting.unstored:
+    if counts.unstored:
         yield warning(
             "archive",
-            f"{waiting.unstored} recordings could not be stored when it was last tried.",
-            "`flask meetings list --state done`, then `meetings show ID`: archive_error "
-            "says why. It is tried again by itself.",
+            f"{counts.unstored} recordings could not be archived at the last attempt.",
+            "`flask meetings list --state done`, then archive_error in `flask meetings show ID`, "
+            "say why. They are retried automatically.",
         )
-    for name, until in waiting.gates.items():
+    for name, until in counts.paused_until.items():
         yield warning(
-            "gate",
-            f"Recall asked for a pause: no process makes a {name} before {until:%H:%M:%S} UTC.",
-            "It opens by itself, and what waits is tried then, late or not. If it happens often, "
-            "ask Recall to raise the limit.",
+            "rate limit",
+            f"Recall asked for a pause: no {name} is sent before {until:%H:%M:%S} UTC.",
+            "Waiting calls are sent after that, even if late. If it happens often, ask Recall to "
+            "raise the limit.",
         )
-    yield _judge_last_delivery(waiting)
+    yield _judge_last_delivery(counts)
 
 
-def _judge_pending(waiting: PendingStreams) -> Finding:
-    if rate_limit.CREATE_GATE in waiting.gates and waiting.pending:
-        return ok("meetings", f"{waiting.pending} meetings wait until Recall's pause is over.")
-    if not waiting.overdue:
-        return ok("meetings", f"{waiting.pending} meetings are being connected, none is late.")
+def _judge_pending(counts: MeetingCounts) -> Finding:
+    if rate_limit.CREATE_GATE in counts.paused_until and counts.pending:
+        return ok("meetings", f"{counts.pending} meetings wait for the end of Recall's pause.")
+    if not counts.overdue:
+        return ok("meetings", f"{counts.pending} meetings are being connected, and none is late.")
     named = ", ".join(
         f"{row.id} ({row.meeting_id or row.meeting_uuid}, received {row.received_at:%H:%M:%S} UTC)"
-        for row in waiting.overdue[:_FEW]
+        for row in counts.overdue[:_MOST_NAMED]
     )
-    more = len(waiting.overdue) - _FEW
+    more = len(counts.overdue) - _MOST_NAMED
     return failure(
         "meetings",
-        f"Nobody connects what is due. {waiting.pending} meetings are pending, late are: {named}"
+        f"No process connects the due meetings. {counts.pending} are pending. Late: {named}"
         + (f" and {more} more." if more > 0 else "."),
-        "See that the server or a worker runs, and what its log says. Zoom waits 60 seconds for "
-        "each.",
+        "Check that the server or a worker runs, and its log. Zoom waits 60 seconds for each.",
     )
 
 
-def _judge_last_delivery(waiting: PendingStreams) -> Finding:
-    if waiting.last_delivery is None:
+def _judge_last_delivery(counts: MeetingCounts) -> Finding:
+    if counts.last_delivery is None:
         return warning(
             "deliveries",
-            "Zoom has never delivered anything here.",
-            "If this is a new installation, start a meeting. Otherwise see "
+            "Zoom has not delivered anything yet.",
+            "If this installation is new, start a meeting. Otherwise see "
             "docs/TROUBLESHOOTING.md#a-meeting-starts-and-nothing-arrives.",
         )
-    ago = waiting.now - waiting.last_delivery
+    ago = counts.now - counts.last_delivery
     return ok(
         "deliveries",
-        f"Zoom last delivered at {waiting.last_delivery:%Y-%m-%d %H:%M:%S} UTC, {_span(ago)} ago.",
+        f"Zoom last delivered at {counts.last_delivery:%Y-%m-%d %H:%M:%S} UTC, {_span(ago)} ago.",
     )
 
 
-def _waiting(connection: Connection, now: datetime) -> PendingStreams:
+def _counts(connection: Connection, now: datetime) -> MeetingCounts:
     is_pending = CONNECTS.c.state == State.PENDING
-    closed = {
+    paused = {
         row.name: row.closed_until
         for row in connection.execute(sa.select(GATES).where(GATES.c.closed_until > now))
     }
@@ -212,13 +211,13 @@ def _waiting(connection: Connection, now: datetime) -> PendingStreams:
         .group_by(CONNECTS.c.reason)
         .order_by(CONNECTS.c.reason)
     )
-    return PendingStreams(
+    return MeetingCounts(
         pending=_count(connection, CONNECTS, is_pending),
-        overdue=[] if room == 0 else overdue,  # they wait because they must
+        overdue=[] if room == 0 else overdue,  # without room they have to wait
         unfollowed=_count(
             connection,
             CONNECTS,
-            sa.and_(CONNECTS.c.state != State.PENDING, CONNECTS.c.due_at < now - _LOOKED_UP_LATE),
+            sa.and_(CONNECTS.c.state != State.PENDING, CONNECTS.c.due_at < now - _LATE_LOOKUP),
         ),
         failed={row[0]: row[1] for row in failed},
         unstored=_count(
@@ -228,7 +227,7 @@ def _waiting(connection: Connection, now: datetime) -> PendingStreams:
                 RECORDINGS.c.archive_due_at.is_not(None), RECORDINGS.c.archive_error.is_not(None)
             ),
         ),
-        gates=closed,
+        paused_until=paused,
         last_delivery=connection.scalar(
             sa.select(EVENTS.c.received_at)
             .where(EVENTS.c.source == Source.ZOOM)

@@ -1,4 +1,4 @@
-"""What is set, and what about it cannot be meant. Pure."""
+"""Checks the settings for values that are wrong, weak or contradictory. Pure."""
 
 from __future__ import annotations
 
@@ -20,37 +20,36 @@ _PLACEHOLDER = re.compile(
 
 
 def look(config: Config, proxy_problems: Mapping[str, str]) -> Iterator[Finding]:
-    """What is on and off, and what about the values is wrong or weak.
+    """Yield a summary of the settings, and what is wrong or weak.
 
     Args:
         config: the configuration.
-        proxy_problems: what cannot be reached because of its proxy
-            (`rtms.recall.proxies.problems`).
+        proxy_problems: addresses whose proxy cannot be used (`rtms.recall.proxies.problems`).
     """
     yield ok(_ABOUT, summary(config))
     for each in config.misspelt:
-        yield warning(_ABOUT, f"{each}.", "Correct its name, or take it out.")
+        yield warning(_ABOUT, f"{each}.", "Correct the name, or remove the setting.")
     yield from _placeholders(config)
     yield from _mixed_up(config)
     yield from _recall_address(config)
-    yield from _watching(config)
+    yield from _dashboard_and_metrics(config)
     yield from _retention(config)
     if config.notify_url and not is_private_enough(config.notify_url):
         yield warning(
             _ABOUT,
-            "NOTIFY_URL is not https: what is told to your own code can be read on the way.",
-            "Give NOTIFY_URL an https address.",
+            "NOTIFY_URL is not https, so notifications can be read on the network.",
+            "Use an https address for NOTIFY_URL.",
         )
     if "NOTIFY_URL" in proxy_problems:
         yield failure(
             _ABOUT,
             f"NOTIFY_URL cannot be called: {proxy_problems['NOTIFY_URL']}.",
-            "Mend that where the server is started, and restart it.",
+            "Fix that in the server's environment, and restart it.",
         )
 
 
 def summary(config: Config) -> str:
-    """Return what is on and what is off, in a line."""
+    """Return in a line what is on and what is off."""
     regions = {url: name for name, url in RECALL_REGIONS.items()}
     parts = {
         "Recall": regions.get(config.recall_base_url, config.recall_base_url),
@@ -59,13 +58,13 @@ def summary(config: Config) -> str:
         if config.dispatcher
         else "only receive (DISPATCHER=off)",
         "dashboard": _on(config.admin_password),
-        "metrics": "with a token, or from this machine"
+        "metrics": "with the token, or from this machine"
         if config.metrics_token
         else "from this machine only",
         "archive": _on(config.archive_url),
         "notify": _on(config.notify_url),
         "Recall's webhooks": _on(config.recall_webhook_secrets),
-        "deleting what is old": f"after {config.retention_days} days"
+        "deletion of old rows": f"after {config.retention_days} days"
         if config.retention_days
         else "off",
     }
@@ -73,7 +72,7 @@ def summary(config: Config) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether an address never leaves this machine."""
+    """Return whether a URL names this machine itself."""
     host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -82,7 +81,7 @@ def is_loopback(url: str) -> bool:
 
 
 def is_private_enough(url: str) -> bool:
-    """Whether nobody between can read what is sent there."""
+    """Return whether what is sent to a URL cannot be read on the network."""
     return urlsplit(url).scheme == "https" or is_loopback(url)
 
 
@@ -108,20 +107,20 @@ def _placeholders(config: Config) -> Iterator[Finding]:
         if any(value and _PLACEHOLDER.search(value) for value in values):
             yield failure(
                 _ABOUT,
-                f"{name} looks like a placeholder that was never replaced.",
-                f"Put the real value into {name}, or remove the line. docs/SETUP.md says where "
-                "each value comes from.",
+                f"{name} looks like a placeholder.",
+                f"Set {name} to the real value, or remove the line. docs/SETUP.md says where each "
+                "value comes from.",
             )
         if any(value and value[0] == value[-1] and value[0] in "\"'" for value in values):
             yield warning(
                 _ABOUT,
-                f"{name} begins and ends with a quote, which is taken as a part of it.",
-                "`docker --env-file` and most platforms take quotes literally: remove them.",
+                f"{name} begins and ends with a quote, and the quotes are part of the value.",
+                "Remove the quotes: `docker --env-file` and most platforms take them literally.",
             )
 
 
 def _mixed_up(config: Config) -> Iterator[Finding]:
-    """Zoom's pages show three values that look alike."""
+    """Check for values that were swapped: Zoom's pages show three that look alike."""
     values = [config.zoom_client_id, config.zoom_client_secret, *config.zoom_secret_tokens]
     if len(set(values)) < len(values):
         yield failure(
@@ -137,55 +136,54 @@ def _recall_address(config: Config) -> Iterator[Finding]:
     if not is_private_enough(address):
         yield failure(
             _ABOUT,
-            f"RECALL_BASE_URL ({address}) is not https: the API key can be read on the way.",
-            "Take RECALL_BASE_URL out and set RECALL_REGION, or give it an https address.",
+            f"RECALL_BASE_URL ({address}) is not https, so the API key can be read on the network.",
+            "Remove RECALL_BASE_URL and set RECALL_REGION, or use an https address.",
         )
     elif address not in RECALL_REGIONS.values():
         yield warning(
             _ABOUT,
-            f"RECALL_BASE_URL ({address}) is none of Recall's regions: a stand-in or a proxy.",
-            "Where that is not meant, take RECALL_BASE_URL out and set RECALL_REGION.",
+            f"RECALL_BASE_URL ({address}) is not a Recall region, but a stand-in or a proxy.",
+            "If that is a mistake, remove RECALL_BASE_URL and set RECALL_REGION.",
         )
 
 
-def _watching(config: Config) -> Iterator[Finding]:
+def _dashboard_and_metrics(config: Config) -> Iterator[Finding]:
     password, token = config.admin_password, config.metrics_token
     if password and len(password) < LEAST_PASSWORD:
         yield warning(
             _ABOUT,
             f"ADMIN_PASSWORD has fewer than {LEAST_PASSWORD} characters.",
-            "Take a longer one: `openssl rand -base64 18` makes one of 24 characters.",
+            "Choose a longer one: `openssl rand -base64 18` prints one of 24 characters.",
         )
     if token and len(token) < _LEAST_TOKEN:
         yield warning(
             _ABOUT,
             f"METRICS_TOKEN has fewer than {_LEAST_TOKEN} characters.",
-            "Take a longer one: `openssl rand -hex 16` makes one of 32 characters.",
+            "Choose a longer one: `openssl rand -hex 16` prints one of 32 characters.",
         )
     tunnelled = config.public_url and not is_loopback(config.public_url)
     if password and tunnelled and not config.trusted_proxies:
         yield warning(
             _ABOUT,
-            "TRUSTED_PROXIES is 0. If a proxy stands in front of the server, everybody who logs in "
-            "seems to come from it, and one who guesses passwords locks all out.",
-            "Set TRUSTED_PROXIES to the number of proxies in front (docs/DEPLOY.md).",
+            "TRUSTED_PROXIES is 0. Behind a proxy, every login seems to come from the proxy's "
+            "address, so one attacker who guesses passwords locks everyone out.",
+            "Set TRUSTED_PROXIES to the number of proxies in front of the server (docs/DEPLOY.md).",
         )
 
 
 def _retention(config: Config) -> Iterator[Finding]:
-    """How long Recall keeps the media (Recall: recording retention)."""
+    """Check how long Recall keeps the media (Recall: recording retention)."""
     if not says_how_long(config.recording_config):
         yield warning(
             _ABOUT,
-            'RECORDING_CONFIG has no "retention". Workspaces made after 12 June 2025 then keep all '
-            "media for ever, and bill that from the eighth day on.",
-            'Let RECORDING_CONFIG say how long they are kept: "retention" in what Recall says on '
-            "recording_config.",
+            'RECORDING_CONFIG has no "retention". Workspaces created after 12 June 2025 then keep '
+            "all media forever, and are billed for it from the eighth day on.",
+            'Set "retention" in RECORDING_CONFIG; see recording_config in Recall\'s documentation.',
         )
     elif keeps_nothing(config.recording_config) and config.archive_url:
         yield warning(
             _ABOUT,
-            'RECORDING_CONFIG has "retention": null: Recall keeps nothing, so ARCHIVE_URL has '
-            "nothing to store.",
-            'Give "retention" a time in which a recording can be stored, or take ARCHIVE_URL out.',
+            'RECORDING_CONFIG has "retention": null, so Recall keeps no media and there is '
+            "nothing to archive.",
+            'Set "retention" to a time long enough to archive, or remove ARCHIVE_URL.',
         )

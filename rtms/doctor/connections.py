@@ -1,4 +1,4 @@
-"""Whether PostgreSQL allows as many connections as the processes may open."""
+"""Checks that PostgreSQL allows as many connections as the processes may open."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONNECTIONS_A_PROCESS = 8  # at most: the pool of rtms/db/engines.py
 _ABOUT = "connections"
 _NEARLY_ALL = 0.8
 
-# What this role may open in this database; -1 is no limit of its own.
+# The limits on connections. -1: the role or the database has none of its own.
 _ALLOWED = sa.text(
     "SELECT current_setting('max_connections')::int"
     " - current_setting('superuser_reserved_connections')::int"
@@ -33,20 +33,20 @@ _ALLOWED = sa.text(
 
 @dataclass(frozen=True, kw_only=True)
 class Capacity:
-    """How many there are, and how many there may be."""
+    """The connections that are open, may be opened, and are allowed."""
 
     web: int  # processes
     workers: int
-    threads: int | None  # that take requests, in each web process
+    threads: int | None  # for requests, in each web process
     connects: int  # at once, in each process that connects
     allowed: int  # connections
     used: int
 
 
 def look(its: Services) -> Iterator[Finding]:
-    """The pools of all processes against what PostgreSQL allows."""
+    """Compare the connection pools of all processes with what PostgreSQL allows."""
     if its.database.is_sqlite:
-        yield ok(_ABOUT, "SQLite: one file, and no limit to count.")
+        yield ok(_ABOUT, "SQLite has no limit on connections.")
         return
     try:
         with its.database.read() as connection:
@@ -54,7 +54,7 @@ def look(its: Services) -> Iterator[Finding]:
         with its.database.read() as connection:
             alive = Counter(row.kind for row in heartbeat.living(connection, now=clock.now()))
     except DatabaseUnavailable as error:
-        yield warning(_ABOUT, f"Could not be counted: {error}", "Mend the database first.")
+        yield warning(_ABOUT, f"Could not be counted: {error}", "Fix the database first.")
         return
     limits = [limit for limit in (allowed.server, allowed.role, allowed.database) if limit >= 0]
     yield from judge(
@@ -70,26 +70,26 @@ def look(its: Services) -> Iterator[Finding]:
 
 
 def judge(capacity: Capacity) -> Iterator[Finding]:
-    """Whether there are enough connections, now and when every process wants all of its own."""
+    """Yield whether there are enough connections, now and when every pool is full."""
     needed = CONNECTIONS_A_PROCESS * (capacity.web + capacity.workers)
     threads = f" of {capacity.threads} threads" if capacity.threads else ""
     found = (
         f"{capacity.web} web processes{threads} (WEB_CONCURRENCY) and {capacity.workers} workers, "
-        f"each with up to {capacity.connects} connects at once, open {needed} connections at most; "
+        f"each with up to {capacity.connects} connects at once, open up to {needed} connections. "
         f"PostgreSQL allows {capacity.allowed}, and {capacity.used} are in use."
     )
     if needed > capacity.allowed:
         yield warning(
             _ABOUT,
-            f"{found} A process that finds none answers 503.",
-            "Lower WEB_CONCURRENCY, run fewer workers, or take a plan that allows more "
-            "(docs/SCALING.md). More threads need no more connections; more processes do.",
+            f"{found} A process that gets none answers 503.",
+            "Lower WEB_CONCURRENCY, run fewer workers, or use a plan that allows more connections "
+            "(docs/SCALING.md).",
         )
     elif capacity.used >= _NEARLY_ALL * capacity.allowed:
         yield warning(
             _ABOUT,
-            f"{found} Nearly all are taken.",
-            "See who holds them: `SELECT application_name, client_addr, state, count(*) FROM "
+            f"{found} Nearly all are in use.",
+            "Find out what uses them: `SELECT application_name, client_addr, state, count(*) FROM "
             "pg_stat_activity GROUP BY 1, 2, 3`.",
         )
     else:
@@ -97,6 +97,6 @@ def judge(capacity: Capacity) -> Iterator[Finding]:
 
 
 def _request_threads() -> int | None:
-    # Read, not run: running it would read the configuration again.
+    # Read as text, because running it would load the configuration again.
     found = re.search(r"^threads = (\d+)", (ROOT / "gunicorn.conf.py").read_text(), re.MULTILINE)
     return int(found[1]) if found else None

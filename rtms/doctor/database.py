@@ -1,4 +1,4 @@
-"""The database: whether it answers, is migrated, keeps what it was given, and how fast."""
+"""Checks that the database answers, is migrated, is durable and commits fast enough."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from rtms.services import Services
 _ABOUT = "database"
 _COMMITS = 5
 _SLOW_COMMIT = 0.05  # seconds
-_USELESS_COMMIT = 1.0  # seconds; Zoom waits three, and commits queue
+_USELESS_COMMIT = 1.0  # seconds; Zoom waits three for an answer, and commits queue
 _DURABLE = {"fsync": "on", "full_page_writes": "on"}
 
 
 def look(its: Services) -> Iterator[Finding]:
-    """Whether deliveries can be written down, for good, and in time."""
+    """Check that deliveries can be stored durably and in time."""
     database = its.database
     engine = "SQLite" if database.is_sqlite else "PostgreSQL"
     try:
@@ -35,8 +35,8 @@ def look(its: Services) -> Iterator[Finding]:
         yield failure(
             _ABOUT,
             f"{engine} does not answer: {str(error).rstrip('.')}. Every delivery gets a 503.",
-            "Check that it runs and that DATABASE_URL names it, with its user and password. The "
-            "server comes back by itself.",
+            "Check that it runs, and the host, user and password in DATABASE_URL. The server "
+            "reconnects by itself.",
         )
         return
     unfit = database.unfit()
@@ -55,23 +55,23 @@ def look(its: Services) -> Iterator[Finding]:
 
 
 def judge_commits(seconds: float, engine: str) -> Finding:
-    """How fast a commit is.
+    """Return whether a commit is fast enough.
 
     Args:
-        seconds: that one takes, as a rule.
-        engine: its name.
+        seconds: the median time of a commit.
+        engine: SQLite or PostgreSQL.
     """
     found = f"{engine} answers; a commit takes {seconds * 1000:.1f} ms."
     if seconds < _SLOW_COMMIT:
         return ok(_ABOUT, found)
     next_step = (
-        "Put the file on a local disk that nothing else keeps busy, or use PostgreSQL."
+        "Put the file on a local disk that is not busy, or use PostgreSQL."
         if engine == "SQLite"
-        else "Run the server in the database's region, and look at what keeps its disk busy."
+        else "Run the server in the database's region, and check the load of the database's disk."
     )
     if seconds < _USELESS_COMMIT:
-        return warning(_ABOUT, f"{found} Deliveries wait for it.", next_step)
-    return failure(_ABOUT, f"{found} Zoom waits three seconds, and commits queue.", next_step)
+        return warning(_ABOUT, f"{found} That delays every delivery.", next_step)
+    return failure(_ABOUT, f"{found} Zoom waits only 3 seconds, and commits queue.", next_step)
 
 
 def _is_newer(revision: str | None) -> bool:
@@ -79,7 +79,7 @@ def _is_newer(revision: str | None) -> bool:
 
 
 def _commits(database: Database, engine: str) -> Finding:
-    # Writes what is there already: a page or a row, and the wait for the disk.
+    # Rewrites the same value, which changes nothing but still waits for the disk.
     same = sa.text("UPDATE alembic_version SET version_num = version_num")
     took = []
     try:
@@ -90,9 +90,9 @@ def _commits(database: Database, engine: str) -> Finding:
     except DatabaseUnavailable as error:
         return failure(
             _ABOUT,
-            f"{engine} answers, and nothing can be written: {str(error).rstrip('.')}.",
-            "Free the disk, give the server's user the right to write, or wait for what holds the "
-            "lock. Until then every delivery gets a 503.",
+            f"{engine} answers, but cannot be written to: {str(error).rstrip('.')}.",
+            "Free disk space, let the server's user write, or end what holds the lock. Until then "
+            "every delivery gets a 503.",
         )
     return judge_commits(statistics.median(took), engine)
 
@@ -101,7 +101,7 @@ def _file(path: Path, config: Config) -> Iterator[Finding]:
     if config.paas:
         yield warning(
             _ABOUT,
-            f"The table is an SQLite file, and {config.paas} wipes its disks at each deploy.",
+            f"The database is an SQLite file, and {config.paas} wipes its disks at each deploy.",
             "Add a PostgreSQL database and set DATABASE_URL, or put the file on a persistent "
             "volume.",
         )
@@ -113,7 +113,7 @@ def _file(path: Path, config: Config) -> Iterator[Finding]:
             yield warning(
                 _ABOUT,
                 f"{path} is on {kind}: {trouble}.",
-                "Put the file on a local disk that lasts, or use PostgreSQL.",
+                "Put the file on a persistent local disk, or use PostgreSQL.",
             )
     yield disks.judge_room(path.parent, disks.free_bytes(path.parent))
 
@@ -128,15 +128,15 @@ def _settings(database: Database) -> Iterator[Finding]:
         if found[name] != wanted:
             yield warning(
                 _ABOUT,
-                f"PostgreSQL runs with {name} = {found[name]}. On a disk of its own, a power cut "
-                "loses meetings that were acknowledged.",
-                f"Set {name} = {wanted}, unless the provider's storage does without (Aurora's and "
-                "Neon's do).",
+                f"PostgreSQL runs with {name} = {found[name]}. A power cut can lose "
+                "acknowledged meetings.",
+                f"Set {name} = {wanted}, unless the provider's storage does not need it "
+                "(Aurora, Neon).",
             )
     if found["synchronous_commit"] == "off":
         yield failure(
             _ABOUT,
-            "PostgreSQL runs with synchronous_commit = off: Zoom is told that a delivery is safe "
-            "before it is on disk.",
+            "PostgreSQL runs with synchronous_commit = off, so deliveries are acknowledged to Zoom "
+            "before they are on disk.",
             "Set synchronous_commit = on, for the server or for this role.",
         )

@@ -1,4 +1,4 @@
-"""What a file lies on, and how much room there is."""
+"""Checks the kind of file system that a file is on, and its free space."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _IN_A_CONTAINER = ("overlay", "aufs")
 
 
 def mounts() -> str | None:
-    """What is mounted where, as Linux says it; None where it cannot be told."""
+    """Return the text of `/proc/mounts`, or None if it cannot be read."""
     try:
         return _MOUNTS.read_text(errors="replace")
     except OSError:
@@ -30,7 +30,7 @@ def mounts() -> str | None:
 
 
 def kind_of(folder: Path, mounts: str) -> str | None:
-    """The kind of file system that a folder is on.
+    """Return the kind of file system that a folder is on.
 
     Args:
         folder: an absolute path.
@@ -41,34 +41,34 @@ def kind_of(folder: Path, mounts: str) -> str | None:
         fields = line.split(" ")
         if len(fields) < 3:
             continue
-        # A blank and its like are written as octal escapes.
+        # Blanks are written as octal escapes.
         place = Path(re.sub(r"\\(\d{3})", lambda each: chr(int(each[1], 8)), fields[1]))
-        # The last one mounted on a place is the one that is seen.
+        # The last file system mounted on a path hides the others.
         if folder.is_relative_to(place) and (best is None or len(place.parts) >= best[0]):
             best = (len(place.parts), fields[2])
     return best[1] if best else None
 
 
 def trouble_with(kind: str) -> str | None:
-    """Why a table should not lie on such a file system; None where it may."""
+    """Return why a database must not be on this kind of file system, or None."""
     if _NETWORK.fullmatch(kind):
-        return "a network share, whose locks and writes SQLite cannot rely on"
+        return "a network share, and SQLite cannot rely on its locks and writes"
     if kind in _IN_MEMORY:
-        return "in memory, and gone when the machine restarts"
+        return "in memory, and lost when the machine restarts"
     if kind in _IN_A_CONTAINER:
-        return "a container's own layer, and gone with the container"
+        return "a container's own layer, and lost with the container"
     return None
 
 
 def free_bytes(folder: Path) -> int:
-    """How much may still be written there."""
+    """Return the free bytes of a folder's file system."""
     return shutil.disk_usage(folder).free
 
 
 def judge_room(folder: Path, free: int) -> Finding:
-    """Whether there is room for more meetings."""
+    """Return whether there is enough free space."""
     found = f"{size_text(free)} are free in {folder}."
-    next_step = "Free some, or delete old rows (RETENTION_DAYS, `flask events prune`)."
+    next_step = "Free disk space, or delete old rows (RETENTION_DAYS, `flask events prune`)."
     if free < _TOO_LITTLE:
         return failure("disk", f"Only {found}", next_step)
     if free < _LITTLE:
@@ -77,7 +77,7 @@ def judge_room(folder: Path, free: int) -> Finding:
 
 
 def size_text(count: int) -> str:
-    """Return a size (bytes) in the unit that suits it."""
+    """Return a number of bytes with a suitable unit."""
     size = float(count)
     for unit in ("bytes", "KiB", "MiB", "GiB"):
         if size < 1024:

@@ -1,4 +1,4 @@
-"""What a check has to say: how bad it is, what was found, and what to do next."""
+"""The result of a check: its grade, what was found, and what to do."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ from sqlalchemy.engine import URL
 
 from config import Config
 
-_SHORTEST_SECRET = 8  # characters; to hide a shorter one, which may be a word, would tell it
+_SHORTEST_SECRET = 8  # characters; a shorter one may be a word, and hiding the word would reveal it
 
 
 class Grade(StrEnum):
-    """How bad it is."""
+    """How serious a finding is."""
 
     OK = "ok"
-    WARNING = "warning"  # it works, and something should be looked after
-    FAILURE = "failure"  # meetings are lost, or somebody could forge them
+    WARNING = "warning"  # works, but needs attention
+    FAILURE = "failure"  # meetings are lost, or could be forged
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """One result of a check."""
 
     about: str
     grade: Grade
     found: str
-    next_step: str | None = None  # nothing to do
+    next_step: str | None = None  # None: nothing to do
 
 
 def ok(about: str, found: str) -> Finding:
-    """It is as it should be."""
+    """Return a finding that needs nothing."""
     return Finding(about, Grade.OK, found)
 
 
 def warning(about: str, found: str, next_step: str) -> Finding:
-    """It works, and should be looked after."""
+    """Return a finding that works but needs attention."""
     return Finding(about, Grade.WARNING, found, next_step)
 
 
 def failure(about: str, found: str, next_step: str) -> Finding:
-    """It does not work, or is not safe."""
+    """Return a finding that does not work, or is not safe."""
     return Finding(about, Grade.FAILURE, found, next_step)
 
 
 def without_secrets(finding: Finding, secrets: Iterable[str]) -> Finding:
-    """The same finding, in case that what it quotes of somebody else holds a secret of ours."""
+    """Return the finding with our secrets hidden, because it may quote another program."""
     found, next_step = finding.found, finding.next_step
     for secret in secrets:
         found = found.replace(secret, "[hidden]")
@@ -58,8 +58,8 @@ def without_secrets(finding: Finding, secrets: Iterable[str]) -> Finding:
 
 
 def secrets_of(config: Config) -> list[str]:
-    """Return every value that nobody may read, the longest first: one may hold another. They are
-    those of the fields that the configuration keeps out of its `repr`."""
+    """Return the secrets in the configuration, which are its fields without `repr`. The longest
+    comes first, because it may contain another."""
     values = (getattr(config, each.name) for each in fields(config) if not each.repr)
     found = {text for value in values for text in _texts(value) if len(text) >= _SHORTEST_SECRET}
     return sorted(found, key=len, reverse=True)
@@ -72,5 +72,5 @@ def _texts(value: object) -> Iterator[str]:
         yield str(value.password or "")
     elif isinstance(value, tuple):
         yield from value
-    elif isinstance(value, Mapping):  # what is asked of Recall: only its URLs may carry tokens
+    elif isinstance(value, Mapping):  # RECORDING_CONFIG: only its URLs may hold tokens
         yield from re.findall(r'"(\w+://[^"]+)"', json.dumps(value, ensure_ascii=False))

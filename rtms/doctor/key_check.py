@@ -1,4 +1,4 @@
-"""Whether Recall takes the API key, asked once when a server starts."""
+"""Checks once, when a server starts, that Recall accepts the API key."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ log = structlog.get_logger()
 
 
 def check_key(config: Config) -> None:
-    """Ask Recall in a thread whether it takes the key, and log the answer. Nothing waits for it,
-    and nothing depends on it."""
+    """Check the API key in a thread, and log the result. Nothing waits for it or depends on it."""
     threading.Thread(target=_ask, args=(config,), name="key check", daemon=True).start()
 
 

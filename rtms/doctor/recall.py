@@ -1,4 +1,4 @@
-"""Recall: whether it knows our key, and what it thinks the time is."""
+"""Checks that Recall accepts our API key, and that our clock agrees with Recall's."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _ABOUT = "Recall"
 _CLOCK = "clock"
 _PATIENCE = (3.0, 5.0)  # seconds to connect, and for each read
 _REDIRECTS = (301, 302, 303, 307, 308)
-_APART = 5.0  # seconds from which a clock is worth mending
+_APART = 5.0  # seconds that the clocks may differ without a warning
 
-_ASK_SUPPORT = "Try again in a minute. If it stays, see status.recall.ai, then ask its support."
+_ASK_SUPPORT = "Try again in a minute. If it persists, see status.recall.ai, or ask its support."
 
 
 def look(config: Config) -> Iterator[Finding]:
-    """Ask Recall for a list of one: it changes nothing, and needs the key."""
+    """Ask Recall for a list with one entry, which needs the key and changes nothing."""
     address = config.recall_base_url
     with Session() as session:
         session.headers["Accept"] = "application/json"
@@ -39,23 +39,23 @@ def look(config: Config) -> Iterator[Finding]:
         except CannotBeSent as error:
             yield failure(
                 _ABOUT,
-                f"{address} cannot be asked: {error}.",
-                "Mend that where the server is started, and restart it. Until then no meeting is "
+                f"{address} cannot be called: {error}.",
+                "Fix that in the server's environment, and restart it. Until then no meeting is "
                 "connected.",
             )
             return
         except NETWORK_ERRORS as error:
             yield failure(
                 _ABOUT,
-                f"{address} could not be asked: {network_error_text(error)}.",
+                f"{address} could not be reached: {network_error_text(error)}.",
                 "Check this machine's network, DNS, firewall and proxy, and RECALL_BASE_URL if it "
-                "is set. Until it is mended no meeting is connected.",
+                "is set. Until then no meeting is connected.",
             )
             return
     yield judge_answer(answer.status_code, address)
     date = _moment(answer.headers)
     if date is None:
-        yield warning(_CLOCK, "Recall's answer gives no time to compare with.", "Nothing to do.")
+        yield warning(_CLOCK, "Recall's answer has no time to compare with.", "Nothing to do.")
         return
     yield judge_clock(
         apart(began, time.time(), date.timestamp()), config.signature_tolerance_seconds
@@ -63,63 +63,63 @@ def look(config: Config) -> Iterator[Finding]:
 
 
 def judge_answer(status: int, address: str) -> Finding:
-    """What Recall's answer to a list says about the key.
+    """Return what Recall's answer says about the API key.
 
     Args:
         status: of the answer.
-        address: whom we asked.
+        address: the URL that was called.
     """
     region = next((name for name, url in RECALL_REGIONS.items() if url == address), address)
     if status == 200:
-        return ok(_ABOUT, f"{region} knows the API key.")
+        return ok(_ABOUT, f"{region} accepts the API key.")
     if status == 401:
         others = ", ".join(name for name in RECALL_REGIONS if name != region)
         return failure(
             _ABOUT,
-            f"{region} does not know this API key (401): it is wrong, or of another region.",
-            "The dashboard's address names the region. Set RECALL_REGION to it "
-            f"({others}), or copy RECALL_API_KEY again, and restart.",
+            f"{region} does not know this API key (401). It is wrong, or from another region.",
+            "The address of Recall's dashboard names the region. Set RECALL_REGION to it "
+            f"({others}), or copy RECALL_API_KEY again. Then restart.",
         )
     if status == 402:
         return failure(
             _ABOUT,
-            f"{region} knows the API key, and no credit is left (402).",
-            "Top the workspace up in Recall's dashboard.",
+            f"{region} accepts the API key, but the workspace has no credit left (402).",
+            "Add credit in Recall's dashboard.",
         )
     if status == 403:
         return failure(
             _ABOUT,
-            f"{region} forbids it (403): the key may not do this, or a firewall stands between.",
-            "Make a new key in Recall's dashboard, and check a proxy of yours if there is one.",
+            f"{region} refuses the call (403): the key lacks permission, or a firewall blocks it.",
+            "Create a new key in Recall's dashboard, and check your proxy if there is one.",
         )
     if status == 429:
         return warning(
             _ABOUT,
-            f"{region} is asked too often at the moment (429), so the key was not checked.",
+            f"{region} gets too many calls (429), so the API key was not checked.",
             "Try again in a minute.",
         )
     if status >= 500:
-        return warning(_ABOUT, f"{region} has trouble of its own ({status}).", _ASK_SUPPORT)
+        return warning(_ABOUT, f"{region} has an internal error ({status}).", _ASK_SUPPORT)
     if status in _REDIRECTS:
         return failure(
             _ABOUT,
-            f"{address} redirects to another address, which must not get the API key.",
-            "Take RECALL_BASE_URL out and set RECALL_REGION.",
+            f"{address} redirects to another host, which must not get the API key.",
+            "Remove RECALL_BASE_URL and set RECALL_REGION.",
         )
     return failure(
         _ABOUT,
-        f"{address} answered {status}, which Recall does not: something else answers there.",
-        "Take RECALL_BASE_URL out and set RECALL_REGION, and check a proxy if there is one.",
+        f"{address} answered {status}, so it is not Recall but another program.",
+        "Remove RECALL_BASE_URL and set RECALL_REGION. Check your proxy if there is one.",
     )
 
 
 def apart(asked_at: float, answered_at: float, date: float) -> float:
-    """How far our clock is ahead of the one that gave a date, at the least; negative: behind.
+    """Return by how many seconds our clock is ahead at least; negative if behind.
 
     Args:
         asked_at: our Unix time before the request.
         answered_at: our Unix time after the answer.
-        date: what the answer's `Date` said, which leaves out the part of a second.
+        date: the Unix time in the answer's `Date` header, in whole seconds.
     """
     if asked_at - (date + 1) > 0:
         return asked_at - (date + 1)
@@ -127,10 +127,10 @@ def apart(asked_at: float, answered_at: float, date: float) -> float:
 
 
 def judge_clock(ahead: float, tolerance: float) -> Finding:
-    """Whether this machine's clock is good enough.
+    """Return whether this machine's clock is accurate enough.
 
     Args:
-        ahead: seconds by which it is ahead of Recall's; negative: behind.
+        ahead: seconds by which it is ahead of Recall's; negative if behind.
         tolerance: seconds by which a delivery's clock may differ (SIGNATURE_TOLERANCE_SECONDS).
     """
     if abs(ahead) <= _APART:
@@ -142,19 +142,19 @@ def judge_clock(ahead: float, tolerance: float) -> Finding:
     next_step = "Turn on time synchronisation (NTP): `timedatectl set-ntp true` on most Linux."
     if abs(ahead) > tolerance:
         return failure(
-            _CLOCK, f"{found} Zoom's deliveries are refused with 401 as too old or new.", next_step
+            _CLOCK, f"{found} Zoom's deliveries are refused as too old or too new (401).", next_step
         )
-    return warning(_CLOCK, f"{found} The 60 seconds that Zoom waits are judged by it.", next_step)
+    return warning(_CLOCK, f"{found} It measures the 60 seconds that Zoom waits.", next_step)
 
 
 def _ask(session: Session, config: Config, url: str) -> requests.Response:
     with session.get(
         url,
-        # An explicit auth keeps a password of the user's .netrc from taking the header's place.
+        # An explicit auth keeps requests from replacing the header with a password from .netrc.
         auth=lambda request: _signed(request, config.recall_api_key),
         timeout=_PATIENCE,
         allow_redirects=False,
-        stream=True,  # the body is a meeting's, and not needed
+        stream=True,  # the body is not needed
     ) as answer:
         return answer
 

@@ -86,7 +86,7 @@ def test_a_servers_whole_life(tmp_path: Path, recall: RecallSandbox) -> None:
     assert lines(server)[0]["event"].startswith("Starting gunicorn")
     assert lines(server)[-1]["event"].startswith("Shutting down")
     for words in (
-        *("Listening at", "Worker ready", "knows the API key", "Handling signal: hup"),
+        *("Listening at", "Worker ready", "accepts the API key", "Handling signal: hup"),
         *(
             "said by a library: x",
             "UserWarning: a warning",
@@ -152,6 +152,6 @@ def test_a_worker(tmp_path: Path, recall: RecallSandbox, wrong: bool) -> None:
             assert "CONNECT_THREADS must be" in said(server)
             return
         worker = server.start_worker()
-        wait_for(lambda: "knows the API key" in server.log(), "Recall's word")
+        wait_for(lambda: "accepts the API key" in server.log(), "Recall's word")
         assert server.terminate(worker) == 0
         assert lines(server)[-1]["event"].startswith("worker stops")

@@ -133,4 +133,4 @@ def test_a_recall_on_ipv6_is_asked(tmp_path: Path) -> None:
     with RecallSandbox(host="::1", api_key=ENVIRON["RECALL_API_KEY"]) as recall:
         assert recall.url.startswith("http://[::1]:")
         with listening_at(tmp_path, RECALL_BASE_URL=recall.url, HOST="::1") as server:
-            wait_for(lambda: f"{recall.url} knows the API key" in server.log(), server.log)
+            wait_for(lambda: f"{recall.url} accepts the API key" in server.log(), server.log)

@@ -51,7 +51,7 @@ def test_recalls_word_on_the_key_is_said_once_a_server(
     server: Server, recall: RecallSandbox
 ) -> None:
     master = server.start()
-    wait_for(lambda: says(server, "knows the API key"), "Recall's word")
+    wait_for(lambda: says(server, "accepts the API key"), "Recall's word")
     assert [(each.method, each.status) for each in recall.ledger] == [("GET", 200)]
     server.workers(master)[0].kill()  # what takes its place has nothing new to say
     wait_for(lambda: server.log().count("Worker ready") == 3, "another process")
@@ -62,10 +62,10 @@ def test_recalls_word_on_the_key_is_said_once_a_server(
     ("status", "level", "words"),
     [
         (401, "error", "does not know this API key (401)"),
-        (402, "error", "no credit is left (402)"),
-        (403, "error", "forbids it (403)"),
-        (429, "warning", "asked too often at the moment (429)"),
-        (503, "warning", "has trouble of its own (503)"),
+        (402, "error", "has no credit left (402)"),
+        (403, "error", "refuses the call (403)"),
+        (429, "warning", "gets too many calls (429)"),
+        (503, "warning", "has an internal error (503)"),
     ],
 )
 def test_a_recall_that_does_not_take_the_key_is_logged(
@@ -95,5 +95,5 @@ def test_a_recall_that_does_not_take_the_key_stops_no_start(
 def test_who_only_receives_does_not_ask(server: Server, recall: RecallSandbox) -> None:
     server.start()
     server.start_worker()
-    wait_for(lambda: says(server, "knows the API key"), "the worker's question")
+    wait_for(lambda: says(server, "accepts the API key"), "the worker's question")
     assert len(recall.ledger) == 1

@@ -188,8 +188,8 @@ def test_a_key_that_recall_does_not_know_is_tried_once(
     ("fault", "grade", "words"),
     [
         (Fault(kind="status", status=402), "failure", "no credit"),
-        (Fault(kind="firewall"), "failure", "forbids"),
-        (Fault(kind="status", status=503), "warning", "trouble of its own"),
+        (Fault(kind="firewall"), "failure", "refuses the call"),
+        (Fault(kind="status", status=503), "warning", "an internal error"),
         (Fault(kind="redirect", location="http://127.0.0.2:1/"), "failure", "redirects"),
         (Fault(kind="hang"), "failure", "did not answer in time"),
         (Fault(kind="reset_before"), "failure", "failed or was reset"),
@@ -319,7 +319,7 @@ def test_a_database_that_takes_no_writes(runner: FlaskCliRunner, its: Services) 
         its.database.dispose()
         found = about(look(runner, its), "database")
     assert found["grade"] == "failure"
-    assert "nothing can be written" in found["found"]
+    assert "cannot be written to" in found["found"]
 
 
 def test_a_file_on_a_network_share(
@@ -342,7 +342,7 @@ def test_more_processes_than_postgresql_has_connections_for(
         assert found["grade"] == "ok"
     else:
         assert found["grade"] == "warning"
-        assert "800 connections at most" in found["found"]
+        assert "up to 800 connections" in found["found"]
 
 
 def test_without_a_public_address_it_says_what_it_did_not_try(
@@ -391,9 +391,9 @@ def test_a_server_with_another_secret_token(
     [
         (answering("301 Moved Permanently", Location="https://www.example.com/x"), "redirects"),
         (answering("200 OK", b"<html>Visit Site", Content_Type="text/html"), "A web page"),
-        (answering("404 Not Found", Ngrok_Error_Code="ERR_NGROK_3200"), "no tunnel"),
+        (answering("404 Not Found", Ngrok_Error_Code="ERR_NGROK_3200"), "no open tunnel"),
         (answering("404 Not Found"), "no such route"),
-        (answering("502 Bad Gateway", b""), "no server behind it"),
+        (answering("502 Bad Gateway", b""), "cannot reach the server"),
         (answering("200 OK"), "not with an encryptedToken"),
     ],
     ids=["redirect", "page", "tunnel", "route", "gateway", "anything"],
@@ -430,8 +430,8 @@ def test_slow_checks_say_that_they_are_at_it(runner: FlaskCliRunner, its: Servic
     with socket.create_server(("127.0.0.1", 0)) as listener:
         its.config = replace(its.config, public_url=f"http://127.0.0.1:{listener.getsockname()[1]}")
         result = runner.invoke(args=["doctor"])
-    assert "Still looking at: public address" in result.stderr
-    assert "Still looking" not in result.stdout
+    assert "Still checking: public address" in result.stderr
+    assert "Still checking" not in result.stdout
 
 
 @pytest.mark.environ(RECALL_WEBHOOK_SECRET="whsec_dGhlIHNlY3JldCBvZiB0aGUgZW5kcG9pbnQ=")
@@ -440,7 +440,7 @@ def test_status_webhooks_that_are_refused(runner: FlaskCliRunner, its: Services)
     found = about(look(runner, its), "Recall's webhooks")
     assert found["grade"] == "warning"
     assert found["found"].startswith("2 calls")
-    assert "Create Recall's workspace secret first" in found["next_step"]
+    assert "Create a workspace secret in Recall's dashboard" in found["next_step"]
 
 
 def test_a_worker_that_is_missing(runner: FlaskCliRunner, its: Services) -> None:
@@ -466,7 +466,7 @@ def test_meetings_that_nobody_connects(runner: FlaskCliRunner, its: Services) ->
     its.database.write(lambda connection: connection.execute(GATES.insert().values(closed)))
     findings = look(runner, its)  # now they wait because Recall said so
     assert about(findings, "meetings")["grade"] == "ok"
-    assert "no process makes a create" in about(findings, "gate")["found"]
+    assert "no create is sent before" in about(findings, "rate limit")["found"]
 
 
 def test_meetings_that_failed_and_those_that_nobody_looks_up(
@@ -481,7 +481,7 @@ def test_meetings_that_failed_and_those_that_nobody_looks_up(
         its.database.write(lambda connection, change=change: connection.execute(change))  # type: ignore[misc]
     found = [each["found"] for each in look(runner, its) if each["about"] == "meetings"]
     assert any("2 refused" in each for each in found)
-    assert any("1 meetings should have been looked up" in each for each in found)
+    assert any("1 lookups of meetings at Recall are more than" in each for each in found)
 
 
 def test_the_last_delivery_is_told(runner: FlaskCliRunner, its: Services) -> None:

@@ -105,14 +105,14 @@ def test_clock(ahead: float, grade: Grade, words: str) -> None:
 @pytest.mark.parametrize(
     ("status", "grade", "words"),
     [
-        (200, Grade.OK, "eu-central-1 knows"),
-        (401, Grade.FAILURE, "of another region"),
+        (200, Grade.OK, "eu-central-1 accepts"),
+        (401, Grade.FAILURE, "from another region"),
         (402, Grade.FAILURE, "no credit"),
-        (403, Grade.FAILURE, "forbids"),
-        (404, Grade.FAILURE, "something else"),
+        (403, Grade.FAILURE, "refuses the call"),
+        (404, Grade.FAILURE, "another program"),
         (307, Grade.FAILURE, "redirects"),
-        (429, Grade.WARNING, "too often"),
-        (503, Grade.WARNING, "trouble of its own"),
+        (429, Grade.WARNING, "too many calls"),
+        (503, Grade.WARNING, "an internal error"),
     ],
 )
 def test_recalls_answers(status: int, grade: Grade, words: str) -> None:
@@ -161,13 +161,13 @@ def test_processes(web: int, workers: int, connecting: int, dispatcher: bool, gr
     assert found.grade == grade
 
 
-WAITING = activity.PendingStreams(
+WAITING = activity.MeetingCounts(
     pending=0,
     overdue=[],
     unfollowed=0,
     failed={},
     unstored=0,
-    gates={},
+    paused_until={},
     last_delivery=NOW - timedelta(hours=5),
     now=NOW,
 )
@@ -190,10 +190,10 @@ def test_a_fresh_delivery_is_told_in_seconds(seconds: float, words: str) -> None
 
 
 def test_meetings_that_wait_for_a_gate_are_not_said_to_be_on_time() -> None:
-    waiting = replace(WAITING, pending=3, gates={CREATE_GATE: NOW + timedelta(minutes=10)})
+    waiting = replace(WAITING, pending=3, paused_until={CREATE_GATE: NOW + timedelta(minutes=10)})
     pending, gate, _ = activity.judge_meetings(waiting)
     assert (pending.grade, gate.grade) == (Grade.OK, Grade.WARNING)
-    assert "3 meetings wait until Recall's pause is over" in pending.found
+    assert "3 meetings wait for the end of Recall's pause" in pending.found
 
 
 def answer(
@@ -206,13 +206,13 @@ def answer(
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (answer(404, b"gone", Ngrok_Error_Code="ERR_NGROK_3200"), "no tunnel of that name"),
+        (answer(404, b"gone", Ngrok_Error_Code="ERR_NGROK_3200"), "no open tunnel with this name"),
         (answer(502, b"", Ngrok_Error_Code="ERR_NGROK_8012"), "nothing answers at its other end"),
         (answer(403, b"", Ngrok_Error_Code="ERR_NGROK_999"), "ERR_NGROK_999"),
         (answer(301, Location="https://www.example.com/?token=secret"), "https://www.example.com."),
         (answer(308, Location="/zoom-webhook/?token=secret"), "another path"),
         (answer(302, Location="https://[broken"), "another path"),
-        (answer(502, b"Bad Gateway"), "no server behind it"),
+        (answer(502, b"Bad Gateway"), "cannot reach the server"),
         (answer(200, b"<p>", Content_Type="text/html; charset=utf-8"), "A web page answers"),
         (answer(404, b"<!DOCTYPE html>"), "A web page answers"),
         (answer(404), "no such route"),
