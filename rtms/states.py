@@ -1,4 +1,4 @@
-"""What each state and reason of a connection means, and what to do about it. Pure."""
+"""Explains each state and reason of a meeting, and what to do about it. Pure."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any, Literal
 from models import Product, Reason, State
 from rtms.zoom.stop_reasons import NOT_AUTHENTICATED, TIMED_OUT, is_fault
 
-# No meeting of Zoom's is longer, so a row that old is over even if its stop never came.
+# Zoom ends every meeting by then, so an older row is over even if its stop never arrived.
 LONGEST_MEETING = timedelta(hours=30)
-# Recall's statuses of a connection that does not record yet.
+# Recall's statuses of a direct connect that does not record yet.
 JOINING = ("connecting", "joining_call")
 
 Tone = Literal["good", "bad", "warn", "calm"]
@@ -20,12 +20,12 @@ Tone = Literal["good", "bad", "warn", "calm"]
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """What a state or reason means. Its texts name commands, which stand between backticks."""
+    """What a state or reason means. Commands in its texts are between backticks."""
 
     what: str
     todo: str
     tone: Tone
-    short: str = ""  # why a row failed or was skipped, in the few words that fit beside its state
+    short: str = ""  # why a row failed or was skipped, in a few words
 
 
 EXPLANATIONS: dict[str, Explanation] = {

@@ -1,7 +1,7 @@
-"""Where text may be cut, and which words stand together without a space, in any script. Pure.
+"""Finds where text may be cut, and which words join without a space, in any script. Pure.
 
-`regex` knows what Unicode says of each character, which `re` does not. It is loaded when it is
-first needed: most processes and commands never cut a text.
+`regex` supports Unicode properties, which `re` does not. It is imported when first needed, because
+most processes and commands never cut a text.
 """
 
 from __future__ import annotations
@@ -10,28 +10,28 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-# A character as people see it: an extended grapheme cluster (Unicode: UAX #29). Two things differ.
-# The vowel signs that UAX #29 parts from their letter, as in Burmese, stay with it. Flags are taken
-# in pairs at once: for a long row of them, \X alone looks back to the beginning each time.
+# A character as people see it: an extended grapheme cluster (Unicode: UAX #29), with two changes.
+# Vowel signs that UAX #29 separates from their letter, as in Burmese, stay with it. Flags are
+# matched as pairs, because \X alone looks back to the start of a long row of them each time.
 _LETTER = r"\p{RI}\p{RI}[\p{M}\u200d]*+|\X\p{M}*+"
 
-# Punctuation that belongs to the word before it, by itself or several at once, as in `?!` and `."`.
+# One or more punctuation marks that belong to the word before them, as in `?!` and `."`.
 _ENDS = r"\p{Terminal_Punctuation}\p{Pe}\p{Pf}…‥"
 _CLOSING = rf"[{_ENDS}][{_ENDS}\"']*"
 _OPENING = r"[\p{Ps}\p{Pi}¿¡]"
-_QUOTES = frozenset('"“”„‟«»')  # which of them opens depends on the language
+_QUOTES = frozenset('"“”„‟«»')  # which one opens depends on the language
 
-# Scripts that are written without spaces between words, with their punctuation.
+# Scripts written without spaces between words, and their punctuation.
 _UNSPACED = (
     r"[\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{scx=Bopomofo}\p{Thai}\p{Lao}\p{Khmer}"
     r"\p{Myanmar}\p{Tibetan}\p{Javanese}\p{Balinese}\p{Tai_Tham}\p{Tai_Le}\p{New_Tai_Lue}"
     r"\u3000-\u303f\uff00-\uffef]"
 )
-_LONGEST_LETTER = 20  # code points of a text's end that are looked at; families of emoji have 11
+_LONGEST_LETTER = 20  # code points at the end of a text that are examined; family emoji have 11
 
 
 def letters(text: str) -> Sequence[str]:
-    """Return a text's characters as people see them. Text may be cut between any two of them."""
+    """Return the grapheme clusters of a text, which may be cut between any two of them."""
     return text if text.isascii() else _compiled(_LETTER).findall(text)
 
 
@@ -39,8 +39,8 @@ def cut(text: str, longest: int) -> str:
     """Return the beginning of a text.
 
     Args:
-        longest: code points at most. None of the characters that people see is halved, unless it
-            is the only one.
+        longest: maximum number of code points. No grapheme cluster is split, unless it is the only
+            one.
     """
     if len(text) <= longest:
         return text
@@ -48,7 +48,7 @@ def cut(text: str, longest: int) -> str:
 
 
 def is_closing(text: str) -> bool:
-    """Return whether a text is nothing but punctuation that belongs to the word before it."""
+    """Return whether a text is only punctuation that belongs to the word before it."""
     return _compiled(_CLOSING).fullmatch(text) is not None
 
 
@@ -58,11 +58,11 @@ def is_opening(text: str) -> bool:
 
 
 def attached(words: Sequence[str]) -> list[bool]:
-    """Return for each word whether it may not be parted from the one before it: one is punctuation
-    that belongs to the other, or a character begins in one and ends in the other.
+    """Return for each word whether it must stay with the one before it: one is punctuation that
+    belongs to the other, or a character begins in one and ends in the other.
 
     Args:
-        words: of one speaker, in their order; none of them is empty.
+        words: of one speaker, in order; none is empty.
     """
     found = [False] * len(words)
     is_quoted = False
@@ -76,13 +76,13 @@ def attached(words: Sequence[str]) -> list[bool]:
 
 
 def runs_on(before: str, after: str) -> bool:
-    """Return whether no space belongs between two words of scripts that are written without."""
+    """Return whether two words are of a script without spaces, and join without one."""
     unspaced = _compiled(_UNSPACED)
     return bool(unspaced.match(before[-1]) and unspaced.match(after[0]))
 
 
 def _continues(before: str, after: str) -> bool:
-    """Whether a character begins in one word and ends in the next, as a vowel sign by itself."""
+    """Return whether a character begins in one word and ends in the next, as a vowel sign does."""
     if after.isascii():
         return False
     end = before[-_LONGEST_LETTER:]

@@ -1,4 +1,4 @@
-"""The routes for whoever watches the process."""
+"""The health checks: /healthz and /readyz."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ log = structlog.get_logger()
 
 @blueprint.get("/healthz")
 def healthz() -> Response:
-    """The process lives. Touches nothing."""
+    """Answer 200 while the process is alive, without using the database."""
     return jsonify(status="ok", version=VERSION)
 
 
 @blueprint.get("/readyz")
 def readyz() -> tuple[Response, int]:
-    """Whether deliveries can be taken in and, where this process is to connect them, are."""
+    """Answer 200 if deliveries are accepted and, if this process connects streams, connected."""
     its = services()
-    problems = [_for_anybody(its.database.unfit())]
+    problems = [_without_details(its.database.unfit())]
     if its.config.dispatcher and not (its.dispatcher and its.dispatcher.is_running):
-        problems.append("The dispatcher does not run: this process connects no streams.")
+        problems.append("The dispatcher does not run, so this process connects no streams.")
     problems = [problem for problem in problems if problem]
     if problems:
         return jsonify(status="not ready", problems=problems), 503
     return jsonify(status="ready"), 200
 
 
-def _for_anybody(problem: str | None) -> str | None:
-    """What the database's driver says may name hosts and files: that is for the log."""
+def _without_details(problem: str | None) -> str | None:
+    """Return a problem without the driver's details, which may name hosts and files; log them."""
     if problem is None or not problem.startswith(UNANSWERED):
         return problem
     log.error("not ready", problem=problem)
-    return f"{UNANSWERED}. The log says more."
+    return f"{UNANSWERED}. See the server's log."

@@ -1,7 +1,7 @@
-"""What Prometheus reads at /metrics, and who may read it.
+"""The metrics for Prometheus at /metrics, and the access to them.
 
-What the table knows is read from the table; what only a process knows is labelled by it, and read
-from what each said last. So every process gives the same answer.
+Totals come from the tables. What only a process knows has a label for the process, and comes from
+the last heartbeat of each. So every process gives the same answer.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rtms.monitoring import snapshot
 from rtms.monitoring.prometheus import Exposition
 from rtms.services import Services, services
 
-# What proxies and tunnels add. One on this machine comes from its loopback address, too.
+# Added by proxies and tunnels. One on this machine also connects from a loopback address.
 _FORWARDED = (
     "Forwarded", "Via", "X-Real-IP", "X-Client-IP", "True-Client-IP", "CF-Connecting-IP",
     "X-Original-Forwarded-For", "X-Originating-IP", "X-Cluster-Client-IP", "Fly-Client-IP",
@@ -38,42 +38,42 @@ log = structlog.get_logger()
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
-    """Where everything stands, for Prometheus: also where the database is unreachable."""
+    """Return the metrics, also while the database is unreachable."""
     its = services()
     token = its.config.metrics_token
     if not (_is_from_here(request) or _has_token(request, token)):
         if token is None:
-            abort(404)  # nobody elsewhere is to know that there is anything
-        refused = jsonify(error="METRICS_TOKEN is missing or wrong: Authorization: Bearer ...")
+            abort(404)  # do not reveal that the route exists
+        refused = jsonify(error="METRICS_TOKEN is missing or wrong. Send Authorization: Bearer ...")
         refused.status_code = 401
         refused.headers["WWW-Authenticate"] = 'Bearer realm="metrics"'
         return refused
     registry = CollectorRegistry()
-    registry.register(Exposition(*_what_is_known(its)))
+    registry.register(Exposition(*_read(its)))
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     return Response(encode(registry), content_type=content_type)
 
 
-def _what_is_known(its: Services) -> tuple[snapshot.Snapshot | None, Mapping[str, Any]]:
-    """What the database says, and what this process says of itself. That is told only once it is
-    written: else the next answer, another process's, would say that less was counted, which
-    Prometheus takes for a restart."""
+def _read(its: Services) -> tuple[snapshot.Snapshot | None, Mapping[str, Any]]:
+    """Return the database's snapshot and this process's counters, as last written to its heartbeat.
+    Newer counters would be missing from the next answer of another process, and Prometheus takes a
+    counter that decreases for a restart."""
     own = None
     with suppress(DatabaseUnavailable):
         own = its.heartbeat.recent()
     try:
         found = snapshot.look(its.database, its.meeting_counter, QUEUES)
     except DatabaseUnavailable as error:
-        log.warning("the metrics lack what the database knows", error=str(error))
+        log.warning("metrics without the database's part", error=str(error))
         return None, own or its.heartbeat.row()
     written = (row._asdict() for row in found.processes if row.name == its.heartbeat.identity.name)
-    # Another thread may have written more since, and another process have told it.
+    # Another thread may have written newer counters, which another process may have shown.
     return found, next(written, None) or own or its.heartbeat.row()
 
 
 def _is_from_here(request: Request) -> bool:
-    """Whether it was sent on this machine, and by nobody on behalf of somebody elsewhere: neither
-    a proxy, nor a browser for a page whose name was made to lead here."""
+    """Return whether a request comes from this machine itself: not through a proxy, and not from a
+    browser for another site's page (DNS rebinding)."""
     try:
         address = ip_address(request.remote_addr or "")
     except ValueError:

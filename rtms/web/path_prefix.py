@@ -1,20 +1,20 @@
-"""What stands before the application: the path below which a proxy has the server. Plain WSGI."""
+"""WSGI middleware for a server that a proxy publishes below a path."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-_MAPPED = "::ffff:"  # before the IPv4 address of a client, as a socket for IPv4 and IPv6 shows it
+_MAPPED = "::ffff:"  # prefix of a client's IPv4 address on a socket for IPv4 and IPv6
 
 
 class Front:
-    """A WSGI application before another.
+    """A WSGI middleware that sets SCRIPT_NAME, and the client's address in its usual form.
 
     Args:
-        application: the one behind it.
-        path: below which browsers find the server, such as `/rtms` (the path of PUBLIC_URL); empty
-            at the root. The proxy in front may take it off or leave it on.
+        application: the WSGI application behind it.
+        path: of PUBLIC_URL, such as `/rtms`; empty at the root. The proxy in front may remove it or
+            leave it.
     """
 
     def __init__(self, application: Any, path: str) -> None:
@@ -22,7 +22,7 @@ class Front:
         self._path = path
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer a request."""
+        """Pass a request on to the application."""
         client = environ.get("REMOTE_ADDR") or ""
         if "." in client:
             environ["REMOTE_ADDR"] = client.removeprefix(_MAPPED)

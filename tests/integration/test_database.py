@@ -272,7 +272,7 @@ def test_readyz_says_what_is_missing(app: Flask, its: Services) -> None:
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert answer.json and answer.json["problems"] == [
-        "The dispatcher does not run: this process connects no streams."
+        "The dispatcher does not run, so this process connects no streams."
     ]
     its.start_dispatcher()
     assert client.get("/readyz").status_code == 200
