@@ -62,7 +62,7 @@ class Services:
             self.config.recall_base_url,
             timeout=self.config.recall_timeout_seconds,
             connections=self.config.connect_threads,
-            heard=self.counts.recall_answer,
+            on_answer=self.counts.recall_answer,
         )
 
     @cached_property

@@ -1,5 +1,4 @@
-"""What every client here has in common: sessions that follow nothing by themselves, and addresses
-that every parser reads alike."""
+"""HTTP sessions without redirects or cookies, and safe comparison of URLs, for every client."""
 
 from __future__ import annotations
 
@@ -15,10 +14,10 @@ from urllib3.exceptions import HTTPError, LocationValueError, ReadTimeoutError
 from rtms.recall import proxies
 
 USER_AGENT = "zoom-rtms-recall"
-# Bodies are read from urllib3 directly, which has errors of its own; a host's name may be none
-# (UnicodeError).
+# Includes urllib3's errors, because bodies are read from it directly, and UnicodeError, for an
+# invalid host name.
 NETWORK_ERRORS = (requests.RequestException, HTTPError, OSError, UnicodeError)
-# What the library says before it has sent anything.
+# The library raises these before it has sent anything.
 _NEVER_SENT = (
     exceptions.InvalidSchema,
     exceptions.InvalidURL,  # InvalidProxyURL, too
@@ -30,14 +29,13 @@ _NEVER_SENT = (
 
 
 class CannotBeSent(requests.RequestException):
-    """A request that was not sent, and would not be however often it is tried. The message says
-    why and what to do, without any address."""
+    """A request could not be sent, and no retry would help. The message says why and what to do,
+    and contains no address."""
 
 
 class Session(requests.Session):
-    """Keeps no cookies and leaves redirects to its user. The library would turn a redirected POST
-    into a GET, and looks at where a redirect leads, and at all of its body, even when told not to
-    follow it."""
+    """Keeps no cookies and leaves redirects to the caller. The library would turn a redirected POST
+    into a GET, and reads a redirect's target and body even when told not to follow it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,8 +51,7 @@ class Session(requests.Session):
         """Send a request.
 
         Raises:
-            CannotBeSent: with this address, and the proxies and certificates that the environment
-                names, no request can be made.
+            CannotBeSent: the address, or the environment's proxies or certificates, are unusable.
             one of `NETWORK_ERRORS`: there was no answer.
         """
         settings = self.merge_environment_settings(url, {}, None, None, None)
@@ -63,20 +60,20 @@ class Session(requests.Session):
             try:
                 return super().request(method, url, **options)
             except _NEVER_SENT:
-                why = "its address, or a header, is none that can be sent"
+                why = "its address or a header is invalid"
             except OSError as error:
-                if type(error) is not OSError:  # the library's own are of kinds derived from it
+                if type(error) is not OSError:  # the library's own errors are subclasses
                     raise
                 why = (
-                    "there is no file of certificates where REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE "
-                    "says: correct it, or unset it"
+                    "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a certificate file that does not "
+                    "exist: correct it, or unset it"
                 )
-        raise CannotBeSent(why)  # outside of the handlers: an error caught there may hold a link
+        raise CannotBeSent(why)  # outside the except blocks, whose error may contain a link
 
 
 def origin(url: str) -> tuple[str, str, int | None] | None:
-    """Scheme, host and port; None where it is no plain URL. What parsers read differently (a
-    backslash, a user before the host) must not lead one of them to another host."""
+    """Return a URL's scheme, host and port; None where it is not a plain URL. A URL that parsers
+    may read differently (a backslash, a user before the host) is not plain."""
     if not re.fullmatch(r"[\x21-\x7e]+", url) or "\\" in url:
         return None
     try:
@@ -90,7 +87,7 @@ def origin(url: str) -> tuple[str, str, int | None] | None:
 
 
 def join(url: str, location: str) -> str:
-    """Where a redirect leads; empty where that is no URL. Look at its `origin` before following."""
+    """Return where a redirect leads; empty if that is no URL. Check its `origin` before use."""
     try:
         return urljoin(url, location)
     except ValueError:
@@ -98,7 +95,7 @@ def join(url: str, location: str) -> str:
 
 
 def network_error_text(error: Exception) -> str:
-    """Return an error of the network in a few words: which kind, without URLs and addresses."""
+    """Return the kind of a network error in a few words, without URLs and addresses."""
     if isinstance(error, CannotBeSent):
         return str(error)
     if isinstance(error, requests.ConnectTimeout):
@@ -111,4 +108,4 @@ def network_error_text(error: Exception) -> str:
         return "the proxy that HTTPS_PROXY or ALL_PROXY names did not connect"
     if isinstance(error, requests.ConnectionError | HTTPError):
         return "the connection failed or was reset"
-    return f"the exchange broke off ({type(error).__name__})"
+    return f"the exchange failed ({type(error).__name__})"

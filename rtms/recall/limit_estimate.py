@@ -1,8 +1,8 @@
-"""What Recall's refusals tell about its rate limit, and how many creates it leaves room for.
+"""Estimate Recall's rate limit from its refusals, and how many creates it leaves room for.
 
-Recall admits so many requests in any so many seconds, and does not count what it refuses. How many
-is not published for Direct Connect, and a customer may be granted more, so it is learned: what was
-admitted in the window that ended with a refusal is what the limit admits. Pure functions.
+Recall admits a number of requests in a sliding window, and does not count those it refuses. The
+number is not published for Direct Connect, and a customer may be granted more, so it is learned: it
+is how many were admitted in the window that ended with a refusal. Pure functions.
 """
 
 from __future__ import annotations
@@ -12,28 +12,25 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 MINUTE = 60.0  # seconds; the window of every limit that Recall publishes (Recall: rate limits)
-# Seconds. Our clock says when a request left; Recall counts from when it came.
-_ON_THE_WAY = 0.03
-# Seconds by which a request may come too early all the same: what was busy when the first one left
-# may be idle when its place gets free.
-_EARLY = 0.2
-LOOK_BACK = MINUTE + _EARLY  # seconds of what was sent, to learn from
-_SHORTEST_WAIT = 0.5  # seconds
-_LONGEST_BELIEF = 300.0  # seconds
-# Seconds by which a Retry-After may differ from what the window says: it is rounded up.
-_ROUNDED_UP = 1.0
-_DOUBT = 0.5
-_LOOK_AGAIN = 0.1  # seconds, while one request more than the limit is on its way, or came early
+# Seconds.
+_LATENCY = 0.03  # from when a request leaves by our clock to when Recall counts it
+_EARLY = 0.2  # how much latency may vary, so that a request arrives before the window has room
+LOOK_BACK = MINUTE + _EARLY  # how far back to count creates, to learn from
+_SHORTEST_WAIT = 0.5
+_LONGEST_TRUST = 300.0  # in a learned limit
+_ROUNDED_UP = 1.0  # of Retry-After
+_TOLERANCE = 0.5  # of Retry-After against the end of the window
+_LOOK_AGAIN = 0.1  # while a request beyond the limit is in flight, or one arrived early
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """What Recall is believed to admit: `creates` in any `seconds`."""
+    """An estimate of what Recall admits: `creates` in any `seconds`."""
 
     creates: int
     seconds: float
     learned_at: datetime  # when Recall last refused
-    confirmed: int = 0  # how often it refused what went beyond this limit
+    confirmed: int = 0  # how often it refused a create beyond this limit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,23 +48,23 @@ def learn(
 
     Args:
         sent: the creates of the last `LOOK_BACK` seconds that were not refused, oldest first.
-        retry_after: seconds, as Recall names them.
+        retry_after: seconds, from Recall's response.
         now: when it refused.
-        before: what was believed before.
+        before: the previous estimate.
 
     Returns:
-        The limit, and when it has room again. Recall names that moment in whole seconds, rounded
-        up; where our own record explains what it said, it tells the moment to the millisecond.
+        The limit, and when it has room again. Recall rounds that time up to whole seconds; if it
+        fits the creates that we sent, theirs is more precise.
     """
     wait = max(retry_after, _SHORTEST_WAIT)
     seconds, opens_at = min(wait, MINUTE), now + timedelta(seconds=wait)
-    leaves_at = _explained_by_a_minute(sent, opens_at, now)
+    leaves_at = _end_of_minute(sent, opens_at, now)
     if leaves_at:
         seconds, opens_at = MINUTE, max(leaves_at, now + timedelta(seconds=_LOOK_AGAIN))
     admits = _sent_within(seconds, sent, now)
     confirmed = 0
     if before and is_believed(before, now):
-        if seconds == before.seconds == MINUTE:  # it may have come too early for its place
+        if seconds == before.seconds == MINUTE:  # it may have arrived early
             admits = min(max(admits, before.creates), _sent_within(LOOK_BACK, sent, now))
         tried_again = now >= before.learned_at + timedelta(seconds=before.seconds)
         confirmed = before.confirmed + tried_again
@@ -77,14 +74,15 @@ def learn(
     return limit, opens_at
 
 
-def _explained_by_a_minute(sent: Sequence[Sent], named: datetime, now: datetime) -> datetime | None:
-    """When the first create leaves a window of a minute, if that is the moment which Recall named:
-    the first that it must still count, or one of which our clock says that it has just left."""
-    young = (each for each in sent if each.at > now - timedelta(seconds=MINUTE))
-    for first in (next(young, None), *sent[:1]):
+def _end_of_minute(sent: Sequence[Sent], named: datetime, now: datetime) -> datetime | None:
+    """Return when the oldest create leaves a window of a minute, if that fits the time that Recall
+    named. The oldest is the first within a minute, or one that has just left it by our clock."""
+    recent = (each for each in sent if each.at > now - timedelta(seconds=MINUTE))
+    for first in (next(recent, None), *sent[:1]):
         if first:
-            leaves_at = first.at + timedelta(seconds=MINUTE + _ON_THE_WAY)
-            if -_DOUBT < (named - leaves_at).total_seconds() < _ROUNDED_UP + _DOUBT:
+            leaves_at = first.at + timedelta(seconds=MINUTE + _LATENCY)
+            difference = (named - leaves_at).total_seconds()
+            if -_TOLERANCE < difference < _ROUNDED_UP + _TOLERANCE:
                 return leaves_at
     return None
 
@@ -96,16 +94,16 @@ def _sent_within(seconds: float, sent: Sequence[Sent], now: datetime) -> int:
 def room(
     limit: Limit | None, sent: Sequence[Sent], *, now: datetime
 ) -> tuple[int | None, datetime | None]:
-    """How many creates may leave.
+    """Return how many creates may be sent.
 
     Args:
-        limit: what is believed, if anything is.
+        limit: the estimate, if there is one.
         sent: the creates of the limit's window that were not refused, oldest first.
-        now: the moment.
+        now: the current time.
 
     Returns:
-        How many may leave now, None where nothing says how many; and where it is none, when that
-        is worth another look.
+        How many may be sent now, None where that is not limited; and if it is zero, when to look
+        again.
     """
     if limit is None or not is_believed(limit, now):
         return None, None
@@ -116,9 +114,9 @@ def room(
         return free, None
     if free < 0:
         return 0, now + timedelta(seconds=_LOOK_AGAIN)
-    # Ask for one more now and then, and more seldom the more often that was refused.
+    # Try one more now and then, and less often each time that was refused.
     ask_at = limit.learned_at + timedelta(
-        seconds=min(limit.seconds * 2**limit.confirmed, _LONGEST_BELIEF)
+        seconds=min(limit.seconds * 2**limit.confirmed, _LONGEST_TRUST)
     )
     if now >= ask_at:
         return 1, None
@@ -127,10 +125,10 @@ def room(
 
 
 def window(limit: Limit) -> timedelta:
-    """How far back what was sent counts."""
-    return timedelta(seconds=limit.seconds + _ON_THE_WAY)
+    """Return how long a create counts towards the limit."""
+    return timedelta(seconds=limit.seconds + _LATENCY)
 
 
 def is_believed(limit: Limit, now: datetime) -> bool:
-    """Whether a limit is fresh enough to bind anybody."""
-    return now < limit.learned_at + timedelta(seconds=max(_LONGEST_BELIEF, 2 * limit.seconds))
+    """Return whether an estimate is recent enough to be obeyed."""
+    return now < limit.learned_at + timedelta(seconds=max(_LONGEST_TRUST, 2 * limit.seconds))

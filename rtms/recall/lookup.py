@@ -1,7 +1,7 @@
-"""Asking Recall what it has of a connection, the mixed audio included that its shortcuts leave out.
+"""Retrieve a direct connect from Recall, including mixed audio.
 
-Recall lists few kinds of media among a recording's shortcuts. Mixed audio that was asked for and is
-not there is looked up by the recording's id (Recall: list audio_mixed).
+A recording's media shortcuts contain only some kinds of media. Mixed audio that was requested and
+is missing there is looked up by the recording's id (Recall: list audio_mixed).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from rtms.recall.responses import (
     with_audio,
 )
 
-# 4xx that pass, or that say nothing about this list.
+# 4xx that are temporary, or are not about the list of audio.
 _NOT_ABOUT_AUDIO = (401, 402, 408, 409, 425, 429)
 
 log = structlog.get_logger()
 
 
 def at_once() -> None:
-    """Wait for no turn: a person asks."""
+    """Take a turn without waiting, for a person's request."""
 
 
 def look_up(
@@ -37,22 +37,22 @@ def look_up(
     audio: int,
     take_turn: Callable[[], None] = at_once,
 ) -> DirectConnectState:
-    """Ask for a connection as Recall has it now.
+    """Return a direct connect as Recall has it now.
 
     Args:
         audio: how many mixed audios each recording should have (`recording_config.audio_count`).
-        take_turn: is called before each request after the first, and returns when it may be made.
-            What it raises is not caught.
+        take_turn: called before each request after the first; it returns when the request may be
+            made. Its errors are not caught.
 
     Raises:
-        RecallError: Recall did not answer with it.
+        RecallError: Recall did not return it.
     """
     found = read_direct_connect(recall.retrieve_direct_connect(recall_id))
-    recordings = (_whole(recall, each, audio, take_turn) for each in found.recordings)
+    recordings = (_add_audio(recall, each, audio, take_turn) for each in found.recordings)
     return replace(found, recordings=tuple(recordings))
 
 
-def _whole(
+def _add_audio(
     recall: Recall, recording: RecordingState, audio: int, take_turn: Callable[[], None]
 ) -> RecordingState:
     have = sum(is_audio(medium.kind) for medium in recording.media)
@@ -64,9 +64,9 @@ def _whole(
         status = error.status or 0
         if not 400 <= status < 500 or status in _NOT_ABOUT_AUDIO:
             raise
-        # A list that cannot be had must not keep the video from anybody.
+        # The video must stay available without the list of audio.
         log.warning(
-            "mixed audio could not be looked up; going on without it",
+            "mixed audio could not be looked up; continuing without it",
             recording=recording.recall_recording_id,
             error=str(error),
         )

@@ -1,4 +1,4 @@
-"""When to ask Recall about a connection: how soon, how often, and for how long. Pure."""
+"""When to ask Recall about a direct connect: how soon, how often, and for how long. Pure."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from datetime import datetime, timedelta
 
 from models import State
 
-# Seconds. After its stop a row is looked at soon, then less and less often, for a day.
+# Seconds. A stopped stream is polled soon, then less and less often, for a day.
 _FIRST_LOOK = 15.0
 _LONGEST_WAIT = 600.0
 _FOLLOW = timedelta(hours=24)
-# While connected it is looked at now and then: a lost `rtms_stopped` must not leave it open.
+# A connected stream is polled rarely, in case its `rtms_stopped` was lost.
 _LIVE_WAIT = 300.0
 _LONGEST_LIVE_WAIT = 1800.0
 _FOLLOW_LIVE = timedelta(hours=48)  # longer than any of Zoom's meetings
-_GROWTH = 4  # a wait is this part of the time that has passed
+_GROWTH = 4  # a wait is the time that has passed, divided by this
 
 
 def first_look(now: datetime) -> datetime:
@@ -35,16 +35,15 @@ def next_look(
     stopped_at: datetime | None,
     news_at: datetime | None = None,
 ) -> datetime | None:
-    """Return when to ask about a row again; None when it was followed long
-    enough.
+    """Return when to ask about a row again; None when it was polled long enough.
 
     Args:
-        state: the row's.
-        now: the moment of the decision.
-        connected_at: when it was connected.
-        stopped_at: when its stream stopped, if it is known to have.
-        news_at: when there was last a sign of something new after the stream: Recall said so, or
-            began to make a medium. It is followed from then on, as after a stop.
+        state: the row's state.
+        now: the current time.
+        connected_at: when the row was connected.
+        stopped_at: when its stream stopped, if known.
+        news_at: when Recall last sent a status webhook or began a medium. The row is polled from
+            then on, as after a stop.
     """
     if state == State.CONNECTED:
         since, shortest, longest, follow = (
@@ -54,7 +53,7 @@ def next_look(
             _FOLLOW_LIVE,
         )
     else:
-        # Where the stop was lost, the latest that is known.
+        # If the stop was lost, from the latest known event.
         since = max(stopped_at or connected_at, news_at or connected_at)
         shortest, longest, follow = _FIRST_LOOK, _LONGEST_WAIT, _FOLLOW
     passed = now - since

@@ -1,5 +1,4 @@
-"""Proxies that the environment names (HTTPS_PROXY, ALL_PROXY, NO_PROXY), and those among them that
-can never work."""
+"""Check the environment's proxies (HTTPS_PROXY, ALL_PROXY, NO_PROXY) for those that cannot work."""
 
 from __future__ import annotations
 
@@ -22,13 +21,12 @@ _IPV6 = re.compile(r"\[[0-9a-f:.]+(%[\w.-]+)?\]")
 
 
 def complaint(url: str, proxies: Mapping[str, str]) -> str | None:
-    """Return why a request cannot be made through the proxy that is meant for it, and what to do.
-    It holds no part of the proxy's address, which may have a password. None: there is no such
-    proxy, or it may work.
+    """Return why a URL's proxy cannot work and what to do; None where it has none, or it may work.
+    The text contains no part of the proxy's address, which may have a password.
 
     Args:
-        url: where the request is to go.
-        proxies: by scheme, as requests has them.
+        url: the request's URL.
+        proxies: by scheme, as in requests.
     """
     proxy = select_proxy(url, dict(proxies))
     trouble = _trouble_with(proxy) if proxy else None
@@ -38,9 +36,9 @@ def complaint(url: str, proxies: Mapping[str, str]) -> str | None:
 
 
 def problems(config: Config) -> dict[str, str]:
-    """Return what cannot be reached because of its proxy, and why: `Recall`, `NOTIFY_URL`."""
+    """Return which of `Recall` and `NOTIFY_URL` cannot be reached because of a proxy, and why."""
     if not any(name.lower().endswith("_proxy") for name in os.environ):
-        return {}  # nor is macOS asked: whoever forks after that is in danger
+        return {}  # without asking macOS for its proxies: forking after that may crash
     urls = {"Recall": config.recall_base_url, "NOTIFY_URL": config.notify_url}
     found = {
         name: complaint(url, get_environ_proxies(url, no_proxy=None))
@@ -51,10 +49,10 @@ def problems(config: Config) -> dict[str, str]:
 
 
 def check(config: Config) -> None:
-    """Refuse to work with proxies through which nothing can be reached.
+    """Check that no configured proxy is unusable.
 
     Raises:
-        ConfigError: there are such; it names the variables.
+        ConfigError: one is; the message names its variable.
     """
     found = [f"{name} cannot be reached: {why}." for name, why in problems(config).items()]
     if found:
@@ -62,14 +60,14 @@ def check(config: Config) -> None:
 
 
 def _trouble_with(proxy: str) -> str | None:
-    """What is wrong with a proxy's address, and what is to be done, as the end of a sentence."""
+    """Return what is wrong with a proxy's address and what to do, as the end of a sentence."""
     malformed = "is not a proxy's address such as http://proxy.example:3128: correct it"
-    try:  # as requests does
+    try:  # parse it as requests does
         parts = parse_url(prepend_scheme_if_needed(proxy, "http"))  # type: ignore[no-untyped-call]
     except LocationValueError:
         return malformed
     scheme, host = parts.scheme or "", parts.host or ""
-    if "://" not in proxy and scheme not in _SCHEMES:  # proxy:3128, of which it makes proxy://
+    if "://" not in proxy and scheme not in _SCHEMES:  # proxy:3128 is parsed as proxy://
         return malformed
     if scheme not in _SCHEMES:
         return (
@@ -88,7 +86,7 @@ def _trouble_with(proxy: str) -> str | None:
 
 
 def _variable(url: str, proxy: str) -> str:
-    """Which variable names a proxy."""
+    """Return the variable that names a proxy."""
     for name in (f"{urlsplit(url).scheme}_proxy", "all_proxy"):
         for spelt in (name, name.upper()):
             if os.environ.get(spelt) == proxy:

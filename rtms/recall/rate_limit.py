@@ -1,4 +1,4 @@
-"""Recall's rate limit, as all processes share it: how many creates may leave now.
+"""Recall's rate limit, shared by all processes: how many creates may be sent now.
 
 Statements for use inside a transaction.
 """
@@ -18,9 +18,9 @@ from rtms.recall.limit_estimate import Limit, Sent
 
 CREATE_GATE = "create"
 RETRIEVE_GATE = "retrieve"
-_CLOCKS_APART = timedelta(seconds=5)  # of two machines, at most
+_MAX_CLOCK_SKEW = timedelta(seconds=5)  # between two machines
 
-# Put together once, as in `rtms.queue.leases`.
+# Built once: building it takes longer than running it.
 _CREATE_GATE = sa.select(GATES).where(
     GATES.c.name == CREATE_GATE,
     sa.or_(
@@ -33,9 +33,8 @@ _CREATE_GATE = sa.select(GATES).where(
 def room_for_creates(
     database: Database, connection: Connection, *, now: datetime
 ) -> tuple[int | None, datetime | None]:
-    """Return how many creates may leave for Recall, see `limit_estimate.room`. Where a limit is
-    known, this transaction becomes the only one that counts, so that all processes together
-    keep to it."""
+    """Return how many creates may be sent (`limit_estimate.room`). If a limit is known, lock it, so
+    that all processes together keep to it."""
     gate = _gate(connection, now)
     if not database.is_sqlite and believed_limit(gate, now):
         database.serialize_on(connection, CREATE_GATE)
@@ -46,12 +45,12 @@ def room_for_creates(
 def peek_room_for_creates(
     connection: Connection, *, now: datetime
 ) -> tuple[int | None, datetime | None]:
-    """The same, for a transaction that only wants to know."""
+    """Return the same as `room_for_creates`, without locking."""
     return _room(connection, _gate(connection, now), now)
 
 
 def believed_limit(gate: AnyRow | None, now: datetime) -> Limit | None:
-    """Return what Recall is believed to admit, where a gate's row says so and is fresh enough."""
+    """Return the limit in a gate's row; None where it has none or it is too old."""
     if gate is None or gate.learned_at is None:
         return None
     limit = Limit(
@@ -76,12 +75,12 @@ def _room(
 def refuse_create(
     connection: Connection, id: int, *, retry_after: float, now: datetime
 ) -> datetime:
-    """Record that Recall refused a create for now (429), and close the gate for every process. The
-    transaction must be the only one about that gate, and not have locked any row yet.
+    """Record that Recall refused a create (429), and close the gate for every process. The
+    transaction must have locked the gate before any row.
 
     Args:
-        id: the row whose create it was.
-        retry_after: seconds, as Recall names them.
+        id: the row whose create was refused.
+        retry_after: seconds, from Recall's response.
 
     Returns:
         When the gate opens.
@@ -105,15 +104,15 @@ def refuse_create(
 
 
 def _gate(connection: Connection, now: datetime) -> AnyRow | None:
-    """The gate, unless it was closed in what is the future now: the clock was set back, and it
-    would stay closed for longer than anybody asked for."""
-    gate = connection.execute(_CREATE_GATE, {"soon": now + _CLOCKS_APART})
+    """Return the gate, unless it was closed in the future: then the clock was set back, and the
+    gate would stay closed too long."""
+    gate = connection.execute(_CREATE_GATE, {"soon": now + _MAX_CLOCK_SKEW})
     return gate.one_or_none()
 
 
 def _sent(connection: Connection, *, since: datetime, but: int = 0) -> list[Sent]:
-    """The creates since a moment that were not refused, oldest first: a refusal takes the key, and
-    with it the moment at which it was first used."""
+    """Return the creates since a moment that were not refused, oldest first. (A refusal clears
+    `key_used_at`.)"""
     rows = connection.execute(
         sa.select(CONNECTS.c.key_used_at, CONNECTS.c.recall_id.is_not(None).label("admitted"))
         .where(CONNECTS.c.key_used_at > since, CONNECTS.c.id != but)

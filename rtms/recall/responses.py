@@ -1,8 +1,8 @@
-"""What Recall has of a connection: its recordings and their media, read from what it answers to a
-retrieve (Recall: retrieve; Recall: recordings).
+"""Parse Recall's response to a retrieve: a direct connect, its recordings and their media (Recall:
+retrieve; Recall: recordings).
 
-Everything here is an open set: new statuses, new kinds of media and missing fields are normal, so
-nothing raises. What is unsound is left out.
+New statuses, new kinds of media and missing fields are normal, so nothing here raises. Invalid
+values are left out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from rtms.recall.recording_config import AUDIO, is_audio
 from rtms.text import shown
 
-UNKNOWN = "unknown"  # the status of what Recall gives none for
+UNKNOWN = "unknown"  # where Recall gives no status
 _LINK = "download_url"
 _OVER = frozenset({"done", "failed", "deleted"})
 _MAX_TEXT = 255  # characters
@@ -24,13 +24,12 @@ _MAX_TEXT = 255  # characters
 
 @dataclass(frozen=True, kw_only=True)
 class Medium:
-    """One medium of a recording. Its `repr` names the links and never shows one: whoever has a
-    pre-signed link can read the medium."""
+    """One medium of a recording. Its `repr` never shows a link: a pre-signed link gives access."""
 
     kind: str  # video_mixed, audio_mixed, transcript, participant_events, meeting_metadata, …
     status: str  # processing, done, failed, deleted, …
     format: str | None  # mp4, mp3, raw, …
-    links: Mapping[str, str] = field(hash=False)  # every `…download_url`, by its name
+    links: Mapping[str, str] = field(hash=False)  # every `…download_url` by name
     created_at: datetime | None = None  # when Recall began to make it
 
     def __repr__(self) -> str:
@@ -40,40 +39,40 @@ class Medium:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordingState:
-    """One recording as Recall has it now."""
+    """A recording as Recall has it now."""
 
     recall_recording_id: str
     status: str  # processing, done, failed, deleted, paused, …
     sub_code: str | None
-    title: str | None  # the meeting's topic, where `meeting_metadata` was asked for
+    title: str | None  # the meeting's topic, if `meeting_metadata` was requested
     started_at: datetime | None
     completed_at: datetime | None
-    expires_at: datetime | None  # when Recall deletes the media; None: not known, or never
+    expires_at: datetime | None  # when Recall deletes the media; None where unknown or never
     media: tuple[Medium, ...]
 
     @property
     def has_ended(self) -> bool:
-        """Whether it has reached an end, whatever becomes of its media."""
+        """Whether the recording is done, failed or deleted. Media may still be processing."""
         return self.status in _OVER
 
     @property
     def is_over(self) -> bool:
-        """Whether it has reached an end, and all its media have as well."""
+        """Whether the recording has ended and none of its media is processing."""
         return self.has_ended and not any(m.status == "processing" for m in self.media)
 
     @property
     def has_links(self) -> bool:
-        """Whether anything of it can be downloaded."""
+        """Whether any medium can be downloaded."""
         return any(medium.links for medium in self.media)
 
     def media_statuses(self) -> dict[str, str]:
-        """Kind → status, as the table keeps it."""
+        """Return the media as the table stores them: kind → status."""
         return {medium.kind: medium.status for medium in self.media}
 
 
 @dataclass(frozen=True, kw_only=True)
 class DirectConnectState:
-    """One connection as Recall has it now."""
+    """A direct connect as Recall has it now."""
 
     status: str | None
     sub_code: str | None
@@ -81,7 +80,7 @@ class DirectConnectState:
 
 
 def read_direct_connect(body: Mapping[str, Any]) -> DirectConnectState:
-    """Read a retrieved `meeting_direct_connect`. Recordings without a usable id are skipped."""
+    """Parse a retrieved `meeting_direct_connect`. Recordings without a usable id are skipped."""
     body = _object(body)
     recordings: dict[str, RecordingState] = {}
     listed = body.get("recordings")
@@ -98,13 +97,13 @@ def read_direct_connect(body: Mapping[str, Any]) -> DirectConnectState:
 def with_audio(
     recording: RecordingState, listed: Sequence[object], *, of_several: bool
 ) -> RecordingState:
-    """Add mixed audio that Recall lists by itself (Recall: list audio_mixed): one of each format,
-    in the order in which people want them.
+    """Return a recording with mixed audio from its separate list (Recall: list audio_mixed): one of
+    each format, mp3 first.
 
     Args:
         listed: the list's results.
-        of_several: whether several formats were asked for. Then `audio_mixed` is the mp3, and
-            another format has its name behind it.
+        of_several: whether several formats were requested. Then `audio_mixed` is the mp3, and the
+            kind of another format ends in its name.
     """
     media = list(recording.media)
     found = [_medium(AUDIO, each) for each in listed if isinstance(each, Mapping)]
@@ -121,7 +120,7 @@ def with_audio(
 
 def _recording(body: Mapping[str, Any]) -> RecordingState | None:
     recording_id = _text(body.get("id"))
-    if recording_id is None or recording_id != body["id"]:  # one cut short would be another's
+    if recording_id is None or recording_id != body["id"]:  # it was cut, so it is not the id
         return None
     status, sub_code = _status(body)
     shortcuts = _object(body.get("media_shortcuts"))
@@ -160,7 +159,7 @@ def _medium(kind: str, body: Mapping[str, Any]) -> Medium:
 
 
 def _status(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """The status code and the sub-code; a status that is plain text is taken for its code."""
+    """Return the status's code and sub-code. A status that is a plain string is its code."""
     status = body.get("status")
     if isinstance(status, str):
         return _text(status), None
@@ -172,12 +171,12 @@ def _object(value: object) -> Mapping[str, Any]:
 
 
 def _shown(value: object) -> str | None:
-    """What people are to see, and nothing goes by."""
+    """Return a text for display."""
     return shown(value, _MAX_TEXT) if isinstance(value, str) else None
 
 
 def _text(value: object) -> str | None:
-    """Printable text of a bearable length. (Databases refuse NUL and half a surrogate pair.)"""
+    """Return a printable text, cut to the limit. (Databases refuse NUL and lone surrogates.)"""
     if not isinstance(value, str) or not value or not value.isprintable():
         return None
     return value[:_MAX_TEXT]

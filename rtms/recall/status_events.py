@@ -1,4 +1,4 @@
-"""The status webhooks that Recall is known to send."""
+"""The names of the status webhooks that Recall is known to send."""
 
 from __future__ import annotations
 

@@ -308,8 +308,8 @@ class Breaks(io.RawIOBase):
         (requests.ConnectionError(f"{URL} {API_KEY}"), "connection failed or was reset"),
         (requests.exceptions.SSLError(f"{URL} {API_KEY}"), "certificate"),
         (requests.exceptions.ProxyError(f"http://u:{API_KEY}@proxy"), "proxy"),
-        (requests.exceptions.ChunkedEncodingError(API_KEY), "broke off"),
-        (ConnectionResetError(API_KEY), "broke off"),
+        (requests.exceptions.ChunkedEncodingError(API_KEY), "the exchange failed"),
+        (ConnectionResetError(API_KEY), "the exchange failed"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
@@ -472,12 +472,12 @@ def test_a_redirect_elsewhere_is_refused_and_the_key_stays_here(
 
 
 @pytest.mark.parametrize("location", [f"{URL}/", URL, ""])
-def test_redirects_in_a_circle_end(http: responses.RequestsMock, location: str) -> None:
+def test_redirects_in_a_loop_end(http: responses.RequestsMock, location: str) -> None:
     http.post(URL, status=308, headers={"Location": location})
     http.post(f"{URL}/", status=308, headers={"Location": URL})
     outcome = create()
     assert isinstance(outcome, Refused)
-    assert "circle" in outcome.error
+    assert "loop" in outcome.error
     assert len(calls(http)) == 2
 
 
