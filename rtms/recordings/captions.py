@@ -1,4 +1,4 @@
-"""Turns as captions that can be read along: WebVTT and SubRip (SRT)."""
+"""Render a transcript's turns as captions: WebVTT and SubRip (SRT)."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ _LINE = LONGEST_TOKEN  # code points; broadcasters' guidelines say 37 to 42
 _LINES = 2
 _LONGEST_CUE = 7.0  # seconds
 _SHORTEST_CUE = 300  # milliseconds
-_SILENCE = 2.0  # seconds between two words, after which a new cue begins
+_SILENCE = 2.0  # seconds between two words after which a new cue begins
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cue:
-    """One caption. No cue begins before the one in front of it has ended."""
+    """One caption. No cue begins before the previous one has ended."""
 
     start: int  # milliseconds
     end: int  # milliseconds, later than the start
     speaker: str
-    opens: bool  # the first one of its turn, or after another speaker's
-    lines: tuple[str, ...]  # none of them empty
+    opens: bool  # whether it is the first of its turn, or after another speaker's
+    lines: tuple[str, ...]  # none is empty
 
 
 def cues(turns: Sequence[Turn]) -> list[Cue]:
@@ -32,7 +32,7 @@ def cues(turns: Sequence[Turn]) -> list[Cue]:
         for turn in turns
         for at, tokens in enumerate(_groups(turn.tokens))
     ]
-    # Where people talk at the same time, their captions take turns.
+    # Captions of people who talk at the same time alternate.
     found.sort(key=lambda each: each[0][0].start)
     starts: list[int] = []
     for tokens, _, _ in found:
@@ -50,31 +50,31 @@ def cues(turns: Sequence[Turn]) -> list[Cue]:
 
 
 def as_vtt(turns: Sequence[Turn]) -> str:
-    """WebVTT, each caption with its speaker in a voice tag (W3C: WebVTT, 4.2.2)."""
+    """Return WebVTT, with each caption's speaker in a voice tag (W3C: WebVTT, 4.2.2)."""
     blocks = ["WEBVTT"]
     for cue in cues(turns):
         text = _escape("\n".join(cue.lines))
         times = f"{_time(cue.start, '.')} --> {_time(cue.end, '.')}"
-        # A name that ends in dashes must not make an arrow with the tag's end.
+        # A name that ends in dashes must not form an arrow with the tag's end.
         gap = " " if cue.speaker.endswith("--") else ""
         blocks.append(f"{times}\n<v {_escape(cue.speaker)}{gap}>{text}")
     return "\n\n".join(blocks) + "\n"
 
 
 def as_srt(turns: Sequence[Turn]) -> str:
-    """SubRip. It knows no speakers, so a name stands at each turn and each change of speaker."""
+    """Return SubRip. It has no speakers, so a name precedes each turn and change of speaker."""
     blocks = []
     for number, cue in enumerate(cues(turns), start=1):
         text = "\n".join(cue.lines)
-        said = f"{cue.speaker}: {text}" if cue.opens else text
+        text = f"{cue.speaker}: {text}" if cue.opens else text
         times = f"{_time(cue.start, ',')} --> {_time(cue.end, ',')}"
-        # Nothing can be escaped in SubRip, and an arrow would look like another caption's times.
-        blocks.append(f"{number}\n{times}\n{said.replace('-->', '→')}\n")
+        # SubRip has no escapes, and an arrow would look like another caption's times.
+        blocks.append(f"{number}\n{times}\n{text.replace('-->', '→')}\n")
     return "\n".join(blocks)
 
 
 def _groups(tokens: Sequence[Token]) -> Iterator[list[Token]]:
-    """The tokens of each caption of one turn."""
+    """Yield the tokens of each caption of a turn."""
     group: list[Token] = []
     for token in tokens:
         if group and (
@@ -103,7 +103,7 @@ def _lines(tokens: Sequence[Token]) -> list[str]:
 
 
 def _escape(text: str) -> str:
-    """Also keeps `-->`, which ends a caption's text, out of it."""
+    """Escape a text, including `-->`, which would end it."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

@@ -1,8 +1,8 @@
-"""Brings a medium to disk: in constant memory, resumed where it broke off, put in place whole.
+"""Download a medium to disk in constant memory, with resuming; the file appears when complete.
 
-A link is pre-signed and stops working after some hours (Recall: recordings), so a fresh one is
-asked for whenever the old one is refused. What has come so far is kept beside the file, and only
-ever continued with the same medium (RFC 9110: If-Range).
+A pre-signed link expires after some hours (Recall: recordings), so a refused link is replaced by a
+fresh one. A partial file is kept beside the target, and only resumed if the medium has not changed
+(RFC 9110: If-Range).
 """
 
 from __future__ import annotations
@@ -19,82 +19,82 @@ from rtms.backoff import exponential
 from rtms.recordings.partial_file import Busy, Partial
 from rtms.recordings.presigned import LinkAnswer, LinkBroken, LinkRefused, Links, LinkUnusable
 
-_FIRST_WAIT = 0.5  # seconds; doubled with every try in a row that brought nothing
+_FIRST_WAIT = 0.5  # seconds; doubled with every try in a row without progress
 _LONGEST_WAIT = 8.0  # seconds
-_HEADWAY = 256 * 1024  # bytes that a try must bring to count as one that got somewhere
-_MAX_REFUSALS = 2  # of links in a row, the second one fresh
+_MIN_PROGRESS = 256 * 1024  # bytes that a try must add to count as progress
+_MAX_REFUSALS = 2  # of links in a row; the second link is fresh
 
-# What an address says that will not give the medium. S3, where the links lead, says 403 to one
-# that has expired, and 400 to one whose signer's session has.
+# S3, where the links lead, also answers 403 if the link has expired, and 400 if its signer's
+# session has.
 _REFUSALS = {
-    404: "the medium is not there any more (404): Recall may have deleted it",
-    410: "the medium is not there any more (410): Recall may have deleted it",
+    404: "the medium does not exist any more (404): Recall may have deleted it",
+    410: "the medium does not exist any more (410): Recall may have deleted it",
 }
-_PASSING = frozenset({408, 425, 429})
-# Others, such as `aws-chunked`, are left in S3 by uploads and mean nothing.
+_TEMPORARY = frozenset({408, 425, 429})
+# Other codings, such as `aws-chunked`, are left in S3 by uploads and mean nothing.
 _COMPRESSED = frozenset({"gzip", "x-gzip", "deflate", "compress", "br", "zstd"})
 
 
-# Is told how many bytes are there, and of how many if that is known.
+# Called with how many bytes are downloaded, and of how many if known.
 Progress = Callable[[int, int | None], None]
 
 
 class DownloadError(Exception):
-    """A medium is not on disk. The message says what happened, to which file, and what to do."""
+    """A download failed. The message says what happened, to which file, and what to do."""
 
-    passes = True  # False: it stays so until somebody mends what the message names
+    passes = True  # False: a person must first fix what the message names
 
 
 class LinkNotFollowed(DownloadError):
-    """The link leads where it must not."""
+    """The link leads to a place that is not allowed."""
 
 
 class CannotBeFetched(DownloadError):
-    """No request for it can be sent from this machine as it is set up."""
+    """This machine's settings make the request impossible."""
 
     passes = False
 
 
 class LinkDenied(DownloadError):
-    """The link is refused, and so is a fresh one."""
+    """The link was refused, and so was a fresh one."""
 
 
-class BrokenOff(DownloadError):
-    """The medium did not come whole, however often it was tried. What came is kept."""
+class Incomplete(DownloadError):
+    """All tries ended before the medium was complete. The partial file is kept."""
 
 
-class DiskTrouble(DownloadError):
-    """The file cannot be written. What came is kept."""
+class DiskFailed(DownloadError):
+    """The file could not be written. The partial file is kept."""
 
 
-class UnderWay(DownloadError):
+class AlreadyRunning(DownloadError):
     """Another process is downloading the same file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fetched:
-    """A medium that is on disk, whole."""
+    """A completely downloaded medium."""
 
     path: Path
     bytes: int
-    resumed_from: int  # bytes that an earlier call had brought
+    resumed_from: int  # bytes from an earlier call
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Setback:
-    """A try that did not bring the medium whole."""
+class _Failure:
+    """A try that did not complete the medium."""
 
     why: str
-    refused: bool = False  # the link, so that a fresh one is worth a try
+    refused: bool = False  # whether a fresh link may help
 
 
 def exists(target: Path) -> bool:
-    """Whether the file is there. Then it is whole: a partial one has another name."""
+    """Return whether a file is completely downloaded. (A partial file has another name.)"""
     return target.is_file()
 
 
 def silent(done: int, total: int | None) -> None:
-    """No progress to be shown."""
+    """Show no progress."""
 
 
 def fetch(
@@ -107,16 +107,16 @@ def fetch(
     attempts: int = 5,
     pause: Callable[[float], object] = time.sleep,
 ) -> Fetched:
-    """Download a medium. What is at `target` already is replaced; see `exists`.
+    """Download a medium. An existing file at `target` is replaced; see `exists`.
 
     Args:
-        link: gives a fresh link. What it raises is not caught.
-        target: where to put it; the folder is made.
+        link: returns a fresh link. Its errors are not caught.
+        target: the file; its folder is created.
         allowed_host: an origin that may be reached without TLS: a stand-in's `http://host:port`.
-        progress: is told how many bytes are there, and of how many if that is known.
+        progress: called with how many bytes are downloaded, and of how many if known.
         timeout: seconds to connect, and again for each read.
-        attempts: tries in a row that bring nothing, before giving up.
-        pause: waits so many seconds between two tries.
+        attempts: tries in a row without progress before giving up.
+        pause: waits a number of seconds between two tries.
 
     Raises:
         a kind of DownloadError.
@@ -126,26 +126,24 @@ def fetch(
     with partial, Links(allowed_host, timeout) as links:
         download = _Download(links, partial, progress)
         url = link()
-        setbacks = refusals = 0
+        failures = refusals = 0
         furthest = partial.resumable_from
-        while (setback := download.attempt(url)) is not None:
-            if partial.offset >= furthest + _HEADWAY:
-                setbacks, furthest = 0, partial.offset
-            setbacks += 1
-            refusals = refusals + 1 if setback.refused else 0
+        while (failure := download.attempt(url)) is not None:
+            if partial.offset >= furthest + _MIN_PROGRESS:
+                failures, furthest = 0, partial.offset
+            failures += 1
+            refusals = refusals + 1 if failure.refused else 0
             if refusals >= _MAX_REFUSALS:
                 raise LinkDenied(
-                    f"{target.name} was not downloaded: {setback.why}. `meetings refresh` shows "
+                    f"{target.name} was not downloaded: {failure.why}. `meetings refresh` shows "
                     "what Recall says about it."
                 )
-            if setback.refused:
+            if failure.refused:
                 url = link()
                 continue
-            if setbacks >= attempts:
-                raise BrokenOff(
-                    f"{target.name} did not come whole: {setback.why}. {_kept(partial)}"
-                )
-            pause(exponential(setbacks, first=_FIRST_WAIT, longest=_LONGEST_WAIT))
+            if failures >= attempts:
+                raise Incomplete(f"{target.name} is incomplete: {failure.why}. {_kept(partial)}")
+            pause(exponential(failures, first=_FIRST_WAIT, longest=_LONGEST_WAIT))
         size = partial.offset
         with _on_disk(target, partial):
             partial.finish()
@@ -157,10 +155,10 @@ class _Download:
         self._links = links
         self._partial = partial
         self._progress = progress
-        self.resumed_from: int | None = None  # None: nothing has come yet
+        self.resumed_from: int | None = None  # None: nothing was downloaded yet
 
-    def attempt(self, url: str) -> _Setback | None:
-        """Get what is missing. None: it is all there."""
+    def attempt(self, url: str) -> _Failure | None:
+        """Download what is missing. Return None once the file is complete."""
         partial, target = self._partial, self._partial.target
         start, headers = partial.resumable_from, {}
         if start > 0 and partial.etag is not None:
@@ -168,31 +166,31 @@ class _Download:
         refused = unusable = ""
         try:
             with self._links.open(url, headers) as answer:
-                return self._place(answer, start) or self._receive(answer)
+                return self._prepare(answer, start) or self._receive(answer)
         except LinkRefused as error:
             refused = str(error)
         except LinkUnusable as error:
             unusable = str(error)
         except LinkBroken as error:
-            return _Setback(why=str(error))
-        # Outside of the handlers, so that no error caught there travels along.
+            return _Failure(why=str(error))
+        # Outside the except blocks, so that the new error has no context.
         if unusable:
             raise CannotBeFetched(f"{target.name} was not downloaded: {unusable}.")
         raise LinkNotFollowed(
-            f"{target.name} was not downloaded. {refused}. (A stand-in's http is followed where "
+            f"{target.name} was not downloaded. {refused}. (A stand-in's http is allowed if "
             "RECALL_BASE_URL names it.)"
         )
 
-    def _place(self, answer: LinkAnswer, start: int) -> _Setback | None:
-        """Decide where the bytes of this answer belong."""
+    def _prepare(self, answer: LinkAnswer, start: int) -> _Failure | None:
+        """Prepare the partial file for a response's bytes."""
         partial = self._partial
         if answer.headers.get("Content-Encoding", "").lower() in _COMPRESSED:
-            return _Setback(why="it comes compressed, which was not asked for")
+            return _Failure(why="its server sends it compressed, though that was not requested")
         if answer.status == 206 and start > 0:
             if not self._continues(answer, start):
                 with _on_disk(partial.target, partial):
                     partial.forget()
-                return _Setback(why="it changed while it was downloaded")
+                return _Failure(why="it changed while it was downloaded")
             with _on_disk(partial.target, partial):
                 partial.cut(start)
             if self.resumed_from is None:
@@ -200,20 +198,20 @@ class _Download:
         elif answer.status == 200:
             length = _length(answer)
             if length is None and "chunked" not in answer.headers.get("Transfer-Encoding", ""):
-                return _Setback(why="its length is not told, so nobody can tell when it is whole")
+                return _Failure(why="its server does not say how long it is")
             with _on_disk(partial.target, partial):
                 partial.begin(answer.headers.get("ETag"), length)
             self.resumed_from = 0
-        elif answer.status == 416 and start > 0:  # it is shorter now, so it is another one
+        elif answer.status == 416 and start > 0:  # it is shorter now
             with _on_disk(partial.target, partial):
                 partial.forget()
-            return _Setback(why="it changed while it was downloaded")
+            return _Failure(why="it changed while it was downloaded")
         else:
             return _refusal(answer.status)
         return None
 
     def _continues(self, answer: LinkAnswer, start: int) -> bool:
-        """Whether this is the rest of the medium we have the beginning of."""
+        """Return whether a response is the rest of the partial file's medium."""
         partial = self._partial
         span = re.fullmatch(
             r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", answer.headers.get("Content-Range", "")
@@ -221,19 +219,19 @@ class _Download:
         same = answer.headers.get("ETag", partial.etag) == partial.etag
         return same and span is not None and (int(span[1]), int(span[3])) == (start, partial.length)
 
-    def _receive(self, answer: LinkAnswer) -> _Setback | None:
+    def _receive(self, answer: LinkAnswer) -> _Failure | None:
         partial = self._partial
         self._progress(partial.offset, partial.length)
         for chunk in answer.chunks():
             if partial.length is not None and partial.offset + len(chunk) > partial.length:
                 with _on_disk(partial.target, partial):
                     partial.forget()
-                return _Setback(why="more came than was announced")
+                return _Failure(why="its server sent more bytes than announced")
             with _on_disk(partial.target, partial):
                 partial.append(chunk)
             self._progress(partial.offset, partial.length)
         if partial.length is not None and partial.offset < partial.length:
-            return _Setback(why="the connection was cut")
+            return _Failure(why="the connection was cut")
         return None
 
 
@@ -242,18 +240,18 @@ def _open(target: Path) -> Partial:
         return Partial(target)
     except Busy:
         pass
-    raise UnderWay(
+    raise AlreadyRunning(
         f"{target.name} is being downloaded by another process: let it finish, or stop it first."
     )
 
 
-def _refusal(status: int) -> _Setback:
-    if status >= 500 or status in _PASSING:
-        return _Setback(why=f"its server answered {status}")
+def _refusal(status: int) -> _Failure:
+    if status >= 500 or status in _TEMPORARY:
+        return _Failure(why=f"its server answered {status}")
     if 400 <= status < 500:
         why = _REFUSALS.get(status, f"its link is refused ({status}), and so is a fresh one")
-        return _Setback(why=why, refused=True)
-    return _Setback(why=f"its server answered {status}, which nobody asked for")
+        return _Failure(why=why, refused=True)
+    return _Failure(why=f"its server answered {status}, which was not expected")
 
 
 def _length(answer: LinkAnswer) -> int | None:
@@ -264,17 +262,17 @@ def _length(answer: LinkAnswer) -> int | None:
 def _kept(partial: Partial) -> str:
     if partial.resumable_from == 0:
         return "Try again."
-    return f"The {partial.offset:,} bytes that came are kept: try again, and it goes on there."
+    return f"Its {partial.offset:,} bytes so far are kept: try again to resume the download."
 
 
 @contextmanager
 def _on_disk(target: Path, partial: Partial | None = None) -> Iterator[None]:
-    """What the disk refuses, in plain words. (The network's errors are OSErrors too, so only what
-    touches the disk is done in here.)"""
+    """Turn an error of the disk into a `DiskFailed`. Do only disk access inside, because errors of
+    the network are OSErrors too."""
     try:
         yield
     except OSError as error:
         kept = "" if partial is None else f" {_kept(partial)}"
-        raise DiskTrouble(
+        raise DiskFailed(
             f"{target.name} cannot be written to {target.parent}: {disk_errors.why(error)}.{kept}"
         ) from None

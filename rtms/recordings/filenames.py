@@ -1,4 +1,4 @@
-"""What a downloaded file is called: names that sort, explain themselves, and lead nowhere else."""
+"""Names of downloaded files: sortable, descriptive, and safe inside their folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_NAME = 200  # bytes: file systems allow 255, and a partial file's name is l
 _MAX_WORD = 80  # bytes of a recording's id or a kind
 _DOWNLOAD_URL = "download_url"
 
-# Recall's kinds, and the link names that tell the files of one kind apart.
+# Recall's kinds, and the names of links that distinguish the files of one kind.
 _SHORT = {
     "video_mixed": "video",
     "audio_mixed": "audio",
@@ -32,7 +32,7 @@ _OWN_FILES = ("participant_events", "participants", "speaker_timeline")
 
 
 class UnsafeName(ValueError):
-    """A file's name would lead outside the folder it belongs in."""
+    """A file's name would lead outside its folder."""
 
 
 def file_name(
@@ -42,24 +42,24 @@ def file_name(
     kind: str,
     extension: str,
 ) -> str:
-    """The name of one file of a recording: `2026-11-22T0930Z_Weekly-sync_<recording>_video.mp4`.
+    """Return a file's name: `2026-11-22T0930Z_Weekly-sync_<recording>_video.mp4`.
 
     Args:
-        started_at: the recording's beginning; aware.
+        started_at: when the recording started; aware.
         topic_or_meeting: the meeting's topic, number or UUID.
         recording_id: Recall's.
         kind: Recall's kind, or the short one of `kind_and_extension`.
         extension: with its dot.
 
     Returns:
-        At most 200 bytes of UTF-8: letters, digits, `-`, and `_` and `.` where we put them.
+        At most 200 bytes of UTF-8: letters, digits and `-`, with `_` and `.` as separators.
 
     Raises:
         ValueError: `started_at` has no time zone.
     """
     if started_at is not None and started_at.tzinfo is None:
         raise ValueError(f"a datetime without a time zone: {started_at}")
-    # Without a beginning it stands behind the others, which begin with a digit.
+    # "undated" sorts after the others, which begin with a digit.
     when = f"{started_at.astimezone(UTC):%Y-%m-%dT%H%MZ}" if started_at else "undated"
     ending = f"_{_unique(recording_id)}_{_kind(kind)}{_extension(extension)}"
     left = _MAX_NAME - len(f"{when}_{ending}".encode())
@@ -68,22 +68,22 @@ def file_name(
 
 
 def is_nameable(topic: str) -> bool:
-    """Return whether anything of a topic can be in a file's name. Of one that is all emoji,
-    nothing can."""
+    """Return whether a topic has characters that may be in a file's name. Emoji, for example, may
+    not."""
     return bool(_safe(topic))
 
 
 def label(name: str) -> str:
-    """Return what a file is, in few words, from its name: `2026-11-22 09:30 Weekly-sync, video`.
-    What it leaves out is the recording's id, by which nobody knows a meeting."""
+    """Return a short label for a file's name: `2026-11-22 09:30 Weekly-sync, video`. It leaves out
+    the recording's id."""
     when, topic, *_, kind = name.split("_")
     began = re.fullmatch(r"(\d{4}-\d\d-\d\d)T(\d\d)(\d\d)Z", when)
-    said = f"{began[1]} {began[2]}:{began[3]}" if began else when
-    return f"{said} {topic}, {kind.rpartition('.')[0]}"
+    date = f"{began[1]} {began[2]}:{began[3]}" if began else when
+    return f"{date} {topic}, {kind.rpartition('.')[0]}"
 
 
 def kind_and_extension(medium: Medium, link: str) -> tuple[str, str]:
-    """How the file behind one of a medium's links is called: ("video", ".mp4")."""
+    """Return the short kind and extension of the file behind a link: ("video", ".mp4")."""
     stem = link.removesuffix(_DOWNLOAD_URL).strip("_")
     if not stem:
         name = medium.kind
@@ -93,7 +93,7 @@ def kind_and_extension(medium: Medium, link: str) -> tuple[str, str]:
         name = f"{medium.kind}_{stem}"
     kind = _kind(name)
     if name not in _SHORT:
-        if kind in _SHORT.values():  # a kind of Recall's that is called like our short name
+        if kind in _SHORT.values():  # a kind of Recall's that equals one of our short names
             kind = f"{kind}-other"
         path = _path(medium.links.get(link, ""))
         return kind, _extension(f".{medium.format}" if medium.format else Path(path).suffix)
@@ -103,14 +103,13 @@ def kind_and_extension(medium: Medium, link: str) -> tuple[str, str]:
 
 
 def inside(directory: Path, name: str) -> Path:
-    """The path of a file in a folder.
+    """Return the path of a file in a folder.
 
     Raises:
-        UnsafeName: the name is none for a file in that very folder, or a link that leads out of it
-            lies there.
+        UnsafeName: the name leads outside the folder, or a symbolic link of that name exists.
     """
     if name in ("", ".", "..") or set(name) & set("/\\\0"):
-        raise UnsafeName(f"{name!r} is no file's name: choose another one.")
+        raise UnsafeName(f"{name!r} is not a valid file name: choose another.")
     folder = directory.resolve()
     path = folder / name
     if path.parent != folder or path.is_symlink():
@@ -138,7 +137,7 @@ def _path(url: str) -> str:
 
 
 def _unique(text: str) -> str:
-    """Text made safe; where that loses anything, a digest keeps it apart from what looks alike."""
+    """Return a safe form of a text, with a digest if it is not the same as the text."""
     safe = _cut(_safe(text), _MAX_WORD)
     if safe and safe == text:
         return safe
@@ -147,9 +146,9 @@ def _unique(text: str) -> str:
 
 
 def _safe(text: str) -> str:
-    """Letters, marks and digits of any script; runs of everything else become one dash.
+    """Keep letters, marks and digits of any script; replace runs of anything else by one dash.
 
-    The compatibility form comes first: it turns look-alikes of `/` and `.` into themselves.
+    The compatibility form comes first: it turns look-alikes of `/` and `.` into these characters.
     """
     plain = unicodedata.normalize("NFKC", without_invisible(text))
     kept = "".join(c if unicodedata.category(c)[0] in "LMN" else "-" for c in plain)
@@ -157,6 +156,6 @@ def _safe(text: str) -> str:
 
 
 def _cut(text: str, size: int) -> str:
-    """At most so many bytes of text, none of the characters that people see halved."""
+    """Return at most this many bytes of a text, without splitting a visible character."""
     kept = text.encode()[: max(size, 0)].decode("utf-8", "ignore")
     return cut(text, len(kept)).rstrip("-")

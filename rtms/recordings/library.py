@@ -1,4 +1,4 @@
-"""A meeting's recordings, for people: fresh links, downloads and transcripts."""
+"""A meeting's recordings for commands and the dashboard: fresh links, downloads, transcripts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rtms.recall.lookup import look_up
 from rtms.recall.recording_config import NOTHING_KEPT, audio_count, keeps_nothing
 from rtms.recall.responses import RecordingState
 from rtms.recordings import download as downloads
-from rtms.recordings.download import BrokenOff, Fetched, Progress, silent
+from rtms.recordings.download import Fetched, Incomplete, Progress, silent
 from rtms.recordings.filenames import inside
 from rtms.recordings.recording_names import RecordingNames
 from rtms.recordings.transcripts import NotATranscript, read_parts
@@ -27,11 +27,11 @@ from rtms.recordings.utterances import Part
 
 TRANSCRIPT = "transcript"
 _ATTEMPTS = 5  # at a download
-_MAX_TRANSCRIPT = 64 * 1024 * 1024  # bytes; a day of talk is a few
+_MAX_TRANSCRIPT = 64 * 1024 * 1024  # bytes; a day of speech takes a few MB
 
 
 class NothingThere(Exception):
-    """What was asked for is not to be had. The message says why, and what to do."""
+    """What was requested is not available. The message says why and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +41,12 @@ class File:
     recording_id: str  # Recall's
     kind: str  # Recall's
     link_name: str  # which of the medium's links
-    name: str  # what it is called on disk
-    index: int  # the recording's place among the meeting's, from 1
+    name: str  # on disk
+    index: int  # the recording's number in the meeting, from 1
 
 
 class Recordings:
-    """What Recall has of the meetings in the table."""
+    """The recordings that Recall has of the meetings in the table."""
 
     def __init__(self, database: Database, recall: Recall, config: Config) -> None:
         self._database = database
@@ -55,17 +55,17 @@ class Recordings:
         self._recording_config = config.recording_config
 
     def files(self, id: int, kinds: Sequence[str] = ()) -> list[File]:
-        """What can be downloaded of a meeting now, recording by recording.
+        """Return the files of a meeting that can be downloaded now, recording by recording.
 
         Args:
             id: the meeting's row.
             kinds: only these of Recall's kinds; by default all.
 
         Raises:
-            NothingThere: there is no such meeting, or nothing of those kinds; it says which.
+            NothingThere: there is no such meeting, or no such files; the message says which.
             RecallError: Recall did not answer.
         """
-        row, recordings = self._look(id, kinds)
+        row, recordings = self._look_up(id, kinds)
         files = [
             File(
                 recording_id=recording.recall_recording_id,
@@ -81,25 +81,25 @@ class Recordings:
         ]
         if not files:
             if keeps_nothing(self._recording_config):
-                raise NothingThere(f"Nothing of meeting {id} can be had. {NOTHING_KEPT}")
+                raise NothingThere(f"Meeting {id} has no files. {NOTHING_KEPT}")
             raise NothingThere(_why_nothing(id, recordings, kinds))
         return files
 
     def link(self, id: int, file: File) -> str:
-        """A fresh pre-signed link to a file. Whoever has it can read the file: keep it nowhere.
+        """Return a fresh pre-signed link to a file. The link gives access: never store or log it.
 
         Raises:
-            NothingThere: Recall has no link to it any more.
+            NothingThere: Recall no longer has a link to it.
             RecallError: Recall did not answer.
         """
-        _, recordings = self._look(id, [file.kind])
+        _, recordings = self._look_up(id, [file.kind])
         for recording in recordings:
             for medium in recording.media:
                 if (recording.recall_recording_id, medium.kind) == (file.recording_id, file.kind):
                     link = medium.links.get(file.link_name)
                     if link:
                         return link
-        raise NothingThere(f"Recall has no link to {file.name} any more.")
+        raise NothingThere(f"Recall no longer has a link to {file.name}.")
 
     def download(
         self,
@@ -110,19 +110,19 @@ class Recordings:
         *,
         attempts: int = _ATTEMPTS,
     ) -> Fetched | None:
-        """Download a file into a folder, or finish what an earlier call began.
+        """Download a file into a folder, or resume an earlier download.
 
         Args:
-            progress: is told how many bytes are there, and of how many if that is known. What it
-                raises ends the download.
-            attempts: tries in a row that bring nothing, before giving up.
+            progress: called with how many bytes are downloaded, and of how many if known. An error
+                that it raises ends the download.
+            attempts: tries in a row without progress before giving up.
 
         Returns:
-            What was downloaded; None where the file is there already.
+            What was downloaded; None where the file already exists.
 
         Raises:
-            DownloadError: it did not come whole; what came is kept for the next call.
-            NothingThere: Recall has no link to it any more.
+            DownloadError: it is incomplete; the partial file is kept for the next call.
+            NothingThere: Recall no longer has a link to it.
             RecallError: Recall did not answer.
         """
         target = inside(folder, file.name)
@@ -138,23 +138,22 @@ class Recordings:
         )
 
     def transcript(self, id: int, file: File, give_up_at: float | None = None) -> list[Part]:
-        """A transcript's parts.
+        """Return a transcript's parts.
 
         Args:
-            give_up_at: the moment of `time.monotonic()` after which nobody waits any more. With
-                one, it is tried once only.
+            give_up_at: when to give up, by `time.monotonic()`; it is then tried only once.
 
         Raises:
-            NothingThere: it cannot be had, or is none.
-            DownloadError: it did not come whole.
+            NothingThere: it is not available, or not a transcript.
+            DownloadError: it could not be downloaded completely.
             RecallError: Recall did not answer.
         """
 
         def stop_in_time(done: int, total: int | None) -> None:
             if max(done, total or 0) > _MAX_TRANSCRIPT:
-                raise NothingThere(f"The transcript of meeting {id} is too large to be one.")
+                raise NothingThere(f"The transcript of meeting {id} is too large.")
             if give_up_at is not None and time.monotonic() > give_up_at:
-                raise BrokenOff(f"The transcript of meeting {id} comes too slowly.")
+                raise Incomplete(f"The transcript of meeting {id} arrives too slowly.")
 
         attempts = _ATTEMPTS if give_up_at is None else 1
         with tempfile.TemporaryDirectory(prefix="transcript-") as folder:
@@ -168,19 +167,19 @@ class Recordings:
                 ) from None
 
     def done(self) -> Iterator[int]:
-        """The rows of all meetings that are done, oldest first."""
+        """Yield the ids of all meetings that are done, oldest first."""
         with self._database.read() as connection:
             ids = connection.scalars(
                 sa.select(CONNECTS.c.id).where(CONNECTS.c.state == "done").order_by(CONNECTS.c.id)
             ).all()
         yield from ids
 
-    def _look(self, id: int, kinds: Sequence[str]) -> tuple[AnyRow, tuple[RecordingState, ...]]:
+    def _look_up(self, id: int, kinds: Sequence[str]) -> tuple[AnyRow, tuple[RecordingState, ...]]:
         with self._database.read() as connection:
             row = connection.execute(sa.select(CONNECTS).where(CONNECTS.c.id == id)).one_or_none()
         if row is None:
             raise NothingThere(
-                f"There is no meeting {id}. `flask meetings list` shows those there are."
+                f"There is no meeting {id}. `flask meetings list` shows the meetings."
             )
         if row.recall_id is None:
             raise NothingThere(

@@ -1,5 +1,4 @@
-"""A file that is still coming: hidden beside the place it will take, locked, and with a note of
-which medium it is a part of."""
+"""A partial download: a hidden, locked file beside its target, with a note of its medium."""
 
 from __future__ import annotations
 
@@ -21,17 +20,17 @@ class Busy(Exception):
 
 
 class Partial:
-    """What has come so far of a file, in `.<name>.part`; which medium that is stands in
-    `.<name>.part.json`. A process that is killed leaves both, and loses the lock.
+    """The bytes so far, in `.<name>.part`, and their medium, in `.<name>.part.json`. A process that
+    is killed leaves both files and loses the lock.
 
     Attributes:
-        offset: bytes that are there.
+        offset: how many bytes there are.
         etag: the medium's strong ETag; None if it has none.
-        length: the medium's bytes; None if they are not known.
+        length: the medium's size in bytes; None if unknown.
 
     Raises:
         Busy: another process has it open.
-        OSError: the disk does not let us.
+        OSError: the disk refused.
     """
 
     def __init__(self, target: Path) -> None:
@@ -61,17 +60,17 @@ class Partial:
 
     @property
     def resumable_from(self) -> int:
-        """The byte to go on from. Where all are there, that is the last one: asking for it again
-        shows whether the medium is still the same."""
+        """The byte to resume from. If all bytes are there, it is the last one: requesting that
+        again shows whether the medium has changed."""
         if self.etag is None or self.length is None or self.offset > self.length:
             return 0
         return min(self.offset, max(self.length - 1, 0))
 
     def begin(self, etag: str | None, length: int | None) -> None:
-        """Start from nothing, with this medium.
+        """Start again with this medium.
 
-        The note is written once the old bytes are gone for good, so that no crash leaves the bytes
-        of one medium with the note of another.
+        The note is written after the old bytes are gone from the disk, so that no crash leaves the
+        bytes of one medium with the note of another.
         """
         self.cut(0)
         os.fsync(self._fd)
@@ -84,18 +83,18 @@ class Partial:
         self._fresh_note.replace(self._note)
 
     def forget(self) -> None:
-        """Drop what has come so far."""
+        """Drop the bytes so far."""
         self.cut(0)
         self.etag = self.length = None
 
     def cut(self, offset: int) -> None:
-        """Keep only so many bytes."""
+        """Keep only the first bytes."""
         os.ftruncate(self._fd, offset)
         os.lseek(self._fd, offset, os.SEEK_SET)
         self.offset = offset
 
     def append(self, chunk: bytes) -> None:
-        """Put bytes behind those that are there. What fits on a full disk stays."""
+        """Append bytes. On a full disk, those that fit are kept."""
         rest = memoryview(chunk)
         while rest:
             written = os.write(self._fd, rest)
@@ -103,11 +102,11 @@ class Partial:
             rest = rest[written:]
 
     def finish(self) -> None:
-        """Give the whole file its place, for good."""
+        """Move the complete file to its target, durably."""
         os.fsync(self._fd)
         self.path.replace(self.target)
         self._placed = True
-        # Where it is that of a process that began just now, that one cannot be resumed; no more.
+        # At worst this is the note of another process that has just begun: it cannot be resumed.
         self._note.unlink(missing_ok=True)
         _sync(self.target.parent)
 
@@ -123,8 +122,7 @@ def _open_locked(path: Path) -> int:
         fd = os.open(path, flags, 0o666)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Between the two calls another process may have finished, and what we hold is then
-            # its whole file in its place.
+            # If another process finished between the two calls, this is its completed file.
             if _is_still(path, fd):
                 os.lseek(fd, 0, os.SEEK_END)
                 return fd
@@ -146,8 +144,8 @@ def _is_still(path: Path, fd: int) -> bool:
 
 def _read(note: Path) -> tuple[str | None, int | None]:
     try:
-        said: Any = json.loads(note.read_text())
-        etag, length = said["etag"], said["length"]
+        content: Any = json.loads(note.read_text())
+        etag, length = content["etag"], content["length"]
     except (OSError, ValueError, KeyError, TypeError):
         return None, None
     if not isinstance(etag, str) or not _STRONG_ETAG.fullmatch(etag):

@@ -1,8 +1,7 @@
-"""Follows pre-signed links: only to where they may lead, and with nothing of ours.
+"""Open pre-signed links: only over HTTPS, and without credentials.
 
-Whoever has such a link can read the medium behind it (Recall: recordings). No error, log line or
-`repr` here holds one, and neither the API key nor cookies nor a password out of the user's .netrc
-goes along with it.
+A pre-signed link gives access to a medium (Recall: recordings). No error, log line or `repr` here
+contains one, and no API key, cookie or password from the user's .netrc is sent with one.
 """
 
 from __future__ import annotations
@@ -24,19 +23,19 @@ _CHUNK = 256 * 1024  # bytes
 
 
 class LinkRefused(Exception):
-    """A link, or a redirect of one, that must not be followed. The message says why."""
+    """A link, or its redirect, must not be followed. The message says why."""
 
 
 class LinkBroken(Exception):
-    """No answer, or only some of it. The message says why."""
+    """There was no response, or only part of one. The message says why."""
 
 
 class LinkUnusable(Exception):
-    """No request can be sent to it from here until somebody mends what the message names."""
+    """A request cannot be sent until a person fixes what the message names."""
 
 
 class LinkAnswer:
-    """What came back for a link. The body is still on its way."""
+    """The response for a link. Its body is still to be read."""
 
     def __init__(self, response: requests.Response) -> None:
         self.status = response.status_code
@@ -55,19 +54,19 @@ class LinkAnswer:
         self._response.close()
 
     def chunks(self) -> Iterator[bytes]:
-        """The body as it comes, as it is on the wire.
+        """Yield the body's bytes as received, without decoding.
 
         Raises:
-            LinkBroken: it broke off.
+            LinkBroken: the response ended early.
         """
         while True:
             why, chunk = "", b""
             try:
-                # One read is one receive, so that what came before a break is not lost.
+                # One read is one receive, so that no bytes are lost when the connection breaks.
                 chunk = self._response.raw.read1(_CHUNK, decode_content=False)
             except NETWORK_ERRORS as error:
                 why = network_error_text(error)
-            if why:  # outside of the handler: the error caught there may hold the link
+            if why:  # outside the except block, whose error may contain the link
                 raise LinkBroken(why)
             if not chunk:
                 return
@@ -86,7 +85,7 @@ class Links:
         self._allowed = None if allowed_host is None else origin(allowed_host)
         self._timeout = timeout
         self._session = Session()
-        # A length of compressed bytes would say nothing about the file's.
+        # The length of compressed bytes is not the file's.
         self._session.headers["Accept-Encoding"] = "identity"
 
     def __enter__(self) -> Self:
@@ -101,17 +100,17 @@ class Links:
         self._session.close()
 
     def open(self, link: str, headers: Mapping[str, str]) -> LinkAnswer:
-        """Ask for what is behind a link; redirects are followed.
+        """Request a link and follow its redirects.
 
         Raises:
-            LinkRefused: it leads where it must not.
-            LinkUnusable: no request can be sent to it.
-            LinkBroken: nobody answered.
+            LinkRefused: it leads to a place that is not allowed.
+            LinkUnusable: a request cannot be sent.
+            LinkBroken: there was no response.
         """
         what = "The link"
         for _ in range(1 + _MAX_HOPS):
-            if complaint := self._complaint(link):
-                raise LinkRefused(f"{what} {complaint}")
+            if problem := self._problem(link):
+                raise LinkRefused(f"{what} {problem}")
             response = self._get(link, headers)
             if response.status_code not in _REDIRECTS:
                 return LinkAnswer(response)
@@ -121,41 +120,41 @@ class Links:
         raise LinkRefused(f"The link redirects more than {_MAX_HOPS} times")
 
     def _get(self, link: str, headers: Mapping[str, str]) -> requests.Response:
-        why, lasts = "", False
+        why, is_permanent = "", False
         try:
             return self._session.get(
                 link,
                 headers=dict(headers),
-                auth=_Nobody(),
+                auth=_NoAuth(),
                 timeout=self._timeout,
                 allow_redirects=False,
                 stream=True,
             )
         except NETWORK_ERRORS as error:
-            why, lasts = network_error_text(error), isinstance(error, CannotBeSent)
-        # Outside of the handler: the error caught there holds the link.
-        raise LinkUnusable(why) if lasts else LinkBroken(why)
+            why, is_permanent = network_error_text(error), isinstance(error, CannotBeSent)
+        # Outside the except block, whose error contains the link.
+        raise LinkUnusable(why) if is_permanent else LinkBroken(why)
 
-    def _complaint(self, link: str) -> str | None:
-        """Why a link must not be followed, or None if it may be."""
+    def _problem(self, link: str) -> str | None:
+        """Return why a link must not be followed; None if it may be."""
         where = origin(link)
         if where is None:
-            return "is no plain URL"
+            return "is not a plain URL"
         scheme, host, _ = where
         if scheme == "https" or where == self._allowed:
             return None
         return f"leads to {host[:100]} over {scheme[:20]}, and only https is followed"
 
 
-class _Nobody(AuthBase):
-    """Sends no authorization. (An explicit auth keeps requests from looking into .netrc.)"""
+class _NoAuth(AuthBase):
+    """Sends no authorization. (An explicit auth keeps requests from reading .netrc.)"""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         return request
 
 
-class _Discretion(logging.Filter):
-    """Keeps the query of a link, which is its secret, out of urllib3's own log lines."""
+class _HideQueries(logging.Filter):
+    """Removes the query of a link, which is its secret, from urllib3's log records."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
@@ -163,9 +162,9 @@ class _Discretion(logging.Filter):
                 value if isinstance(value, int) else re.sub(r"\?\S*", "?[hidden]", str(value))
                 for value in record.args
             )
-        record.exc_info = None  # it may quote headers, and one of them is Location
+        record.exc_info = None  # it may quote the Location header
         return True
 
 
 for _name in ("urllib3.connection", "urllib3.connectionpool"):
-    logging.getLogger(_name).addFilter(_Discretion())
+    logging.getLogger(_name).addFilter(_HideQueries())

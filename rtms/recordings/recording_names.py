@@ -1,4 +1,4 @@
-"""What the files of one recording are called, on a disk and in the archive. Pure."""
+"""Names of the files and folders of a recording, on disk and in the archive. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class RecordingNames:
 
     meeting: AnyRow
     recording: RecordingState
-    topic: str | None = None  # the one they have already, where that was another one
+    topic: str | None = None  # the topic of existing files, if another
 
     @property
     def folder(self) -> str:
@@ -25,7 +25,7 @@ class RecordingNames:
 
     @property
     def manifest(self) -> str:
-        # Not one that a medium's file can have: those end in a kind and one extension.
+        # No medium's file can have this name: those end in a kind and one extension.
         return self._name("manifest", ".json").removesuffix("_manifest.json") + ".manifest.json"
 
     def file(self, medium: Medium, link: str) -> str:
@@ -42,6 +42,6 @@ class RecordingNames:
 
 
 def topics(meeting: AnyRow, recording: RecordingState) -> list[str]:
-    """Return what a recording's files may be called by, the best first."""
+    """Return the topics that a recording's file names may contain, the best first."""
     known = (recording.title, meeting.topic, meeting.meeting_id, meeting.meeting_uuid)
     return [topic for topic in known if topic and is_nameable(topic)]

@@ -1,4 +1,5 @@
-"""Transcripts people can read, from the file that Recall makes (Recall: transcript schema)."""
+"""Read Recall's transcript files and render them as text, captions or JSON (Recall: transcript
+schema)."""
 
 from __future__ import annotations
 
@@ -13,29 +14,29 @@ from rtms.text import shown
 Format = Literal["txt", "vtt", "srt", "json"]
 FORMATS: tuple[str, ...] = get_args(Format)
 
-_LATEST = 100 * 3600.0 - 1  # seconds: hours have two digits where times are written
+_LATEST = 100 * 3600.0 - 1  # seconds: captions have two digits for hours
 _MAX_NAME = 100  # characters
 
 
 class NotATranscript(ValueError):
-    """What was read is no transcript of Recall's. The message says what it is instead."""
+    """The data is not a transcript of Recall's. The message says what it is."""
 
 
 def read_parts(data: object) -> list[Part]:
-    """Read a transcript's JSON. Participants without a name become `Speaker 1`, `Speaker 2`, … in
-    the order in which they first speak; parts and words without text are left out.
+    """Parse a transcript's JSON. Participants without a name become `Speaker 1`, `Speaker 2`, … in
+    the order in which they first speak. Parts and words without text are left out.
 
     Raises:
         NotATranscript: it is not a list of parts.
     """
     if not isinstance(data, list):
         raise NotATranscript(
-            f"This is no transcript: a list of parts was expected, and it is {_called(data)}."
+            f"This is not a transcript: a list of parts was expected, not {_type_name(data)}."
         )
     found = [each for each in data if _is_part(each)]
     if data and not found:
         raise NotATranscript(
-            "This is no transcript: it is a list, but nothing in it has a list of `words`."
+            "This is not a transcript: it is a list, but nothing in it has a list of `words`."
         )
     spoken = [(_participant(each), words) for each in found if (words := _words(each["words"]))]
     names = _names([participant for participant, _ in spoken])
@@ -43,23 +44,23 @@ def read_parts(data: object) -> list[Part]:
 
 
 def render(parts: Sequence[Part], format: Format) -> str:
-    """Write a transcript.
+    """Return a transcript in a format.
 
     Args:
-        parts: as read by `read_parts`.
+        parts: from `read_parts`.
         format: `txt`, a line a turn; `vtt` and `srt`, captions; `json`, a list of
             `{speaker, start, end, text}` with times in seconds.
     """
-    said = turns(parts)
+    found = turns(parts)
     match format:
         case "txt":
-            return "".join(f"[{_clock(t.start)}] {t.speaker}: {t.text}\n" for t in said)
+            return "".join(f"[{_clock(t.start)}] {t.speaker}: {t.text}\n" for t in found)
         case "vtt":
-            return as_vtt(said)
+            return as_vtt(found)
         case "srt":
-            return as_srt(said)
+            return as_srt(found)
         case "json":
-            listed = [_as_json(turn) for turn in said]
+            listed = [_as_json(turn) for turn in found]
             return json.dumps(listed, ensure_ascii=False, indent=2) + "\n"
     assert_never(format)
 
@@ -69,19 +70,19 @@ def _is_part(each: object) -> bool:
 
 
 def _participant(part: Mapping[str, Any]) -> tuple[str, str | None]:
-    """What tells a participant from others, and the name, if any."""
-    said = part.get("participant")
-    said = said if isinstance(said, dict) else {}
-    called = said.get("name")
-    name = shown(called, _MAX_NAME) if isinstance(called, str) else None
-    number = said.get("id")
+    """Return a participant's key, and the name, if any."""
+    participant = part.get("participant")
+    participant = participant if isinstance(participant, dict) else {}
+    given = participant.get("name")
+    name = shown(given, _MAX_NAME) if isinstance(given, str) else None
+    number = participant.get("id")
     if isinstance(number, int | float | str) and number != "":
         return f"id {number}", name
     return f"name {name}", name
 
 
 def _names(participants: Sequence[tuple[str, str | None]]) -> dict[str, str]:
-    """A name for everyone. Who has one anywhere in the transcript has it everywhere."""
+    """Return a name for each participant. A name in any part of the transcript applies to all."""
     known: dict[str, str] = {}
     for key, name in participants:
         if name is not None:
@@ -95,14 +96,14 @@ def _names(participants: Sequence[tuple[str, str | None]]) -> dict[str, str]:
     return known
 
 
-def _words(said: list[Any]) -> tuple[Word, ...]:
+def _words(listed: list[Any]) -> tuple[Word, ...]:
     return tuple(
         Word(
             text=text,
             start=_time(each.get("start_timestamp")),
             end=_time(each.get("end_timestamp")),
         )
-        for each in said
+        for each in listed
         if isinstance(each, dict)
         and isinstance(each.get("text"), str)
         and (text := shown(each["text"], len(each["text"])))
@@ -110,7 +111,7 @@ def _words(said: list[Any]) -> tuple[Word, ...]:
 
 
 def _time(stamp: object) -> float | None:
-    """Seconds since the recording's start; None where that makes no sense."""
+    """Return the seconds since the recording's start; None where the value is invalid."""
     relative = stamp.get("relative") if isinstance(stamp, dict) else None
     if isinstance(relative, bool) or not isinstance(relative, int | float):
         return None
@@ -132,5 +133,5 @@ def _as_json(turn: Turn) -> dict[str, Any]:
     }
 
 
-def _called(data: object) -> str:
+def _type_name(data: object) -> str:
     return {dict: "an object", str: "a text", type(None): "null"}.get(type(data), "something else")

@@ -1,4 +1,4 @@
-"""Who said what when: the parts of a transcript as turns, in the order of the conversation."""
+"""Turn the parts of a transcript into speakers' turns, in the order of the conversation."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from itertools import accumulate, pairwise
 from rtms.text_breaks import attached, is_closing, is_opening, letters, runs_on
 
 _PAUSE = 3.0  # seconds of silence after which the same speaker begins a new turn
-_BREATH = 0.5  # seconds of silence that a speaker may make without having stopped
-_LETTERS_A_SECOND = 15.0  # of speech, where nobody says how long it took
+_BREATH = 0.5  # seconds of silence within continuous speech
+_LETTERS_A_SECOND = 15.0  # of speech, to estimate an unknown length
 _SHORTEST = 1.0  # seconds of speech, likewise
-_LONGEST_WORD = 7.0  # seconds that a word may take by its own times, unless it is a long text
+_LONGEST_WORD = 7.0  # seconds that a word may take by its own times, unless its text is long
 LONGEST_TOKEN = 42  # code points: a line of a caption
 
 
 @dataclass(frozen=True, kw_only=True)
 class Word:
-    """A word, or with captions a whole sentence. Times are seconds since the recording's start."""
+    """A word, or a whole sentence if the transcript is from captions. Times are seconds since the
+    recording's start."""
 
     text: str  # one line, not empty
     start: float | None
@@ -29,7 +30,7 @@ class Word:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What one participant said, as Recall cut it: a sentence, or all of a meeting."""
+    """A part of the transcript by one participant: anything from a sentence to a whole meeting."""
 
     participant: str  # the same for the same person
     speaker: str  # the person's name, or `Speaker 1`
@@ -37,23 +38,23 @@ class Part:
 
     @property
     def start(self) -> float | None:
-        """When it begins, where any of its words says so."""
+        """When the part begins; None where no word has a time."""
         return next((word.start for word in self.words if word.start is not None), None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Token:
-    """A bit of speech that is not broken any more, with its times."""
+    """A piece of text that is never broken, with its times."""
 
     text: str
-    glued: bool  # no space stands before it
+    glued: bool  # no space precedes it
     start: float
     end: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
-    """What one speaker said without a long pause or another speaker."""
+    """One speaker's words without a long pause or an interruption."""
 
     speaker: str
     tokens: tuple[Token, ...]
@@ -73,23 +74,23 @@ class Turn:
 
 @dataclass(frozen=True, kw_only=True)
 class _Stretch:
-    """Words of one part that are not parted by time: only the first has a time of its own."""
+    """Consecutive words of one part of which only the first has a time of its own."""
 
-    part: int  # its place among the parts
+    part: int  # the part's index
     text: str
     start: float
-    end: float | None  # None: not known
+    end: float | None  # None: unknown
 
 
 def joined(tokens: Iterable[Token]) -> str:
-    """Tokens as running text."""
+    """Return tokens as running text."""
     return "".join(t.text if t.glued else f" {t.text}" for t in tokens).strip()
 
 
 def turns(parts: Sequence[Part]) -> list[Turn]:
-    """Put what was said in the order of the conversation. Starts never go backwards.
+    """Return the turns of a conversation in the order of their starts.
 
-    A turn ends where somebody else begins to speak, also in the middle of a part, and after a long
+    A turn ends where another participant begins to speak, even within a part, and after a long
     pause.
     """
     made: list[tuple[Part, list[Token]]] = []
@@ -97,8 +98,8 @@ def turns(parts: Sequence[Part]) -> list[Turn]:
     for run in _runs(_ended(_stretches(parts))):
         part = parts[run[0].part]
         tokens = _tokens(run)
-        goes_on = bool(made) and made[-1][0].participant == part.participant
-        if goes_on and tokens[0].start - last_end <= _PAUSE:
+        is_same = bool(made) and made[-1][0].participant == part.participant
+        if is_same and tokens[0].start - last_end <= _PAUSE:
             glued = runs_on(made[-1][1][-1].text, tokens[0].text)
             made[-1][1].extend([replace(tokens[0], glued=glued), *tokens[1:]])
         else:
@@ -108,7 +109,7 @@ def turns(parts: Sequence[Part]) -> list[Turn]:
 
 
 def _stretches(parts: Sequence[Part]) -> list[_Stretch]:
-    """All that was said, by when it began. Where that is the same, the parts keep their order."""
+    """Return the stretches of all parts by start. Equal starts keep the order of the parts."""
     found = [
         stretch
         for number, (start, part) in enumerate(zip(_starts(parts), parts, strict=True))
@@ -118,8 +119,8 @@ def _stretches(parts: Sequence[Part]) -> list[_Stretch]:
 
 
 def _starts(parts: Sequence[Part]) -> list[float]:
-    """When each part began. One that does not say is put between its neighbours."""
-    following = [math.inf] * len(parts)  # the next start that is known
+    """Return when each part began. A part without a time is put between its neighbours."""
+    following = [math.inf] * len(parts)  # the next known start
     for at in range(len(parts) - 2, -1, -1):
         known = parts[at + 1].start
         following[at] = following[at + 1] if known is None else known
@@ -133,7 +134,8 @@ def _starts(parts: Sequence[Part]) -> list[float]:
 
 
 def _cut(number: int, part: Part, start: float) -> Iterator[_Stretch]:
-    """A part in stretches. A word whose time goes backwards, or is missing, stays where it is."""
+    """Split a part into stretches. A word without a time, or with an earlier one, keeps its
+    place."""
     stretch = None
     words = part.words
     for word, is_attached in zip(words, attached([w.text for w in words]), strict=True):
@@ -153,7 +155,7 @@ def _cut(number: int, part: Part, start: float) -> Iterator[_Stretch]:
 
 
 def _ended(stretches: Sequence[_Stretch]) -> Iterator[_Stretch]:
-    """Each with an end. One that is not known is no later than the next start."""
+    """Yield the stretches with their ends. An estimated end is not after the next start."""
     starts = [stretch.start for stretch in stretches]
     for stretch in stretches:
         length = _estimate(stretch.text)
@@ -166,22 +168,22 @@ def _ended(stretches: Sequence[_Stretch]) -> Iterator[_Stretch]:
 
 
 def _runs(stretches: Iterable[_Stretch]) -> list[list[_Stretch]]:
-    """Stretches of one part each, without anybody who began to speak in between.
+    """Group stretches into runs of one part, without another participant beginning in between.
 
-    Whoever is still speaking then goes on after the run that was begun, and does not cut it: of
-    people who talk at the same time, each is told in whole sentences.
+    A participant who is still speaking continues after the new run and does not interrupt it, so
+    people who talk at the same time are shown in whole sentences.
     """
     runs: list[list[_Stretch]] = []
     latest: dict[int, int] = {}  # a part's last run
-    begun = 0  # the last run with which somebody began to speak
+    begun = 0  # the last run that began rather than continued speech
     before = None
     for stretch in stretches:
         at = latest.get(stretch.part)
-        is_going_on = at is not None and _goes_on(runs[at][-1], before, stretch)
-        if at is not None and is_going_on and at >= begun:
+        is_continued = at is not None and _continues(runs[at][-1], before, stretch)
+        if at is not None and is_continued and at >= begun:
             runs[at].append(stretch)
         else:
-            if not is_going_on:
+            if not is_continued:
                 begun = len(runs)
             latest[stretch.part] = len(runs)
             runs.append([stretch])
@@ -189,11 +191,11 @@ def _runs(stretches: Iterable[_Stretch]) -> list[list[_Stretch]]:
     return runs
 
 
-def _goes_on(last: _Stretch, before: _Stretch | None, stretch: _Stretch) -> bool:
-    """Whether somebody had not stopped speaking since the last stretch.
+def _continues(last: _Stretch, before: _Stretch | None, stretch: _Stretch) -> bool:
+    """Return whether a stretch continues its part's last one without a pause.
 
     Args:
-        before: the stretch of any part that began last.
+        before: the previous stretch of any part.
     """
     assert last.end is not None and before is not None and before.end is not None
     was_answered = before.start >= last.end and before.end <= stretch.start
@@ -209,11 +211,11 @@ def _tokens(run: Sequence[_Stretch]) -> list[Token]:
 
 
 def _split(stretch: _Stretch, *, glued: bool) -> Iterator[Token]:
-    """A stretch in tokens; its time is shared out among them by their length."""
+    """Split a stretch into tokens, with its time divided in proportion to their lengths."""
     assert stretch.end is not None
-    pieces: list[tuple[str, bool]] = []  # and whether no space stands before it
+    pieces: list[tuple[str, bool]] = []  # the text, and whether no space precedes it
     for at, run in enumerate(stretch.text.split(" ")):
-        if at and is_closing(run):  # the space is the speaker's own: `Bonjour !`
+        if at and is_closing(run):  # the space belongs to the text: `Bonjour !`
             before, is_glued = pieces[-1]
             pieces[-1] = (f"{before} {run}", is_glued)
             continue
@@ -226,7 +228,7 @@ def _split(stretch: _Stretch, *, glued: bool) -> Iterator[Token]:
 
 
 def _in_lines(run: str) -> Iterator[str]:
-    """A text in pieces that fit a line. Punctuation stays with what it belongs to."""
+    """Yield a text in pieces that fit a line. Punctuation stays with its word."""
     if len(run) <= LONGEST_TOKEN:
         yield run
         return
@@ -244,7 +246,7 @@ def _in_lines(run: str) -> Iterator[str]:
 
 
 def _unparted(line: Sequence[str], following: str) -> int:
-    """How many letters at a line's end belong to what follows. At most half of the line does."""
+    """Return how many letters at a line's end belong to the next line, at most half of them."""
     for kept in range(len(line) // 2):
         if not is_closing(following) and not is_opening(line[-1 - kept]):
             return kept
@@ -253,5 +255,5 @@ def _unparted(line: Sequence[str], following: str) -> int:
 
 
 def _estimate(text: str) -> float:
-    """Seconds that it takes to say a text."""
+    """Return about how many seconds it takes to say a text."""
     return max(_SHORTEST, len(text) / _LETTERS_A_SECOND)

@@ -395,7 +395,7 @@ def test_what_is_announced_too_large_for_a_transcript_is_not_downloaded(
         Fault(kind="headers", method="GET", path="media", times=None, headers=announced)
     )
     began = time.monotonic()
-    assert "too large to be one" in browser.get("/meetings/1/transcript", status=404)
+    assert "is too large" in browser.get("/meetings/1/transcript", status=404)
     assert time.monotonic() - began < 2.0  # the rest, which never comes, is not waited for
 
 
@@ -405,7 +405,7 @@ def test_what_comes_too_large_for_a_transcript_is_stopped(
     """Forced, because the stand-in has one transcript, and a short one."""
     monkeypatch.setattr("rtms.recordings.library._MAX_TRANSCRIPT", 100)
     for path in MEDIUM_PAGES[1:]:
-        assert "too large to be one" in browser.get(path, status=404)
+        assert "is too large" in browser.get(path, status=404)
 
 
 def test_a_transcript_too_long_for_a_page_can_be_downloaded(
@@ -484,7 +484,7 @@ def test_recordings_of_other_connections_are_not_mixed_up(
     """A row that names another recording than those Recall has of its meeting leads nowhere."""
     change(its, RECORDINGS, recall_recording_id="another")
     page = browser.get("/recordings/1/video_mixed", status=404)
-    assert "Recall has no link to video any more" in page
+    assert "Recall no longer has a link to video" in page
 
 
 def test_pages_say_when_the_stop_reason_asks_for_something(browser: Browser, its: Services) -> None:

@@ -21,13 +21,13 @@ import responses
 
 from rtms.recall.responses import read_direct_connect
 from rtms.recordings.download import (
-    BrokenOff,
-    DiskTrouble,
+    AlreadyRunning,
+    DiskFailed,
     DownloadError,
     Fetched,
+    Incomplete,
     LinkDenied,
     LinkNotFollowed,
-    UnderWay,
     exists,
     fetch,
 )
@@ -265,7 +265,7 @@ def test_trouble_on_the_way_is_ridden_out(meeting: Meeting, fault: str) -> None:
 
 def test_tries_that_bring_nothing_run_out_and_waits_grow(meeting: Meeting) -> None:
     meeting.recall.add_fault("reset_before", path="media", times=None)
-    with pytest.raises(BrokenOff, match=r"^video.mp4 did not come whole: .*\. Try again\.$"):
+    with pytest.raises(Incomplete, match=r"^video.mp4 is incomplete: .*\. Try again\.$"):
         meeting.fetch(attempts=4)
     assert len(meeting.ranges()) == 4
     assert meeting.pauses == sorted(set(meeting.pauses)) and len(meeting.pauses) == 3
@@ -280,7 +280,7 @@ def test_tries_that_bring_something_never_run_out(meeting: Meeting) -> None:
 
 def test_a_later_call_goes_on_where_the_first_stopped(meeting: Meeting) -> None:
     meeting.recall.add_fault("truncated", path="media", cut=MIB)
-    with pytest.raises(BrokenOff, match="The 1,048,576 bytes that came are kept"):
+    with pytest.raises(Incomplete, match="Its 1,048,576 bytes so far are kept"):
         meeting.fetch(attempts=1)
     assert meeting.part.stat().st_size == MIB and not exists(meeting.target)
     assert meeting.fetch().resumed_from == MIB
@@ -360,7 +360,7 @@ def test_a_server_without_ranges_sends_all_of_it_again(tmp_path: Path) -> None:
 
 def test_a_medium_without_a_strong_etag_is_never_resumed(tmp_path: Path) -> None:
     cut = (200, {"Content-Length": "2000", "ETag": 'W/"e"'}, BODY[:1000])
-    with serving(cut) as server, pytest.raises(BrokenOff, match=r"Try again\.$"):
+    with serving(cut) as server, pytest.raises(Incomplete, match=r"Try again\.$"):
         from_server(server, tmp_path / "m", attempts=3)
     assert [request.get("Range") for request in server.requests] == [None] * 3
 
@@ -368,14 +368,14 @@ def test_a_medium_without_a_strong_etag_is_never_resumed(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        ((200, {"ETag": '"e"'}, BODY), "length is not told"),
-        (whole(BODY, Content_Encoding="gzip"), "comes compressed"),
-        ((204, {}, b""), "answered 204, which nobody asked for"),
+        ((200, {"ETag": '"e"'}, BODY), "does not say how long"),
+        (whole(BODY, Content_Encoding="gzip"), "sends it compressed"),
+        ((204, {}, b""), "answered 204, which was not expected"),
         ((502, {"Content-Length": "0"}, b""), "answered 502"),
     ],
 )
 def test_answers_that_cannot_be_trusted(tmp_path: Path, answer: Any, why: str) -> None:
-    with serving(answer) as server, pytest.raises(BrokenOff, match=why):
+    with serving(answer) as server, pytest.raises(Incomplete, match=why):
         from_server(server, tmp_path / "m", attempts=2)
     assert len(server.requests) == 2 and list(tmp_path.iterdir()) == []
 
@@ -542,8 +542,8 @@ def test_a_full_disk_is_told_and_what_fits_is_kept(meeting: Meeting) -> None:
     with meeting.child(limit=limit) as child:
         said, _ = child.communicate(timeout=60)
     name, message = json.loads(said)
-    assert name == DiskTrouble.__name__
-    assert "video.mp4 cannot be written" in message and f"{limit:,} bytes that came" in message
+    assert name == DiskFailed.__name__
+    assert "video.mp4 cannot be written" in message and f"{limit:,} bytes so far" in message
     assert meeting.part.stat().st_size == limit
     assert meeting.fetch().resumed_from == limit
     assert meeting.is_whole()
@@ -551,7 +551,7 @@ def test_a_full_disk_is_told_and_what_fits_is_kept(meeting: Meeting) -> None:
 
 def test_a_folder_that_cannot_be_made(meeting: Meeting) -> None:
     meeting.folder.write_text("a file")
-    with pytest.raises(DiskTrouble, match=r"video\.mp4 cannot be written"):
+    with pytest.raises(DiskFailed, match=r"video\.mp4 cannot be written"):
         meeting.fetch()
     assert meeting.links_given == []
 
@@ -561,7 +561,7 @@ def test_a_link_that_lies_in_the_parts_place_is_not_written_through(meeting: Mee
     victim = meeting.folder.parent / "victim"
     victim.write_text("untouched")
     meeting.part.symlink_to(victim)
-    with pytest.raises(DiskTrouble, match="symbolic link"):
+    with pytest.raises(DiskFailed, match="symbolic link"):
         meeting.fetch()
     assert victim.read_text() == "untouched"
 
@@ -600,7 +600,9 @@ def test_killed_in_the_middle_and_resumed_to_the_same_bytes(tmp_path: Path) -> N
 def test_two_processes_at_once(meeting: Meeting) -> None:
     with meeting.child(stop_at=MIB) as child:
         came = stopped_at(child)
-        with pytest.raises(UnderWay, match=r"video\.mp4 is being downloaded by another process"):
+        with pytest.raises(
+            AlreadyRunning, match=r"video\.mp4 is being downloaded by another process"
+        ):
             meeting.fetch()
         assert meeting.part.stat().st_size == came
         child.kill()
@@ -625,7 +627,7 @@ def test_many_at_once_leave_one_whole_file(meeting: Meeting) -> None:
         thread.join(60)
     assert len(outcomes) == 8
     assert any(isinstance(each, Fetched) for each in outcomes)
-    assert all(isinstance(each, Fetched | UnderWay) for each in outcomes)
+    assert all(isinstance(each, Fetched | AlreadyRunning) for each in outcomes)
     assert meeting.is_whole()
 
 

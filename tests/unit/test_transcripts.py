@@ -90,10 +90,10 @@ def test_the_file_as_recall_makes_it() -> None:
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
-        ({"detail": "Not found."}, "it is an object"),
-        ("text", "it is a text"),
-        (None, "it is null"),
-        (7, "it is something else"),
+        ({"detail": "Not found."}, "not an object"),
+        ("text", "not a text"),
+        (None, "not null"),
+        (7, "not something else"),
         ([1, 2], "nothing in it has a list of `words`"),
         ([{"participant": {}}], "nothing in it has a list of `words`"),
         ([{"words": "text"}], "nothing in it has a list of `words`"),
@@ -303,7 +303,7 @@ def test_anything_is_read_or_refused_in_plain_words(data: object) -> None:
     try:
         parts = read_parts(data)
     except NotATranscript as error:
-        assert str(error).startswith("This is no transcript")
+        assert str(error).startswith("This is not a transcript")
     else:
         check_srt(render(parts, "srt"))
 
