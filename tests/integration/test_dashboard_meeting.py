@@ -19,6 +19,7 @@ import webvtt
 
 from models import ATTEMPTS, CONNECTS, RECORDINGS
 from rtms import clock
+from rtms.dashboard.meetings import recall_lookup
 from rtms.recordings.transcripts import read_parts
 from rtms.recordings.utterances import Part, Word
 from rtms.server.patient_worker import REQUEST_SECONDS
@@ -329,6 +330,7 @@ def test_where_recall_does_not_answer_the_pages_say_so(
     assert "<video" in browser.get("/meetings/1")
 
 
+@on_one_engine
 def test_a_recall_that_hangs_is_given_up_before_the_request_is_cut_off(
     meeting: Stream, browser: Browser, recall: RecallSandbox
 ) -> None:
@@ -341,8 +343,14 @@ def test_a_recall_that_hangs_is_given_up_before_the_request_is_cut_off(
 @on_one_engine
 @pytest.mark.parametrize("kind", ["hang", "drip", "status"])
 def test_storage_that_does_not_give_the_transcript_holds_no_request(
-    meeting: Stream, browser: Browser, recall: RecallSandbox, kind: str
+    meeting: Stream,
+    browser: Browser,
+    recall: RecallSandbox,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    assert recall_lookup._IN_ALL < REQUEST_SECONDS
+    monkeypatch.setattr(recall_lookup, "_IN_ALL", 1.0)
     recall.add_fault(
         Fault(
             kind=kind,
@@ -359,6 +367,7 @@ def test_storage_that_does_not_give_the_transcript_holds_no_request(
     wait_for(lambda: not asking_threads())  # nobody downloads on
 
 
+@on_one_engine
 def test_only_so_many_pages_ask_recall_at_once(
     meeting: Stream, browser: Browser, recall: RecallSandbox
 ) -> None:

@@ -203,7 +203,9 @@ def test_recalls_trouble_in_words(
     fault: Fault,
     grade: str,
     words: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("rtms.doctor.recall._PATIENCE", (3.0, 1.0))
     recall.add_fault(fault)
     found = about(look(runner, its), "Recall")
     assert (found["grade"], words in found["found"]) == (grade, True), found
@@ -413,23 +415,17 @@ def test_a_public_address_that_refuses(runner: FlaskCliRunner, its: Services) ->
     assert "could not be reached: the connection failed" in found["found"]
 
 
-def test_a_public_address_that_hangs(runner: FlaskCliRunner, its: Services) -> None:
+@on_one_engine
+def test_a_public_address_that_hangs(
+    runner: FlaskCliRunner, its: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtms.doctor.probe._PATIENCE", (3.0, 2.0))
+    monkeypatch.setattr("rtms.doctor.runner._SLOW", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as listener:  # accepts, and never answers
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        began = time.monotonic()
-        result = runner.invoke(args=["doctor"], env={"PUBLIC_URL": "read at start only"})
-        quick = time.monotonic() - began
-        found = about(look(runner, its, public_url=url), "public address")
-    assert result.exit_code == 1
-    assert found["grade"] == "failure"
-    assert "did not answer in time" in found["found"]
-    assert time.monotonic() - began < quick * 2 + 15
-
-
-def test_slow_checks_say_that_they_are_at_it(runner: FlaskCliRunner, its: Services) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
         its.config = replace(its.config, public_url=f"http://127.0.0.1:{listener.getsockname()[1]}")
         result = runner.invoke(args=["doctor"])
+    assert result.exit_code == 1
+    assert "did not answer in time" in " ".join(result.stdout.split())
     assert "Still checking: public address" in result.stderr
     assert "Still checking" not in result.stdout
 
