@@ -176,6 +176,7 @@ def test_an_installation_that_broke_off_is_found(made: Path, number: signal.Sign
             env=os.environ | pip,
             start_new_session=True,
             stderr=subprocess.DEVNULL,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # nohup ignores it
         )
         client, _ = index.accept()
         os.killpg(process.pid, number)
