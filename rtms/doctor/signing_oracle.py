@@ -8,6 +8,7 @@ program at the address, and a filter in front of one.
 
 from __future__ import annotations
 
+import hmac
 import json
 import re
 import time
@@ -62,7 +63,8 @@ def signs(answer: ProbeAnswer, message: str, tokens: Sequence[str]) -> bool:
         message: what Zoom would sign.
         tokens: the secret tokens that may sign it.
     """
-    text = answer.text.lower()
-    if any(hex_hmac(token, message.encode()) in text for token in tokens):
+    found = _HEX.findall(answer.text.lower())
+    ours = [hex_hmac(token, message.encode()) for token in tokens]
+    if any(hmac.compare_digest(one, signature) for one in found for signature in ours):
         return True
-    return answer.status < 300 and _HEX.search(text) is not None
+    return answer.status < 300 and bool(found)

@@ -154,4 +154,4 @@ def test_a_worker(tmp_path: Path, recall: RecallSandbox, wrong: bool) -> None:
         worker = server.start_worker()
         wait_for(lambda: "accepts the API key" in server.log(), "Recall's word")
         assert server.terminate(worker) == 0
-        assert lines(server)[-1]["event"].startswith("worker stops")
+        assert lines(server)[-1]["event"].startswith("worker stopping")

@@ -59,7 +59,7 @@ def test_a_meeting_fails_at_once_and_says_which_variable_it_was(
 def test_the_doctor_names_it(runner: FlaskCliRunner) -> None:
     said = runner.invoke(args=["doctor", "--json"])
     assert said.exit_code == 1
-    for words in ("https://us-east-1.recall.ai cannot be asked: ALL_PROXY", "requests[socks]"):
+    for words in ("https://us-east-1.recall.ai cannot be called: ALL_PROXY", "requests[socks]"):
         assert words in said.stdout
     assert "NOTIFY_URL cannot be called: ALL_PROXY" in said.stdout
     assert "hunter2" not in said.stdout
