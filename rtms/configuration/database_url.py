@@ -1,7 +1,7 @@
-"""What DATABASE_URL may say: an SQLite file or a PostgreSQL server, with options that the drivers
-themselves know. One that a driver does not know would look like a database that is away.
+"""Parse DATABASE_URL: an SQLite file or a PostgreSQL server, with options that its driver knows. An
+option that the driver does not know would look like an unreachable database.
 
-No message here holds a value of the URL, which may be a part of its password.
+No message here contains a value of the URL, which may be part of its password.
 """
 
 from __future__ import annotations
@@ -19,29 +19,28 @@ from sqlalchemy.exc import ArgumentError
 _POSTGRESQL = ("postgres", "postgresql", "postgresql+psycopg")
 _AUTHORITY = re.compile(r"(?P<user>[^:/]*(?::[^@]*)?@)?(?P<hosts>[^/?]*)(?P<rest>.*)", re.DOTALL)
 _PORT = re.compile(r"(?P<host>.*?)(?::(?P<port>[^:\]]*))?")
-_NOWHERE = "/nonexistent/rtms"  # a folder for sockets: nothing is connected when options are tried
-_PLACES = ("host", "hostaddr", "port")
-# Of sqlite3.connect, without those that make it another database, or one that our threads, our
-# transactions or our moments do not fit.
+_NOWHERE = "/nonexistent/rtms"  # a folder for sockets: checking options must not connect
+_HOST_OPTIONS = ("host", "hostaddr", "port")
+# The options of sqlite3.connect that are compatible with our threads, transactions and times.
 _SQLITE_OPTIONS = ("timeout", "cached_statements")
-# libpq reads these as numbers when it connects over a network.
+# libpq parses these as numbers only when it connects over a network.
 _NUMBERS = (
     "connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count",
     "tcp_user_timeout",
 )  # fmt: skip
-# What libpq takes and this server cannot work with: by option, which values, and why not.
+# Values that libpq accepts and this server cannot use: by option, which values, and why.
 _UNUSABLE = {
     "client_encoding": (
         re.compile(r"(?!utf-?8$|unicode$)(.*)", re.IGNORECASE),
-        "which must be utf8: meetings are called by names of any script",
+        "which must be utf8: meetings have names in any script",
     ),
     "target_session_attrs": (
         re.compile(r"read-only|standby|prefer-standby"),
-        "which must not lead to a server that cannot write: read-write or primary will do",
+        "which must not select a server that cannot write: use read-write or primary",
     ),
     "replication": (
         re.compile(r"(?!0$|off$|no$|false$).+", re.IGNORECASE),
-        "with which nothing can be asked: take it out",
+        "with which no query is possible: remove it",
     ),
 }
 _SSLMODES = (
@@ -50,17 +49,17 @@ _SSLMODES = (
 
 
 def parse(text: str, folder: Path) -> URL:
-    """Read a DATABASE_URL.
+    """Parse a DATABASE_URL.
 
     Args:
-        text: as it is written.
-        folder: where a relative path of an SQLite file begins.
+        text: the variable's value.
+        folder: what an SQLite file's relative path is relative to.
 
     Raises:
-        ValueError: what is wrong with it, in words that go on after its name.
+        ValueError: it is invalid; the message continues a sentence that begins with its name.
     """
     if not text.isprintable():
-        raise ValueError("holds a character that cannot be printed; paste it again")
+        raise ValueError("contains a character that cannot be printed; paste it again")
     scheme, found, rest = text.partition("://")
     if found and scheme == "sqlite":
         return _sqlite(text, folder)
@@ -79,7 +78,7 @@ def _sqlite(text: str, folder: Path) -> URL:
         )
     for name, value in url.query.items():
         if name not in _SQLITE_OPTIONS or not _sqlite_takes(url.set(query={name: value})):
-            raise ValueError(f"has {_option(name)} that SQLite's driver does not take: take it out")
+            raise ValueError(f"has {_option(name)} that SQLite's driver does not know: remove it")
     return url.set(database=str(folder / path))
 
 
@@ -94,7 +93,7 @@ def _sqlite_takes(url: URL) -> bool:
 
 def _postgresql(rest: str) -> URL:
     parts = _AUTHORITY.fullmatch(rest)
-    assert parts  # it takes every text
+    assert parts  # it matches any text
     user, hosts, rest = parts["user"] or "", parts["hosts"], parts["rest"]
     if "@" in hosts:
         raise ValueError("has an @ in its password: write it as %40")
@@ -105,10 +104,10 @@ def _postgresql(rest: str) -> URL:
     else:
         ((host, port),) = places
         url = url.set(host=host or None, port=int(port) if port else None)
-    if url.query.get("ssl") == "true":  # libpq: JDBC's way to say it
+    if url.query.get("ssl") == "true":  # libpq: JDBC's spelling
         url = url.difference_update_query(["ssl"]).update_query_dict({"sslmode": "require"})
     problem = _problem(url)
-    if problem and "@" in rest.partition("?")[2]:  # what is no option may be a part of a password
+    if problem and "@" in rest.partition("?")[2]:  # the "option" may be part of a password
         raise ValueError("has an @ in its password, or after its ?: write it as %40")
     if problem:
         raise ValueError(problem)
@@ -116,7 +115,7 @@ def _postgresql(rest: str) -> URL:
 
 
 def _hosts(text: str) -> list[tuple[str, str]]:
-    """The hosts with their ports, of which libpq tries one after another."""
+    """Return the hosts with their ports. libpq tries them one after another."""
     found = []
     for each in text.split(","):
         if each.count(":") > 1 and not each.startswith("["):
@@ -124,13 +123,13 @@ def _hosts(text: str) -> list[tuple[str, str]]:
         parts = _PORT.fullmatch(each)
         host, port = (parts["host"], parts["port"] or "") if parts else (each, "")
         if port and not (port.isdecimal() and 0 < int(port) < 65536):
-            raise ValueError("has a port that is no number from 1 to 65535")
+            raise ValueError("has a port that is not a number from 1 to 65535")
         found.append((unquote(host.removeprefix("[").removesuffix("]")), port))
     return found
 
 
 def _as_options(hosts: list[tuple[str, str]]) -> dict[str, str]:
-    """Several hosts in the form that SQLAlchemy takes."""
+    """Return several hosts in SQLAlchemy's form."""
     options = {"host": ",".join(host for host, _ in hosts)}
     if any(port for _, port in hosts):
         options["port"] = ",".join(port or "5432" for _, port in hosts)
@@ -138,14 +137,14 @@ def _as_options(hosts: list[tuple[str, str]]) -> dict[str, str]:
 
 
 def _problem(url: URL) -> str | None:
-    """What is wrong with the options, by what libpq itself says."""
-    # Here, not above: with SQLite it need not be loaded.
+    """Return what is wrong with the options according to libpq; None where nothing is."""
+    # Imported here because SQLite does not need it.
     from psycopg import pq
 
     known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
     for name, value in url.query.items():
         if name not in known:
-            return f"has {_option(name)} that PostgreSQL does not know: take it out"
+            return f"has {_option(name)} that PostgreSQL does not know: remove it"
         if isinstance(value, tuple) and name != "host":
             return f"has {_option(name)} more than once"
         if name in _NUMBERS and not re.fullmatch(r"-?\d{1,9}", str(value)):
@@ -157,20 +156,20 @@ def _problem(url: URL) -> str | None:
     try:
         _, options = url.get_dialect()().create_connect_args(url)
     except (ArgumentError, ValueError):
-        return "names its hosts and ports in a way that cannot be understood"
+        return "has hosts and ports that cannot be parsed"
     refusal = _refusal(dict(options))
     if refusal is None:
         return None
-    at_fault = [name for name in url.query if name not in _PLACES and _refusal_of(name, url)]
-    if not at_fault or _refusal({}):
+    refused = [name for name in url.query if name not in _HOST_OPTIONS and _refusal_of(name, url)]
+    if not refused or _refusal({}):
         return f"has options that PostgreSQL refuses: {refusal}"
-    it_takes = f": it takes {_SSLMODES}" if at_fault[0] == "sslmode" else ""
-    return f"has {_option(at_fault[0])} with a value that PostgreSQL does not take{it_takes}"
+    choices = f": use {_SSLMODES}" if refused[0] == "sslmode" else ""
+    return f"has {_option(refused[0])} with a value that PostgreSQL does not accept{choices}"
 
 
 def _is_address(text: str) -> bool:
     try:
-        ipaddress.ip_address(text or "::")  # one that is empty is looked up
+        ipaddress.ip_address(text or "::")  # libpq looks the host up if it is empty
     except ValueError:
         return False
     return True
@@ -181,7 +180,7 @@ def _refusal_of(name: str, url: URL) -> str | None:
 
 
 def _refusal(options: dict[str, Any]) -> str | None:
-    """What libpq says about options before it connects; None where it would connect."""
+    """Return why libpq refuses options before it connects; None where it would connect."""
     from psycopg import ProgrammingError, pq
     from psycopg.conninfo import make_conninfo
 
@@ -189,12 +188,12 @@ def _refusal(options: dict[str, Any]) -> str | None:
     elsewhere = {"host": ",".join([_NOWHERE] * hosts), "hostaddr": "", "password": ""}
     try:
         conninfo = make_conninfo("", **options | elsewhere)
-    except ProgrammingError:  # its words may quote a value
-        return "they make no connection string"
+    except ProgrammingError:  # its message may quote a value
+        return "they are not a valid connection string"
     connection = pq.PGconn.connect_start(conninfo.encode())
-    said = connection.error_message.decode(errors="replace")
+    error = connection.error_message.decode(errors="replace")
     connection.finish()
-    return None if _NOWHERE in said else " ".join(said.split()).rstrip(".")
+    return None if _NOWHERE in error else " ".join(error.split()).rstrip(".")
 
 
 def _option(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What stands in a `.env` file, taken as it is written. Pure."""
+"""Parse `.env` files without interpolation. Pure."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class EnvFile:
     """The variables of a `.env` file."""
 
     variables: dict[str, str]
-    problems: tuple[str, ...]  # what cannot be read, without the values
+    problems: tuple[str, ...]  # what cannot be parsed, without values
 
 
 def parse(content: bytes) -> EnvFile:
-    """Read the content of a `.env` file. Nothing is put in the place of `$NAME` or `${NAME}`, and
-    what stands in single quotes is taken letter by letter.
+    """Parse a `.env` file's content. `$NAME` and `${NAME}` are not expanded, and text in single
+    quotes is literal.
 
     Args:
         content: the file's bytes.
@@ -31,7 +31,7 @@ def parse(content: bytes) -> EnvFile:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return EnvFile({}, ("is not UTF-8 text: save it as such",))
+        return EnvFile({}, ("is not UTF-8 text: save it as UTF-8",))
     if "\0" in text:
         return EnvFile({}, ("is not UTF-8 text (it looks like UTF-16): save it as UTF-8",))
     variables: dict[str, str] = {}
@@ -41,8 +41,8 @@ def parse(content: bytes) -> EnvFile:
         if problem:
             problems.append(f"cannot be read at line {_line(binding)}: {problem}")
         elif binding.key and binding.value is not None:
-            value = _as_written(binding)
-            if value.strip() or binding.key not in variables:  # an empty one counts as not set
+            value = _literal(binding)
+            if value.strip() or binding.key not in variables:  # an empty value counts as not set
                 variables[binding.key] = value
     return EnvFile(variables, tuple(problems))
 
@@ -62,8 +62,8 @@ def _problem(binding: Binding) -> str | None:
     return None
 
 
-def _as_written(binding: Binding) -> str:
-    """A backslash in single quotes is only that, except before another single quote."""
+def _literal(binding: Binding) -> str:
+    """Return a value in which a backslash in single quotes only escapes a single quote."""
     quoted = _SINGLE_QUOTED.search(binding.original.string)
     if quoted and binding.original.string.index("=") == quoted.start():
         return quoted[1].replace("\\'", "'")
@@ -71,6 +71,6 @@ def _as_written(binding: Binding) -> str:
 
 
 def _line(binding: Binding) -> int:
-    """The line itself, and not the blank ones before it that belong to the same binding."""
+    """Return a binding's line number, without the blank lines before it."""
     string = binding.original.string
     return binding.original.line + string[: len(string) - len(string.lstrip())].count("\n")

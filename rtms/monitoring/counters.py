@@ -1,7 +1,7 @@
-"""What only a process itself can count: how often something happened, and how long it took.
+"""Counters and histograms that each process keeps in memory.
 
 A delivery takes half a millisecond, so an observation may cost a microsecond: one lock, one number.
-Every label's values are a closed set: what anybody else may choose freely counts as `other`.
+Every label has a closed set of values: any other value counts as `other`.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Counter:
     """Something that is counted.
 
     Args:
-        starts: the label values that are told from the start, with 0: Prometheus sees no increase
-            where a series begins with its first 1.
+        starts: the label values that begin with 0. Prometheus sees no increase in a series that
+            begins with 1.
     """
 
     name: str  # without _total
@@ -53,7 +53,7 @@ class Counter:
 
 @dataclass(frozen=True)
 class Histogram:
-    """Something that takes time. Its buckets are upper bounds in seconds."""
+    """A histogram of durations. Its buckets are upper bounds in seconds."""
 
     name: str
     help: str
@@ -62,19 +62,19 @@ class Histogram:
 
 DELIVERIES = Counter(
     "rtms_deliveries",
-    "Webhooks that were signed rightly and recorded, by sender, event and what became of them.",
+    "Webhooks with a valid signature that were recorded, by sender, event and outcome.",
     ("source", "event", "outcome"),
     tuple(("zoom", event, "accepted") for event in EVENT_NAMES),
 )
 REFUSED = Counter(
     "rtms_deliveries_refused",
-    "Webhooks that were not taken in, by the status they were answered with.",
+    "Webhooks that were refused, by the status of the response.",
     ("source", "status"),
     tuple(product(("zoom", "recall"), _REFUSALS)),
 )
 RECALL_ANSWERS = Counter(
     "rtms_recall_answers",
-    "What Recall answered to requests, by operation (create, retrieve) and outcome.",
+    "Recall's responses to requests, by operation (create, retrieve) and outcome.",
     ("operation", "outcome"),
     tuple(
         ("create", outcome) for outcome in dict.fromkeys((*_ANSWERS.values(), "refused", "unknown"))
@@ -93,18 +93,18 @@ RECALL_ANSWERS = Counter(
 )
 STOPPED = Counter(
     "rtms_streams_stopped",
-    "Streams whose stop Zoom told of, by its stop_reason.",
+    "Streams that stopped, by Zoom's stop_reason.",
     ("stop_reason",),
     tuple((str(number),) for number in STOP_REASONS),
 )
 ACKNOWLEDGED = Histogram(
     "rtms_acknowledgement_seconds",
-    "Seconds from a delivery of Zoom's to its answer, where it was recorded. Zoom waits for three.",
+    "Seconds from Zoom's delivery to the response, where it was recorded. Zoom waits for three.",
     (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0),
 )
 CONNECTED = Histogram(
     "rtms_time_to_connect_seconds",
-    "Seconds from a start's arrival to Recall's answer that it has the stream. Zoom waits for "
+    "Seconds from a start's arrival to Recall's response that it has the stream. Zoom waits for "
     "about sixty.",
     (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0),
 )
@@ -119,50 +119,50 @@ class Counts:
         self._lock = threading.Lock()
         self._counts: dict[tuple[str, ...], int] = {}
         self._took = {
-            name: [0.0] * (len(each.buckets) + 2)  # one for what is longer, and the sum
+            name: [0.0] * (len(each.buckets) + 2)  # plus one for +Inf and one for the sum
             for name, each in HISTOGRAMS.items()
         }
 
     def delivery(self, source: str, event: str, outcome: str) -> None:
-        """Count a webhook that was taken in.
+        """Count a webhook that was recorded.
 
         Args:
-            event: whatever its sender calls it.
-            outcome: of `handlers.Taken`.
+            event: the sender's name for it.
+            outcome: `handlers.Taken.outcome`.
         """
         self._add("rtms_deliveries", source, event if event in _EVENTS else OTHER, outcome)
 
     def refusal(self, source: str, status: int) -> None:
-        """Count a webhook that was not taken in."""
-        said = str(status)
-        self._add("rtms_deliveries_refused", source, said if said in _REFUSALS else OTHER)
+        """Count a webhook that was refused."""
+        label = str(status)
+        self._add("rtms_deliveries_refused", source, label if label in _REFUSALS else OTHER)
 
     def stop(self, stop_reason: int | None) -> None:
         """Count a stream that stopped, by Zoom's number."""
         known = stop_reason in STOP_REASONS
-        said = str(stop_reason) if known else "none" if stop_reason is None else OTHER
-        self._add("rtms_streams_stopped", said)
+        label = str(stop_reason) if known else "none" if stop_reason is None else OTHER
+        self._add("rtms_streams_stopped", label)
 
     def recall_answer(self, operation: str, status: int | None) -> None:
-        """Count an answer of Recall's, or that none came.
+        """Count a response of Recall's, or its absence.
 
         Args:
             operation: create or retrieve.
-            status: the answer's; None where there was none.
+            status: the response's; None where there was none.
         """
-        self._add("rtms_recall_answers", operation, answer_in_a_word(operation, status))
+        self._add("rtms_recall_answers", operation, answer_label(operation, status))
 
     def acknowledged(self, seconds: float) -> None:
-        """Count a delivery of Zoom's that was recorded, and how long its answer took."""
+        """Observe how long the response to a recorded delivery of Zoom's took."""
         self._observe(ACKNOWLEDGED, seconds)
 
     def connected(self, seconds: float) -> None:
-        """Count a stream that was connected so many seconds after its start came."""
+        """Observe how long after its start's arrival a stream was connected."""
         self._observe(CONNECTED, seconds)
 
     def snapshot(self) -> list[Any]:
-        """All of it for JSON: of every counter its name, labels and count; of every histogram its
-        name, no labels, and what is in each bucket, then the sum of seconds."""
+        """Return all counts for JSON: each counter's name, labels and count, and each histogram's
+        name, no labels, and the numbers in its buckets followed by the sum of seconds."""
         with self._lock:
             counts: list[Any] = [[name, labels, n] for (name, *labels), n in self._counts.items()]
             return counts + [[name, [], list(took)] for name, took in self._took.items()]
@@ -179,8 +179,8 @@ class Counts:
             took[-1] += max(seconds, 0.0)  # the wall clock may be set back
 
 
-def answer_in_a_word(operation: str, status: int | None) -> str:
-    """What an answer of Recall's is called as a label."""
+def answer_label(operation: str, status: int | None) -> str:
+    """Return the label for a response of Recall's."""
     if operation == "retrieve" and status in (200, 404):
         return "found" if status == 200 else "not_found"
     if status in _ANSWERS:
@@ -191,11 +191,11 @@ def answer_in_a_word(operation: str, status: int | None) -> str:
 def read_counts(
     stored: object,
 ) -> tuple[dict[str, dict[tuple[str, ...], int]], dict[str, list[float]]]:
-    """What a process stored, complete with the zeros. What this version does not know, or would
-    store in another form, is left out: another version may be running beside it.
+    """Parse the counts that a process stored, and add the zeros. Unknown names and forms are left
+    out, because the process may run another version.
 
     Returns:
-        Of each counter the counts by labels, and of each histogram what `Counts.snapshot` says.
+        Each counter's counts by labels, and each histogram's numbers as in `Counts.snapshot`.
     """
     counts: dict[str, dict[tuple[str, ...], int]] = {
         name: dict.fromkeys(each.starts, 0) for name, each in COUNTERS.items()

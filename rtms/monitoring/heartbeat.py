@@ -1,5 +1,5 @@
-"""What each process says of itself in the table of processes, every few seconds: that it is alive,
-whether it dispatches, and what it has counted. So whichever process is asked can tell of all."""
+"""The heartbeat of a process: its row in `processes`, updated every few seconds, with its counts
+and whether it dispatches. So any process can report on all of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from rtms.monitoring.counters import Counts
 EVERY_SECONDS = 10.0
 DEAD_AFTER = timedelta(seconds=60)
 _FORGOTTEN_AFTER = timedelta(hours=1)
-_AGAIN_SECONDS = 2.0  # where it could not be written
+_AGAIN_SECONDS = 2.0  # after a failed write
 _RECENT_SECONDS = 1.0
 
 log = structlog.get_logger()
@@ -36,7 +36,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Which process this is."""
+    """A process's unique name, host and number."""
 
     name: str
     host: str
@@ -45,11 +45,11 @@ class Identity:
 
 
 class Heartbeat:
-    """Writes this process's row. Make it whenever, and start it after a fork, never before.
+    """Writes this process's row. Start it after a fork, never before.
 
     Args:
-        counts: what this process counts.
-        dispatches: whether its dispatcher runs at this moment.
+        counts: this process's counts.
+        dispatches: returns whether its dispatcher is running.
     """
 
     def __init__(self, database: Database, counts: Counts, dispatches: Callable[[], bool]) -> None:
@@ -65,26 +65,28 @@ class Heartbeat:
 
     @property
     def identity(self) -> Identity:
-        """Which process this is; found out when somebody first asks, which is after the fork."""
+        """This process's identity, made at the first call, which is after the fork."""
         if self._identity is None:
-            self._identity = _who_am_i()
+            self._identity = _new_identity()
         return self._identity
 
     def start(self, kind: str) -> None:
-        """Begin to beat, in a thread.
+        """Start a thread that writes the row regularly.
 
         Args:
             kind: web or worker.
         """
         self._kind = kind
-        self._thread = threading.Thread(target=self._beat_for_ever, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(
+            target=self._beat_until_stopped, name="heartbeat", daemon=True
+        )
         self._thread.start()
 
     def beat(self) -> dict[str, Any]:
-        """Write this process's row as it is now.
+        """Write this process's current row.
 
         Returns:
-            The row. A later one of this process never says less, whichever thread writes it.
+            The row. Its counts never decrease, whichever thread writes it.
 
         Raises:
             DatabaseUnavailable: it was not written.
@@ -93,9 +95,8 @@ class Heartbeat:
             return self._beat()
 
     def recent(self) -> dict[str, Any]:
-        """This process's row as it was written within the last second, else as it is now, written:
-        however many ask, few of them write. It is told as it was written, so no later answer of
-        any process says less.
+        """Return this process's row if it was written within the last second, else write it. Many
+        callers cause few writes, and no later response of any process has lower counts.
 
         Raises:
             DatabaseUnavailable: it was not written.
@@ -107,9 +108,9 @@ class Heartbeat:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        # One after another: else an older snapshot could be written after a newer one.
+        # Otherwise an older snapshot could be written after a newer one.
         if not self._writing.acquire(timeout=PATIENCE):
-            raise DatabaseUnavailable("another thread of this process has waited for it for long")
+            raise DatabaseUnavailable("another thread of this process is still waiting for it")
         try:
             yield
         finally:
@@ -123,7 +124,7 @@ class Heartbeat:
         return row
 
     def row(self) -> dict[str, Any]:
-        """This process's row, as it would be written now."""
+        """Return this process's current row, without writing it."""
         return {
             **vars(self.identity),
             "kind": self._kind,
@@ -133,7 +134,7 @@ class Heartbeat:
         }
 
     def stop(self) -> None:
-        """Say nothing more, and take back the row: an end in order leaves no trace."""
+        """Stop writing and delete the row."""
         self._leaving.set()
         if self._thread is None or not self._writing.acquire(timeout=PATIENCE):
             return
@@ -143,31 +144,31 @@ class Heartbeat:
                 lambda connection: connection.execute(PROCESSES.delete().where(mine))
             )
         except DatabaseUnavailable as error:
-            log.info("the process ends without saying so in the database", error=str(error))
+            log.info("the process ends, but its row could not be deleted", error=str(error))
         finally:
             self._writing.release()
 
-    def _beat_for_ever(self) -> None:
+    def _beat_until_stopped(self) -> None:
         is_written, pause = True, 0.0
         while not self._leaving.wait(pause):
             try:
                 self.beat()
-            except Exception as error:  # the thread goes on, whatever it was
-                if is_written:  # said once
+            except Exception as error:  # the thread must go on
+                if is_written:  # warn once
                     log.warning(
-                        "this process cannot say in the database that it is alive; trying again",
+                        "this process could not write its heartbeat; trying again",
                         error=str(error) or type(error).__name__,
                     )
                 is_written, pause = False, _AGAIN_SECONDS
             else:
                 if not is_written:
-                    log.info("this process says in the database again that it is alive")
+                    log.info("this process writes its heartbeat again")
                 is_written, pause = True, EVERY_SECONDS
 
 
 def living(connection: Connection, *, now: datetime) -> list[AnyRow]:
-    """The processes that are alive, as they last said. One that was seen in what is the future now
-    is not believed for longer than any other: the clock may have been set back."""
+    """Return the rows of the processes that are alive. A row from more than a minute in the future
+    is ignored: the clock may have been set back."""
     seen_at = PROCESSES.c.seen_at
     return list(
         connection.execute(
@@ -186,14 +187,14 @@ def _write(connection: Connection, row: dict[str, Any]) -> None:
             set_={name: row[name] for name in ("kind", "dispatches", "seen_at", "counts")},
         )
     )
-    # Some were killed and could not do it themselves, or said it before their clock was set back.
+    # Delete the rows of killed processes, and those from before a clock was set back.
     seen_at, now = PROCESSES.c.seen_at, row["seen_at"]
     forgotten = sa.or_(seen_at < now - _FORGOTTEN_AFTER, seen_at > now + _FORGOTTEN_AFTER)
     connection.execute(PROCESSES.delete().where(forgotten))
 
 
-def _who_am_i() -> Identity:
+def _new_identity() -> Identity:
     host, pid = socket.gethostname()[:64], os.getpid()
-    # In containers every process may be number 1, of hosts that have one name.
+    # Containers may share a host name, and each may have its process as number 1.
     name = f"{host}:{pid}:{uuid.uuid4().hex[:6]}"
     return Identity(name=name, host=host, pid=pid, started_at=clock.now())

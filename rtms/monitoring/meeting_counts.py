@@ -1,8 +1,8 @@
-"""How many meetings there are by state and reason, and which of them failed only lately.
+"""Count meetings by state and reason, and find those that failed recently.
 
-States are counted anew each time along their index, which alone answers. Reasons are in the rows,
-of which there may be a million; so what was found in a block of ids is kept as long as the index
-says that the same rows failed or were skipped in it.
+States are counted each time from their index alone. Reasons are in the rows, of which there may be
+a million, so the counts of a block of ids are cached as long as the index shows that the same rows
+of the block failed or were skipped.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from rtms.db.database import AnyRow
 RECENT = timedelta(hours=1)
 
 _BLOCK = 20_000  # ids
-_NEWEST = 200  # failed meetings that are looked at, of those that began before
+_NEWEST = 200  # how many failed meetings to check for a recent failure
 
-# Whatever a meeting may come to. (States without a reason have an empty one here.)
+# Every state and reason of a meeting. (States without a reason have an empty one here.)
 STATES_AND_REASONS: tuple[tuple[str, str], ...] = (
     *((state, "") for state in (State.PENDING, State.CONNECTED, State.ENDED, State.DONE)),
     *(
@@ -48,7 +48,7 @@ _BY_STATE = sa.union_all(
     )
 )
 _BLOCK_OF = (CONNECTS.c.id // sa.bindparam("ids", type_=sa.Integer)).label("block")
-# Rows that leave a block, and those that come, change what it has of them: a number and a sum.
+# A row that enters or leaves a block changes the block's number or sum.
 _MARKS = (
     sa.select(_BLOCK_OF, CONNECTS.c.state, sa.func.count(), sa.func.sum(CONNECTS.c.id))
     .where(CONNECTS.c.state.in_(_WITH_REASON))
@@ -68,7 +68,7 @@ _Marks = frozenset[tuple[Any, ...]]
 
 
 class MeetingCounter:
-    """Counts meetings, and remembers why they failed or were skipped. Threads may share it.
+    """Counts meetings, with a cache of why they failed or were skipped. Threads may share it.
 
     Args:
         block: how many ids a block has.
@@ -77,16 +77,16 @@ class MeetingCounter:
     def __init__(self, block: int = _BLOCK) -> None:
         self._block = block
         self._lock = threading.Lock()
-        # By the block's number; the longest ago counted first.
+        # By block number; the first was counted longest ago.
         self._blocks: dict[int, tuple[_Marks, StateCounts]] = {}
 
     def count(self, connection: Connection) -> StateCounts:
-        """How many meetings there are, by state and reason. Every process says the same; only the
-        new reason of an old meeting that failed a second time may show some minutes later."""
+        """Return the number of meetings by state and reason. Every process returns the same, except
+        that the new reason of an old meeting that fails again may appear minutes later."""
         with self._lock:
             found = Counter({(row.state, ""): row.number for row in connection.execute(_BY_STATE)})
             marks = _by_block(connection.execute(_MARKS, {"ids": self._block}))
-            if self._blocks:  # one of them anew each time: for a second failure of an old meeting
+            if self._blocks:  # recount one block each time, for meetings that failed again
                 self._blocks.pop(next(iter(self._blocks)))
             self._blocks = {
                 at: held for at, held in self._blocks.items() if marks.get(at) == held[0]
@@ -101,15 +101,15 @@ class MeetingCounter:
         return Counter({(row.state, row.reason): row.number for row in rows})
 
 
-def failed_lately(
+def failed_recently(
     connection: Connection, *, now: datetime, columns: Iterable[sa.ColumnElement[Any]]
 ) -> list[AnyRow]:
-    """The meetings that began more than an hour ago and failed within the last: whose recording
-    did not come of a stream that stopped within it, or that were tried in vain within it. The
-    newest first, and only of the newest that failed.
+    """Return meetings that began more than an hour ago and failed within the last hour, newest
+    first: a stream that was connected or stopped within it has no recording, or a try failed within
+    it. Only the newest failed meetings are checked.
 
     Args:
-        columns: of `meeting_direct_connects`: what to read of each.
+        columns: the columns of `meeting_direct_connects` to read.
     """
     since = now - RECENT
     newest = (

@@ -1,4 +1,4 @@
-"""From what is known to Prometheus's words. Pure."""
+"""Render a snapshot and the processes' counts as Prometheus metrics. Pure."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _STATE_AND_REASON = ("state", "reason")
 
 
 class Exposition:
-    """What one answer to Prometheus tells.
+    """The metrics of one scrape.
 
     Args:
-        snapshot: what the database says; None where it does not answer.
-        own: the answering process's own row of `processes`, as it is now.
+        snapshot: what was read from the database; None where it does not answer.
+        own: this process's current row of `processes`.
     """
 
     def __init__(self, snapshot: Snapshot | None, own: Mapping[str, Any]) -> None:
@@ -35,7 +35,7 @@ class Exposition:
         self._processes: list[Mapping[str, Any]] = [own, *others]
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics, as a registry asks for them."""
+        """Yield the metrics, as a registry expects them."""
         up = self._snapshot is not None
         yield _gauge("rtms_database_up", "Whether the database answers (1) or not (0).", up)
         yield from _of_processes(self._processes)
@@ -62,35 +62,33 @@ def _of_meetings(snapshot: Snapshot) -> Iterator[Metric]:
     )
     yield _by_state(
         "rtms_meetings_last_hour",
-        "Meetings whose start came within the last hour, or that began before and failed within "
-        "it, by where they stand now.",
+        "Meetings whose start arrived within the last hour, or that began earlier and failed "
+        "within it, by current state.",
         snapshot.recent,
     )
     yield _by_state(
         "rtms_meetings_rate_limited_last_hour",
-        "Meetings whose start came within the last hour and that met Recall's rate limit (429), by "
-        "where they stand now.",
+        "Meetings whose start arrived within the last hour and that met Recall's rate limit (429), "
+        "by current state.",
         snapshot.recent_rate_limited,
     )
 
 
 def _of_queues(snapshot: Snapshot) -> Iterator[Metric]:
     due = GaugeMetricFamily(
-        "rtms_rows_due", "Rows that want something now and nobody is at work on.", labels=["lane"]
+        "rtms_rows_due", "Rows that are due and that no process works on.", labels=["lane"]
     )
-    leased = GaugeMetricFamily(
-        "rtms_rows_leased", "Rows that a process is at work on.", labels=["lane"]
-    )
+    leased = GaugeMetricFamily("rtms_rows_leased", "Rows that a process works on.", labels=["lane"])
     oldest = GaugeMetricFamily(
         "rtms_oldest_waiting_seconds",
-        "How long the row that waits longest has waited; 0 where none waits. In the connect lane "
-        "since its start came, in the others since it was due.",
+        "How long the oldest waiting row has waited; 0 where none waits. For the connect job since "
+        "its start arrived, for the others since it was due.",
         labels=["lane"],
     )
-    for lane, queue in snapshot.queues.items():
-        due.add_metric([lane], queue.due)
-        leased.add_metric([lane], queue.leased)
-        oldest.add_metric([lane], queue.oldest_seconds)
+    for job, queue in snapshot.queues.items():
+        due.add_metric([job], queue.due)
+        leased.add_metric([job], queue.leased)
+        oldest.add_metric([job], queue.oldest_seconds)
     yield from (due, leased, oldest)
 
 
@@ -98,13 +96,13 @@ def _of_arrivals(snapshot: Snapshot) -> Iterator[Metric]:
     if snapshot.last_delivery:
         yield _gauge(
             "rtms_last_delivery_timestamp_seconds",
-            "When Zoom's last delivery came that was new, in seconds since 1970.",
+            "When Zoom's last new delivery arrived, in seconds since 1970.",
             snapshot.last_delivery.timestamp(),
         )
     if snapshot.last_start:
         yield _gauge(
             "rtms_last_start_timestamp_seconds",
-            "When the last start of a stream came (rtms_started), in seconds since 1970.",
+            "When the last start of a stream arrived (rtms_started), in seconds since 1970.",
             snapshot.last_start.timestamp(),
         )
 
@@ -112,13 +110,13 @@ def _of_arrivals(snapshot: Snapshot) -> Iterator[Metric]:
 def _of_gates(snapshot: Snapshot) -> Iterator[Metric]:
     closed = GaugeMetricFamily(
         "rtms_gate_closed",
-        "Whether nobody is to ask Recall at this moment (1): create after a 429; retrieve also for "
-        "an even pace, many times a minute.",
+        "Whether requests to Recall are paused now (1): create after a 429; retrieve also for an "
+        "even pace, many times a minute.",
         labels=["gate"],
     )
     until = GaugeMetricFamily(
         "rtms_gate_closed_until_timestamp_seconds",
-        "Until when nobody is or was to ask Recall, in seconds since 1970.",
+        "Until when requests to Recall are or were paused, in seconds since 1970.",
         labels=["gate"],
     )
     rows = {row.name: row for row in snapshot.gates}
@@ -132,8 +130,8 @@ def _of_gates(snapshot: Snapshot) -> Iterator[Metric]:
     if limit:
         yield _gauge(
             "rtms_recall_limit_creates",
-            "How many creates Recall is believed to admit in rtms_recall_limit_period_seconds, "
-            "learned from its refusals. Absent where nothing is believed.",
+            "Estimate of how many creates Recall admits in rtms_recall_limit_period_seconds, "
+            "learned from its refusals. Absent where there is no estimate.",
             limit.creates,
         )
         yield _gauge(
@@ -146,7 +144,7 @@ def _of_gates(snapshot: Snapshot) -> Iterator[Metric]:
 def _of_processes(processes: Iterable[Mapping[str, Any]]) -> Iterator[Metric]:
     up = GaugeMetricFamily(
         "rtms_dispatcher_up",
-        "Whether this process takes due rows (1) or not (0).",
+        "Whether this process leases due rows (1) or not (0).",
         labels=["process", "kind"],
     )
     started = GaugeMetricFamily(
@@ -177,7 +175,7 @@ def _of_processes(processes: Iterable[Mapping[str, Any]]) -> Iterator[Metric]:
 
 
 def _cumulated(bounds: Iterable[float], numbers: Iterable[float]) -> list[tuple[str, float]]:
-    """Buckets as Prometheus wants them: each holds what the smaller ones hold, too."""
+    """Return cumulative buckets, as Prometheus expects them."""
     total, buckets = 0.0, []
     for bound, number in zip((*map(str, bounds), "+Inf"), numbers, strict=True):
         total += number

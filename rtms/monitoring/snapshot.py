@@ -1,4 +1,4 @@
-"""What the database says at a moment, for monitoring: the same whichever process is asked."""
+"""A snapshot of the database for monitoring. Every process reads the same."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from models import (
 from rtms import clock
 from rtms.db.database import AnyRow, Database
 from rtms.monitoring import heartbeat
-from rtms.monitoring.meeting_counts import RECENT, MeetingCounter, StateCounts, failed_lately
+from rtms.monitoring.meeting_counts import RECENT, MeetingCounter, StateCounts, failed_recently
 from rtms.queue.leases import Depth, Queue
 
-# Here and below, `+ ""` keeps SQLite from an index that it takes for the better one: it would find
-# all that Zoom ever sent, and sort it; or look at every meeting there is, by state.
+# Here and below, `+ ""` keeps SQLite from a worse index, with which it would sort every event of
+# Zoom's, or read every meeting by state.
 _LAST_DELIVERY = (
     sa.select(EVENTS.c.received_at)
     .where(EVENTS.c.source + "" == Source.ZOOM)
@@ -37,14 +37,14 @@ _LAST_DELIVERY = (
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """What the database says at a moment."""
+    """What operators watch, at one point in time."""
 
     now: datetime
     schema_is_ok: bool
     meetings: StateCounts = field(default_factory=Counter)
-    # That came within the last hour, or came earlier and failed within it.
+    # Arrived within the last hour, or arrived earlier and failed within it.
     recent: StateCounts = field(default_factory=Counter)
-    # That came within the last hour and met a 429.
+    # Arrived within the last hour and met a 429.
     recent_rate_limited: StateCounts = field(default_factory=Counter)
     queues: dict[str, Depth] = field(default_factory=dict)
     last_delivery: datetime | None = None
@@ -53,8 +53,8 @@ class Snapshot:
     processes: list[AnyRow] = field(default_factory=list)
 
 
-def look(database: Database, counter: MeetingCounter, queues: Mapping[str, Queue[Any]]) -> Snapshot:
-    """Read everything that an operator may want to watch.
+def read(database: Database, counter: MeetingCounter, queues: Mapping[str, Queue[Any]]) -> Snapshot:
+    """Read a snapshot.
 
     Args:
         queues: the jobs' queues, by the job's name.
@@ -101,6 +101,6 @@ def _recent(connection: Connection, now: datetime) -> tuple[StateCounts, StateCo
     for row in rows:
         recent[row.state, row.reason] += row.number
         rate_limited[row.state, row.reason] += row.number if row.met_429 else 0
-    late = failed_lately(connection, now=now, columns=(CONNECTS.c.state, CONNECTS.c.reason))
-    recent.update((row.state, row.reason) for row in late)
+    failed = failed_recently(connection, now=now, columns=(CONNECTS.c.state, CONNECTS.c.reason))
+    recent.update((row.state, row.reason) for row in failed)
     return recent, rate_limited

@@ -62,7 +62,7 @@ def _read(its: Services) -> tuple[snapshot.Snapshot | None, Mapping[str, Any]]:
     with suppress(DatabaseUnavailable):
         own = its.heartbeat.recent()
     try:
-        found = snapshot.look(its.database, its.meeting_counter, QUEUES)
+        found = snapshot.read(its.database, its.meeting_counter, QUEUES)
     except DatabaseUnavailable as error:
         log.warning("metrics without the database's part", error=str(error))
         return None, own or its.heartbeat.row()

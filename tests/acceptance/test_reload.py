@@ -28,7 +28,7 @@ def test_a_misspelt_variable_is_named_at_the_start_and_at_a_reload(
     server.root = project
     (project / ".env").write_text("RECORD_STREAM=first\n")
     master = server.start()
-    assert server.log().count("RECORD_STREAM in .env is no variable of this server") == 1
+    assert server.log().count("RECORD_STREAM in .env is not a variable of this server") == 1
     (project / ".env").write_text("RECALL_REGOIN=first\n")
     master.send_signal(signal.SIGHUP)
     wait_for(lambda: "RECALL_REGION may be meant" in server.log(), "the other warning")

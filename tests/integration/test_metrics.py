@@ -508,7 +508,7 @@ def test_a_heartbeat_outlives_its_database_and_says_so_once(
         its.heartbeat.start("web")
         wait_for(lambda: len(tries) > 5)
         its.heartbeat.stop()
-    words = "this process cannot say in the database that it is alive; trying again"
+    words = "this process could not write its heartbeat; trying again"
     assert [line["log_level"] for line in lines if line["event"] == words] == ["warning"]
 
 

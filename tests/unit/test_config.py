@@ -154,7 +154,7 @@ REFUSED = [
     *(("DATABASE_URL", text, "must begin with sqlite:///, postgres://") for text in (
         "mysql://localhost/x", "rtms.sqlite3", "postgresql+psycopg2://localhost/x", "://",
     )),
-    ("DATABASE_URL", "postgres://localhost:port/x", "has a port that is no number"),
+    ("DATABASE_URL", "postgres://localhost:port/x", "has a port that is not a number"),
     ("DATABASE_URL", "postgres://localhost/x?pgbouncer=true", "the option pgbouncer"),
     *(("PUBLIC_URL", f"https://apps.example/{text}", "letters, digits and - . _ ~") for text in (
         "my%20app", "a//b", "..", "a/../b", "./a", "a/.", "a;b", "a:b", "a@b", "'a'", "<a>",
@@ -427,9 +427,9 @@ def test_a_misspelt_name_is_known_beside_the_configuration(
         monkeypatch.setenv(name, value)
     config = Config.load(tmp_path / ".env")
     assert [str(each) for each in config.misspelt] == [
-        "RECORD_STREAM in .env is no variable of this server; RECORD_STREAMS may be meant",
-        "WEB_CONCURENCY in the environment is no variable of this server; WEB_CONCURRENCY may be "
-        "meant",
+        "RECORD_STREAM in .env is not a variable of this server; RECORD_STREAMS may be meant",
+        "WEB_CONCURENCY in the environment is not a variable of this server; WEB_CONCURRENCY may "
+        "be meant",
     ]
 
 
@@ -444,7 +444,7 @@ def test_a_misspelt_name_is_told_with_what_is_missing(
         Config.load(tmp_path / ".env")
     assert wrong.value.problems == [
         "ZOOM_CLIENT_ID is not set.",
-        "ZOOM_CLIENTID in .env is no variable of this server; ZOOM_CLIENT_ID may be meant.",
+        "ZOOM_CLIENTID in .env is not a variable of this server; ZOOM_CLIENT_ID may be meant.",
     ]
 
 

@@ -15,7 +15,7 @@ from rtms.monitoring.counters import (
     HISTOGRAMS,
     OTHER,
     Counts,
-    answer_in_a_word,
+    answer_label,
     read_counts,
 )
 from rtms.zoom.events import Unknown
@@ -91,7 +91,7 @@ def test_stop_reasons_are_a_closed_set(stop_reason: int | None, label: str) -> N
     ],
 )
 def test_each_answer_of_recalls_has_a_word(operation: str, status: int | None, word: str) -> None:
-    assert answer_in_a_word(operation, status) == word
+    assert answer_label(operation, status) == word
     counts = Counts()
     counts.recall_answer(operation, status)
     assert read(counts, "rtms_recall_answers") == {(operation, word): 1}

@@ -15,7 +15,7 @@ from rtms.dashboard.overview import totals
 from rtms.dashboard.overview.totals import History
 from rtms.db.database import AnyRow
 from rtms.monitoring import heartbeat
-from rtms.monitoring.meeting_counts import failed_lately
+from rtms.monitoring.meeting_counts import failed_recently
 from rtms.queue.paced import closed_until
 from rtms.recall.rate_limit import CREATE_GATE
 from rtms.zoom.stop_reasons import NOT_AUTHENTICATED
@@ -69,7 +69,7 @@ class OverviewSnapshot:
 def read(connection: Connection, *, now: datetime) -> OverviewSnapshot:
     """Ask the database."""
     history = totals.read(connection, now=now)
-    late = failed_lately(connection, now=now, columns=_SHOWN)
+    late = failed_recently(connection, now=now, columns=_SHOWN)
     newest_failed = _newest(
         connection, State.FAILED, _FAILURES_SHOWN, since_id=history.first_ids[totals.WEEK]
     )
