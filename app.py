@@ -16,7 +16,7 @@ from rtms.db import migrate
 from rtms.db.database import Database
 from rtms.db.engines import naming_the_file, sqlite_path
 from rtms.db.errors import DatabaseUnavailable
-from rtms.services import Services, make_later, services
+from rtms.services import Services, get_services, make_later
 
 if TYPE_CHECKING:
     app: Flask
@@ -64,9 +64,9 @@ def _wire(app: Flask, config: Config | None = None) -> None:
         cli.unload_flask_dotenv()
         config = Config.current()
     logs.configure(config)
-    its = Services.from_config(config)
-    its.init_app(app)
-    _prepare_database(its.database, config)
+    services = Services.from_config(config)
+    services.init_app(app)
+    _prepare_database(services.database, config)
     for name in config.extensions:  # the user's own code, which connects to rtms.signals
         try:
             importlib.import_module(name)
@@ -86,19 +86,19 @@ def _add_routes(app: Flask) -> None:
     from rtms.web import health, metrics, webhooks
     from rtms.web.path_prefix import Front
 
-    its = services(app)
-    its.make_all()
-    app.config["MAX_CONTENT_LENGTH"] = its.config.max_body_bytes
+    services = get_services(app)
+    services.make_all()
+    app.config["MAX_CONTENT_LENGTH"] = services.config.max_body_bytes
     app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(metrics.blueprint)
     app.register_blueprint(dashboard.blueprint)
-    _refuse_a_path_of_ours(app, its.config.path)
-    app.wsgi_app = Front(app.wsgi_app, its.config.path)  # type: ignore[method-assign]
-    if its.config.trusted_proxies:  # whom a request is from is what the last of them says
+    _refuse_a_path_of_ours(app, services.config.path)
+    app.wsgi_app = Front(app.wsgi_app, services.config.path)  # type: ignore[method-assign]
+    if services.config.trusted_proxies:  # whom a request is from is what the last of them says
         proxied = ProxyFix(
             app.wsgi_app,
-            x_for=its.config.trusted_proxies,
+            x_for=services.config.trusted_proxies,
             x_proto=1,  # most write it anew, and do not add to it
         )
         app.wsgi_app = proxied  # type: ignore[method-assign]

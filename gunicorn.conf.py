@@ -145,14 +145,14 @@ def post_worker_init(worker: Any) -> None:
     gc.collect()
     gc.freeze()  # what is there now stays: looking through it again and again costs a tenth
     gc.set_threshold(10_000, 20, 50)
-    from rtms.services import services
+    from rtms.services import get_services
 
-    its = services(worker.wsgi)
-    unfit = its.database.unfit()
+    services = get_services(worker.wsgi)
+    unfit = services.database.unfit()
     if unfit:
         worker.log.error("%s Until then every delivery is answered with 503.", unfit)
-    dispatcher = its.start_dispatcher() if its.config.dispatcher else None
-    its.heartbeat.start("web")
+    dispatcher = services.start_dispatcher() if services.config.dispatcher else None
+    services.heartbeat.start("web")
     leave: Any = signal.getsignal(signal.SIGTERM)
 
     def drain_and_leave(number: int, frame: Any) -> None:
@@ -169,19 +169,19 @@ def post_worker_init(worker: Any) -> None:
     if dispatcher and worker.age == 1:  # the first of the server
         from rtms.doctor.key_check import check_key
 
-        check_key(its.config)
+        check_key(services.config)
     if told_early:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
 def worker_exit(server: Any, worker: Any) -> None:
     """Let connects in flight finish, or hand them back, before the process ends."""
-    from rtms.services import services
+    from rtms.services import get_services
 
     wsgi = getattr(worker, "wsgi", None)  # a worker that failed to boot has none
     if not wsgi:
         return
-    its = services(wsgi)
-    if its.dispatcher:
-        its.dispatcher.drain(max(0.0, getattr(worker, "drain_by", 0.0) - time.monotonic()))
-    its.heartbeat.stop()
+    services = get_services(wsgi)
+    if services.dispatcher:
+        services.dispatcher.drain(max(0.0, getattr(worker, "drain_by", 0.0) - time.monotonic()))
+    services.heartbeat.stop()

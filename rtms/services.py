@@ -118,7 +118,7 @@ class Services:
         return self.dispatcher
 
 
-def services(app: Flask | None = None) -> Services:
+def get_services(app: Flask | None = None) -> Services:
     """The services of an app, by default of the one that handles this request or command."""
     of = app or current_app
     if "rtms" not in of.extensions:

@@ -106,8 +106,8 @@ class Server:
         with mock.patch.dict(os.environ, {**self.environ, "EXTENSIONS": ""}, clear=True):
             app = _app_for_commands()
             ran = app.test_cli_runner(catch_exceptions=False).invoke(args=args)
-        if its := app.extensions.get("rtms"):
-            its.database.dispose()
+        if services := app.extensions.get("rtms"):
+            services.database.dispose()
         return subprocess.CompletedProcess(args, ran.exit_code, ran.stdout, ran.stderr)
 
     def meetings(self) -> list[dict[str, Any]]:

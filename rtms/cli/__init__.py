@@ -35,11 +35,11 @@ def init_app(app: Flask) -> None:
 
         import models
 
-        its = app.extensions["rtms"]
+        services = app.extensions["rtms"]
         return {
-            "session": its.database.session(),
+            "session": services.database.session(),
             "select": sa.select,
-            "recall": its.recall,
+            "recall": services.recall,
             **{table.class_.__name__: table.class_ for table in models.Base.registry.mappers},
         }
 

@@ -11,7 +11,7 @@ from flask.cli import with_appcontext
 from rtms.cli.options import as_json
 from rtms.cli.output import Command, answer
 from rtms.cli.waiting import Waiting
-from rtms.services import Services, services
+from rtms.services import Services, get_services
 
 if TYPE_CHECKING:
     from rtms.doctor.finding import Finding
@@ -28,11 +28,11 @@ def doctor(as_json: bool) -> None:
     from rtms.cli.doctor_report import as_json as in_json
     from rtms.doctor.finding import Grade, secrets_of, without_secrets
 
-    its = services()
-    secrets = secrets_of(its.config)
+    services = get_services()
+    secrets = secrets_of(services.config)
     screen = None if as_json else Screen()
     findings = []
-    for found in _found(its):
+    for found in _found(services):
         finding = without_secrets(found, secrets)
         findings.append(finding)
         if screen:
@@ -45,13 +45,13 @@ def doctor(as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _found(its: Services) -> Iterator[Finding]:
+def _found(services: Services) -> Iterator[Finding]:
     """Yield each finding as it comes, and show the name of a check that is slow."""
     from rtms.doctor import checks
     from rtms.doctor.runner import run
 
     waiting = Waiting()
-    findings = run(checks(its), report=waiting.say)
+    findings = run(checks(services), report=waiting.say)
     while True:
         waiting.say("")
         with waiting:

@@ -14,7 +14,7 @@ from rtms.cli import tables
 from rtms.cli.options import Commands, Id, RowId, as_json, fail, fetch, page, received
 from rtms.cli.output import answer
 from rtms.cli.pruning import age_text, confirm, counted, deleting, older_than
-from rtms.services import services
+from rtms.services import get_services
 
 events = Commands("events", help="List, show, replay and prune recorded webhook events.")
 
@@ -78,7 +78,7 @@ def events_show(id: int, as_json: bool) -> None:
 def events_replay(id: int, as_json: bool) -> None:
     """Run a stored event through the rules again, as if it had just arrived."""
     _event(id)
-    taken = services().intake.replay(id)
+    taken = get_services().intake.replay(id)
     if taken is None:
         raise fail(f"Event {id} is not from Zoom, so it cannot be replayed.")
     if as_json:
@@ -104,7 +104,7 @@ def events_prune(older_than: timedelta, yes: bool, as_json: bool) -> None:
     if count and not yes:
         confirm(f"Delete {counted(count, 'event')} older than {age_text(older_than)}?", as_json)
     with deleting("events", count) as report:
-        deleted = retention_job.prune_events(services().database, before, report)
+        deleted = retention_job.prune_events(get_services().database, before, report)
     if as_json:
         answer({"deleted": deleted.events})
     else:

@@ -15,7 +15,7 @@ from rtms.cli.output import answer
 from rtms.cli.pruning import age_text, confirm, counted, deleting, older_than
 from rtms.cli.waiting import Waiting
 from rtms.intake.unstreamed_events import about_meeting
-from rtms.services import services
+from rtms.services import get_services
 from rtms.states import explain
 from rtms.text import search_text, typed_number
 from rtms.zoom.stop_reasons import stop_reason_text
@@ -116,7 +116,7 @@ def meetings_show(id: int, as_json: bool) -> None:
         .where(EVENTS.c.rtms_stream_id == row["rtms_stream_id"])
         .order_by(EVENTS.c.id)
     )
-    with services().database.read() as connection:
+    with get_services().database.read() as connection:
         events += about_meeting(connection, row)
     events.sort(key=lambda event: event["id"])
     recordings = fetch(
@@ -151,9 +151,9 @@ def meetings_retry(ids: tuple[int, ...], as_json: bool) -> None:
     the stream by then."""
     from rtms.jobs.connect import manual_retry
 
-    its = services()
-    window = timedelta(seconds=its.config.connect_window_seconds)
-    results = [manual_retry.retry(its.database, id, window=window) for id in ids]
+    services = get_services()
+    window = timedelta(seconds=services.config.connect_window_seconds)
+    results = [manual_retry.retry(services.database, id, window=window) for id in ids]
     if as_json:
         tables.print_json(
             [
@@ -180,10 +180,10 @@ def meetings_prune(older_than: timedelta, yes: bool, as_json: bool) -> None:
     Open meetings stay, and so does everything at Recall and in the archive."""
     from rtms.jobs.retention import job as retention_job
 
-    its, before = services(), clock.now() - older_than
-    archives = its.config.archive_url is not None
+    services, before = get_services(), clock.now() - older_than
+    archives = services.config.archive_url is not None
     with Waiting("Counting old meetings"):
-        old = retention_job.count_old(its.database, before, archives=archives)
+        old = retention_job.count_old(services.database, before, archives=archives)
     if old.meetings and not yes:
         stay = f"Kept, because still open: {counted(old.open, 'meeting')}. " if old.open else ""
         confirm(
@@ -192,7 +192,7 @@ def meetings_prune(older_than: timedelta, yes: bool, as_json: bool) -> None:
             as_json,
         )
     with deleting("meetings", old.meetings) as report:
-        deleted = retention_job.prune_meetings(its.database, before, report, archives=archives)
+        deleted = retention_job.prune_meetings(services.database, before, report, archives=archives)
     if as_json:
         answer({"deleted": deleted.meetings, "events": deleted.events, "kept": old.open})
     else:

@@ -17,7 +17,7 @@ from rtms import clock
 from rtms.cli.output import JSON, Command
 from rtms.cli.waiting import Waiting
 from rtms.rows import as_dicts
-from rtms.services import services
+from rtms.services import get_services
 from rtms.text import typed
 
 _MOST = 2**63  # above every row's id
@@ -169,7 +169,7 @@ def fail(message: str) -> click.ClickException:
 
 def fetch(statement: sa.Select[Any]) -> list[dict[str, Any]]:
     """Return the rows of a query, and say on stderr if it takes a while."""
-    with Waiting("Reading the database"), services().database.read() as connection:
+    with Waiting("Reading the database"), get_services().database.read() as connection:
         return as_dicts(connection.execute(statement))
 
 

@@ -19,7 +19,7 @@ import click
 from rtms import disk_errors
 from rtms.cli import tables
 from rtms.db.errors import DatabaseUnavailable
-from rtms.services import services
+from rtms.services import get_services
 
 JSON = "--json"
 
@@ -75,7 +75,7 @@ class Command(click.Command):
             yield
             return
         except DatabaseUnavailable as error:
-            failure = DatabaseUnreachable(services().database.unfit() or str(error))
+            failure = DatabaseUnreachable(get_services().database.unfit() or str(error))
         except click.ClickException as error:
             failure = error
         except click.Abort:

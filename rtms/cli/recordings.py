@@ -23,7 +23,7 @@ from rtms.recall.client import RecallError
 from rtms.recordings import transcripts
 from rtms.recordings.download import DownloadError
 from rtms.recordings.library import TRANSCRIPT, NothingThere, Recordings
-from rtms.services import services
+from rtms.services import get_services
 
 __all__ = ["meetings"]
 
@@ -35,7 +35,7 @@ VIDEO = "video_mixed"
 @as_json
 def meetings_refresh(ids: tuple[int, ...], as_json: bool) -> None:
     """Ask Recall for the status of meetings now, and save it."""
-    its = services()
+    services = get_services()
     results = []
     for number, id in enumerate(ids, start=1):
         row = _row(id)
@@ -47,7 +47,7 @@ def meetings_refresh(ids: tuple[int, ...], as_json: bool) -> None:
         else:
             with Waiting(f"Asking Recall about meeting {id} ({number} of {len(ids)})"):
                 error = follow_job.refresh(
-                    its.database, its.recall, its.config, id, row["recall_id"]
+                    services.database, services.recall, services.config, id, row["recall_id"]
                 )
             row = _row(id)
         results.append(
@@ -167,8 +167,8 @@ def _row(id: int) -> dict[str, Any]:
 
 
 def _recordings() -> Recordings:
-    its = services()
-    return Recordings(its.database, its.recall, its.config)
+    services = get_services()
+    return Recordings(services.database, services.recall, services.config)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from rtms.cli.options import Commands, NotConfigured, as_json
 from rtms.cli.output import Command, answer
 from rtms.cli.waiting import Waiting
 from rtms.db import migrate
-from rtms.services import Services, services
+from rtms.services import Services, get_services
 
 _DRAIN_SECONDS = 25.0  # a PaaS kills 30 s after SIGTERM
 _POLL_EVERY = 1.0  # seconds
@@ -30,7 +30,7 @@ db = Commands("db", help="Show and migrate the database's schema.")
 @as_json
 def db_upgrade(as_json: bool) -> None:
     """Migrate the database to this version's schema."""
-    database = services().database
+    database = get_services().database
     before = database.revision()
     with Waiting("Migrating the database"):
         migrate.upgrade(database)
@@ -49,7 +49,7 @@ def db_upgrade(as_json: bool) -> None:
 @as_json
 def db_current(as_json: bool) -> None:
     """Print the database's revision. Exit 1 if this version needs another one."""
-    database = services().database
+    database = get_services().database
     revision, problem = database.revision(), database.unfit()
     if as_json:
         current = {"revision": revision, "needs": SCHEMA_REVISION, "ok": not problem}
@@ -77,38 +77,38 @@ def worker() -> None:
     """Connect streams without serving the web, until SIGTERM, SIGINT or SIGHUP."""
     from rtms.doctor.key_check import check_key  # imported here: no other command needs it
 
-    its = _services()
-    if its.config.log_format == "json":
+    services = _services()
+    if services.config.log_format == "json":
         stderr.write_json()
     signals: SimpleQueue[None] = SimpleQueue()  # unlike an Event, reentrant for signal handlers
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # by nohup
             signal.signal(number, lambda *_: signals.put(None))
-    for doubtful in its.config.misspelt:
+    for doubtful in services.config.misspelt:
         log.warning(str(doubtful))
-    unfit = its.database.unfit()
+    unfit = services.database.unfit()
     if unfit:
         log.error(unfit)
-    dispatcher = its.start_dispatcher()
-    its.heartbeat.start("worker")
-    log.info("worker started", threads=its.config.connect_threads)
-    check_key(its.config)
+    dispatcher = services.start_dispatcher()
+    services.heartbeat.start("worker")
+    log.info("worker started", threads=services.config.connect_threads)
+    check_key(services.config)
     _wait_for(signals)
     log.info("worker stopping; waiting for connects in flight")
     dispatcher.drain(_DRAIN_SECONDS)
-    its.heartbeat.stop()
+    services.heartbeat.stop()
 
 
 def _services() -> Services:
     from rtms.recall import proxies  # imported here: it loads requests, which is slow
 
     try:
-        its = services()
-        proxies.check(its.config)
+        services = get_services()
+        proxies.check(services.config)
     except (NotConfigured, ConfigError) as error:
         stderr.tell_the_end(error)
         raise click.exceptions.Exit(3) from None
-    return its
+    return services
 
 
 def _wait_for(signals: SimpleQueue[None]) -> None:

@@ -8,7 +8,7 @@ from flask import Blueprint, Flask, Response, abort
 from flask.sansio.app import App
 
 from rtms.dashboard.auth import sessions
-from rtms.services import services
+from rtms.services import get_services
 
 WRONG_METHOD = "wrong_method"
 _METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
@@ -19,7 +19,7 @@ class _Dashboard(Blueprint):
         """Register with an app whose configuration asks for a dashboard. With any other, its paths
         are as unknown as those that never were."""
         assert isinstance(app, Flask)
-        config = services(app).config
+        config = get_services(app).config
         if config.admin_password is None:
             return
         sessions.init_app(app, config)

@@ -29,7 +29,7 @@ from rtms.dashboard.meetings.search import (
 from rtms.dashboard.paging import ROW_ID, Page
 from rtms.db.database import AnyRow
 from rtms.jobs.names import JobName
-from rtms.services import services
+from rtms.services import get_services
 from rtms.zoom.events import EVENT_NAMES
 
 OUTCOMES = ("accepted", "duplicate", "ignored", "unknown", "rejected")
@@ -137,7 +137,7 @@ def events() -> Response:
     page, trouble, asked = None, None, EventSearch()
     try:
         asked, key = read(request.args), read_key(request.args)
-        with services().database.read() as connection:
+        with get_services().database.read() as connection:
             page = find(connection, asked, key)
     except BadQuestion as error:
         trouble = str(error)
@@ -150,7 +150,7 @@ def events() -> Response:
 @blueprint.get(f"/events/<{ROW_ID}:id>")
 def event(id: int) -> str:
     """One event, with its body as it came."""
-    with services().database.read() as connection:
+    with get_services().database.read() as connection:
         row = _row(connection, id)
         meetings = _meetings_of(connection, row)
     return render_template(
@@ -166,16 +166,16 @@ def event(id: int) -> str:
 @blueprint.post(f"/events/<{ROW_ID}:id>/replay")
 def event_replay(id: int) -> Response:
     """Run a stored event through the rules again, as if it had just arrived."""
-    its = services()
-    with its.database.read() as connection:
+    services = get_services()
+    with services.database.read() as connection:
         _row(connection, id)
-    taken = its.intake.replay(id)
+    taken = services.intake.replay(id)
     url = url_for("dashboard.event", id=id)
     if taken is None:
         text = f"Event {id} is not one of Zoom's: there is nothing to replay."
         return redirect_with(url, text, "bad")
-    if taken.is_due and its.dispatcher:
-        its.dispatcher.wake(JobName.CONNECT)
+    if taken.is_due and services.dispatcher:
+        services.dispatcher.wake(JobName.CONNECT)
     about = f" (meeting {taken.row_id})" if taken.row_id else ""
     text = f"Event {id} was replayed ({taken.outcome}): {taken.detail}{about}."
     return redirect_with(url, text, "bad" if taken.outcome == "rejected" else "good")

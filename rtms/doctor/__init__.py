@@ -8,16 +8,18 @@ from rtms.recall import proxies
 from rtms.services import Services
 
 
-def checks(its: Services) -> list[Check]:
+def checks(services: Services) -> list[Check]:
     """Return the checks, each before those that depend on it."""
     return [
         Check(
-            "configuration", 2, lambda: configuration.look(its.config, proxies.problems(its.config))
+            "configuration",
+            2,
+            lambda: configuration.look(services.config, proxies.problems(services.config)),
         ),
-        Check("database", 6, lambda: database.look(its)),
-        Check("connections", 6, lambda: connections.look(its)),
-        Check("Recall", 10, lambda: recall.look(its.config)),
-        Check("public address", 20, lambda: public_url.look(its.config)),
-        Check("processes", 6, lambda: activity.look_at_processes(its)),
-        Check("meetings", 6, lambda: activity.look_at_meetings(its)),
+        Check("database", 6, lambda: database.look(services)),
+        Check("connections", 6, lambda: connections.look(services)),
+        Check("Recall", 10, lambda: recall.look(services.config)),
+        Check("public address", 20, lambda: public_url.look(services.config)),
+        Check("processes", 6, lambda: activity.look_at_processes(services)),
+        Check("meetings", 6, lambda: activity.look_at_meetings(services)),
     ]

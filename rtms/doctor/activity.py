@@ -39,11 +39,11 @@ class MeetingCounts:
     now: datetime
 
 
-def look_at_processes(its: Services) -> Iterator[Finding]:
+def look_at_processes(services: Services) -> Iterator[Finding]:
     """Check that processes receive and connect, by their heartbeats of the last minute."""
     about = "processes"
     try:
-        with its.database.read() as connection:
+        with services.database.read() as connection:
             rows = heartbeat.living(connection, now=clock.now())
     except DatabaseUnavailable as error:
         yield warning(about, f"Could not be counted: {error}", "Fix the database first.")
@@ -51,11 +51,11 @@ def look_at_processes(its: Services) -> Iterator[Finding]:
     web = sum(row.kind == "web" for row in rows)
     workers = sum(row.kind == "worker" for row in rows)
     connecting = sum(row.dispatches for row in rows)
-    yield judge_processes(web, workers, connecting, dispatcher=its.config.dispatcher)
+    yield judge_processes(web, workers, connecting, dispatcher=services.config.dispatcher)
     refused = sum(
         count for row in rows for name, labels, count in row.counts if [name, *labels] == _REFUSED
     )
-    if refused and its.config.recall_webhook_secrets:
+    if refused and services.config.recall_webhook_secrets:
         yield judge_refused(refused)
 
 
@@ -106,10 +106,10 @@ def judge_processes(web: int, workers: int, connecting: int, *, dispatcher: bool
     return ok("processes", found)
 
 
-def look_at_meetings(its: Services) -> Iterator[Finding]:
+def look_at_meetings(services: Services) -> Iterator[Finding]:
     """Check what waits, what failed, and when Zoom last delivered."""
     try:
-        with its.database.read() as connection:
+        with services.database.read() as connection:
             counts = _counts(connection, clock.now())
     except DatabaseUnavailable as error:
         yield warning("meetings", f"Could not be checked: {error}", "Fix the database first.")

@@ -43,15 +43,15 @@ class Capacity:
     used: int
 
 
-def look(its: Services) -> Iterator[Finding]:
+def look(services: Services) -> Iterator[Finding]:
     """Compare the connection pools of all processes with what PostgreSQL allows."""
-    if its.database.is_sqlite:
+    if services.database.is_sqlite:
         yield ok(_ABOUT, "SQLite has no limit on connections.")
         return
     try:
-        with its.database.read() as connection:
+        with services.database.read() as connection:
             allowed = connection.execute(_ALLOWED).one()
-        with its.database.read() as connection:
+        with services.database.read() as connection:
             alive = Counter(row.kind for row in heartbeat.living(connection, now=clock.now()))
     except DatabaseUnavailable as error:
         yield warning(_ABOUT, f"Could not be counted: {error}", "Fix the database first.")
@@ -59,10 +59,10 @@ def look(its: Services) -> Iterator[Finding]:
     limits = [limit for limit in (allowed.server, allowed.role, allowed.database) if limit >= 0]
     yield from judge(
         Capacity(
-            web=max(its.config.web_concurrency, alive["web"]),
+            web=max(services.config.web_concurrency, alive["web"]),
             workers=alive["worker"],
             threads=_request_threads(),
-            connects=its.config.connect_threads,
+            connects=services.config.connect_threads,
             allowed=min(limits),
             used=allowed.used,
         )

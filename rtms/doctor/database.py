@@ -25,9 +25,9 @@ _USELESS_COMMIT = 1.0  # seconds; Zoom waits three for an answer, and commits qu
 _DURABLE = {"fsync": "on", "full_page_writes": "on"}
 
 
-def look(its: Services) -> Iterator[Finding]:
+def look(services: Services) -> Iterator[Finding]:
     """Check that deliveries can be stored durably and in time."""
-    database = its.database
+    database = services.database
     engine = "SQLite" if database.is_sqlite else "PostgreSQL"
     try:
         revision = database.revision()
@@ -49,7 +49,7 @@ def look(its: Services) -> Iterator[Finding]:
         yield ok("migration", f"The schema is at revision {revision}{ahead}.")
     yield _commits(database, engine)
     if database.is_sqlite:
-        yield from _file(sqlite_path(database.url), its.config)
+        yield from _file(sqlite_path(database.url), services.config)
     else:
         yield from _settings(database)
 

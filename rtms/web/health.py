@@ -7,7 +7,7 @@ from flask import Blueprint, Response, jsonify
 
 from rtms import VERSION
 from rtms.db.database import UNANSWERED
-from rtms.services import services
+from rtms.services import get_services
 
 blueprint = Blueprint("health", __name__)
 log = structlog.get_logger()
@@ -22,9 +22,9 @@ def healthz() -> Response:
 @blueprint.get("/readyz")
 def readyz() -> tuple[Response, int]:
     """Answer 200 if deliveries are accepted and, if this process connects streams, connected."""
-    its = services()
-    problems = [_without_details(its.database.unfit())]
-    if its.config.dispatcher and not (its.dispatcher and its.dispatcher.is_running):
+    services = get_services()
+    problems = [_without_details(services.database.unfit())]
+    if services.config.dispatcher and not (services.dispatcher and services.dispatcher.is_running):
         problems.append("The dispatcher does not run, so this process connects no streams.")
     problems = [problem for problem in problems if problem]
     if problems:

@@ -22,7 +22,7 @@ from rtms.db.errors import DatabaseUnavailable
 from rtms.jobs.queues import QUEUES
 from rtms.monitoring import snapshot
 from rtms.monitoring.prometheus import Exposition
-from rtms.services import Services, services
+from rtms.services import Services, get_services
 
 # Added by proxies and tunnels. One on this machine also connects from a loopback address.
 _FORWARDED = (
@@ -39,8 +39,8 @@ log = structlog.get_logger()
 @blueprint.get("/metrics")
 def metrics() -> Response:
     """Return the metrics, also while the database is unreachable."""
-    its = services()
-    token = its.config.metrics_token
+    services = get_services()
+    token = services.config.metrics_token
     if not (_is_from_here(request) or _has_token(request, token)):
         if token is None:
             abort(404)  # do not reveal that the route exists
@@ -49,26 +49,28 @@ def metrics() -> Response:
         refused.headers["WWW-Authenticate"] = 'Bearer realm="metrics"'
         return refused
     registry = CollectorRegistry()
-    registry.register(Exposition(*_read(its)))
+    registry.register(Exposition(*_read(services)))
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     return Response(encode(registry), content_type=content_type)
 
 
-def _read(its: Services) -> tuple[snapshot.Snapshot | None, Mapping[str, Any]]:
+def _read(services: Services) -> tuple[snapshot.Snapshot | None, Mapping[str, Any]]:
     """Return the database's snapshot and this process's counters, as last written to its heartbeat.
     Newer counters would be missing from the next answer of another process, and Prometheus takes a
     counter that decreases for a restart."""
     own = None
     with suppress(DatabaseUnavailable):
-        own = its.heartbeat.recent()
+        own = services.heartbeat.recent()
     try:
-        found = snapshot.read(its.database, its.meeting_counter, QUEUES)
+        found = snapshot.read(services.database, services.meeting_counter, QUEUES)
     except DatabaseUnavailable as error:
         log.warning("metrics without the database's part", error=str(error))
-        return None, own or its.heartbeat.row()
-    written = (row._asdict() for row in found.processes if row.name == its.heartbeat.identity.name)
+        return None, own or services.heartbeat.row()
+    written = (
+        row._asdict() for row in found.processes if row.name == services.heartbeat.identity.name
+    )
     # Another thread may have written newer counters, which another process may have shown.
-    return found, next(written, None) or own or its.heartbeat.row()
+    return found, next(written, None) or own or services.heartbeat.row()
 
 
 def _is_from_here(request: Request) -> bool:

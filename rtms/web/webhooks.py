@@ -17,7 +17,7 @@ from rtms.intake.handlers import Taken
 from rtms.jobs.names import JobName
 from rtms.logs import about
 from rtms.monitoring.counters import Counts
-from rtms.services import Services, services
+from rtms.services import Services, get_services
 from rtms.web.deferred_response import ARRIVED_AT, Answer, LateResponse
 from rtms.zoom import signature as zoom
 from rtms.zoom.events import Meaning, Stopped
@@ -31,8 +31,8 @@ log = structlog.get_logger()
 @blueprint.post("/zoom-webhook")
 def zoom_webhook() -> Response | tuple[Response, int]:
     """Take in one of Zoom's deliveries, or answer its challenge."""
-    its = services()
-    config = its.config
+    services = get_services()
+    config = services.config
     raw = _raw()
     body = payload.decode_body(raw)
     is_challenge = body["event"] == zoom.CHALLENGE_EVENT
@@ -52,27 +52,27 @@ def zoom_webhook() -> Response | tuple[Response, int]:
         )
     if is_challenge:
         answer = zoom.answer_challenge(body, token)
-        its.counts.delivery("zoom", zoom.CHALLENGE_EVENT, "accepted")
+        services.counts.delivery("zoom", zoom.CHALLENGE_EVENT, "accepted")
         log.info("zoom validates the endpoint")
         return jsonify(answer), 200
     sent_at = clock.from_milliseconds(int(timestamp) * 1000)
-    return _take_in(its, body, headers.get("x-zm-trackingid", "")[:255], sent_at)
+    return _take_in(services, body, headers.get("x-zm-trackingid", "")[:255], sent_at)
 
 
 @blueprint.post("/recall-webhook")
 def recall_webhook() -> tuple[Response, int]:
     """Take in one of Recall's status webhooks: a hint that a connection is worth asking about."""
-    its = services()
-    if not its.config.recall_webhook_secrets:
+    services = get_services()
+    if not services.config.recall_webhook_secrets:
         abort(404)
     raw = _raw()
     headers = {name.lower(): value for name, value in request.headers}
-    message_id = recall_status.verify(its.config.recall_webhook_secrets, headers, raw)
+    message_id = recall_status.verify(services.config.recall_webhook_secrets, headers, raw)
     body = payload.decode_body(raw)
-    row = recall_status.take(its.database, body, message_id)
-    if row and its.dispatcher:
-        its.dispatcher.wake(JobName.FOLLOW)
-    its.counts.delivery("recall", body["event"], "accepted" if row else "unknown")
+    row = recall_status.take(services.database, body, message_id)
+    if row and services.dispatcher:
+        services.dispatcher.wake(JobName.FOLLOW)
+    services.counts.delivery("recall", body["event"], "accepted" if row else "unknown")
     (about(row) if row else log).debug("recall says " + body["event"])
     return jsonify(outcome="accepted"), 200
 
@@ -160,7 +160,7 @@ _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 def _count_refusal(answer: Response) -> Response:
     if answer.status_code >= 400:
         its_sender = "recall" if request.path == "/recall-webhook" else "zoom"
-        services().counts.refusal(its_sender, answer.status_code)
+        get_services().counts.refusal(its_sender, answer.status_code)
     return answer
 
 

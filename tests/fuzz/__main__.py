@@ -20,7 +20,7 @@ from pathlib import Path
 
 from app import create_app
 from config import Config
-from rtms.services import services
+from rtms.services import get_services
 from tests.fuzz.inputs import Inputs
 from tests.fuzz.routes import VARIABLES, Routes, ask_server
 from tests.servers import Server
@@ -89,7 +89,7 @@ def _ways(inputs: Inputs) -> Iterator[tuple[_Ask, _Ask, Callable[[], str]]]:
             )
         finally:
             server.kill()
-            services(app).database.dispose()
+            get_services(app).database.dispose()
 
 
 def _tell_failure(inputs: Inputs, number: int, over_wire: bool) -> None:

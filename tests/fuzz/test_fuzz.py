@@ -16,7 +16,7 @@ from config import Config
 from models import CONNECTS, EVENTS
 from rtms.db import migrate
 from rtms.db.database import Database
-from rtms.services import services
+from rtms.services import get_services
 from tests.fuzz.__main__ import main
 from tests.fuzz.inputs import Inputs
 from tests.fuzz.routes import VARIABLES, Complaint, Routes, ask_server
@@ -47,7 +47,7 @@ def test_no_input_gives_a_5xx_or_an_exception_or_tells_a_secret(
         app = create_app(config)
     routes, inputs = Routes(app, log), Inputs(seed=1)
     counts = Counter(routes.ask(inputs.make(number)) for number in range(INSIDE))
-    services(app).database.dispose()
+    get_services(app).database.dispose()
     # The inputs reach what is behind the door, too: all of its answers came.
     assert {200, 400, 401, 404, 405} <= counts.keys()
     with database.read() as connection:
@@ -70,7 +70,7 @@ def test_what_the_server_logs_is_looked_at(config: Config, database: Database, l
     routes, inputs = Routes(app, log), Inputs(seed=1)
     with pytest.raises(Complaint):
         routes.ask(inputs.make(0))
-    services(app).database.dispose()
+    get_services(app).database.dispose()
 
 
 def test_no_bytes_on_the_wire_give_a_5xx_or_end_the_server(server: Server) -> None:

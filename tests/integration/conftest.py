@@ -20,7 +20,7 @@ from models import CONNECTS, EVENTS
 from rtms.db.database import Database
 from rtms.jobs.connect import retry_policy
 from rtms.queue import dispatcher
-from rtms.services import Services, services
+from rtms.services import Services, get_services
 from sandbox.zoom import sign, stringify
 
 
@@ -51,17 +51,17 @@ def environ(environ: dict[str, str], request: pytest.FixtureRequest) -> dict[str
 def app(config: Config) -> Iterator[Flask]:
     made = create_app(config)
     yield made
-    its = services(made)
-    if its.dispatcher:
-        its.dispatcher.drain(timeout=30)
-    its.recall.close()
-    its.database.dispose()
+    services = get_services(made)
+    if services.dispatcher:
+        services.dispatcher.drain(timeout=30)
+    services.recall.close()
+    services.database.dispose()
 
 
 @pytest.fixture
-def its(app: Flask) -> Services:
+def services(app: Flask) -> Services:
     """The application's parts."""
-    return services(app)
+    return get_services(app)
 
 
 @pytest.fixture
@@ -128,8 +128,8 @@ class Rows:
 
 
 @pytest.fixture
-def rows(its: Services) -> Rows:
-    return Rows(its.database)
+def rows(services: Services) -> Rows:
+    return Rows(services.database)
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 20.0) -> Any:

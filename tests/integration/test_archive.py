@@ -92,39 +92,39 @@ def log(app: Flask) -> Iterator[list[MutableMapping[str, Any]]]:
 
 
 @pytest.fixture
-def done(recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows) -> Stream:
+def done(recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows) -> Stream:
     """A meeting whose recording is done, with the dispatcher running."""
-    its.start_dispatcher()
-    return finish(recall, zoom, its, rows)
+    services.start_dispatcher()
+    return finish(recall, zoom, services, rows)
 
 
-def finish(recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows) -> Stream:
+def finish(recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows) -> Stream:
     recall.set(processing_seconds=0.0)
     stream = Stream(meeting_id=98765432100)
     zoom.deliver(events.started(stream))
     wait_for(lambda: rows.meeting().state == "connected")
     recall.end_stream(stream.rtms_stream_id)
     zoom.deliver(events.stopped(stream))
-    its.database.write(lambda c: c.execute(CONNECTS.update().values(due_at=clock.now())))
+    services.database.write(lambda c: c.execute(CONNECTS.update().values(due_at=clock.now())))
     wait_for(lambda: rows.meeting().state == "done")
     return stream
 
 
-def recording(its: Services) -> Any:
-    with its.database.read() as connection:
+def recording(services: Services) -> Any:
+    with services.database.read() as connection:
         return connection.execute(sa.select(RECORDINGS)).one()
 
 
-def archived(its: Services) -> Any:
-    return wait_for(lambda: (row := recording(its)).archived_at and row)
+def archived(services: Services) -> Any:
+    return wait_for(lambda: (row := recording(services)).archived_at and row)
 
 
-def failed(its: Services, attempts: int = 1) -> Any:
-    return wait_for(lambda: (row := recording(its)).archive_attempts >= attempts and row)
+def failed(services: Services, attempts: int = 1) -> Any:
+    return wait_for(lambda: (row := recording(services)).archive_attempts >= attempts and row)
 
 
-def change(its: Services, **values: Any) -> None:
-    its.database.write(lambda c: c.execute(RECORDINGS.update().values(values)))
+def change(services: Services, **values: Any) -> None:
+    services.database.write(lambda c: c.execute(RECORDINGS.update().values(values)))
 
 
 def media_requests(recall: RecallSandbox) -> list[Any]:
@@ -139,10 +139,10 @@ def test_a_done_recording_is_stored_with_a_manifest(
     log: list[MutableMapping[str, Any]],
     done: Stream,
     recall: RecallSandbox,
-    its: Services,
+    services: Services,
     tmp_path: Path,
 ) -> None:
-    row = archived(its)
+    row = archived(services)
     assert (row.archive_due_at, row.archive_attempts, row.archive_error) == (None, 1, None)
     assert (row.lease_owner, row.leased_until) == (None, None)
     folder = tmp_path / "archive" / f"{row.started_at:%Y}" / f"{row.started_at:%m}"
@@ -162,33 +162,33 @@ def test_a_done_recording_is_stored_with_a_manifest(
     for shown in (json.dumps(about), str(row), str(log)):
         assert "/media/" not in shown
         assert "signature=" not in shown.lower()
-        assert its.config.recall_api_key not in shown
+        assert services.config.recall_api_key not in shown
 
 
 @pytest.mark.environ(ARCHIVE_URL="")
-def test_without_an_archive_nothing_is_due(done: Stream, its: Services) -> None:
-    row = recording(its)
+def test_without_an_archive_nothing_is_due(done: Stream, services: Services) -> None:
+    row = recording(services)
     assert (row.status, row.archive_due_at, row.archived_at) == ("done", None, None)
-    assert its.dispatcher
+    assert services.dispatcher
     with pytest.raises(KeyError):
-        its.dispatcher.wake("archive")
+        services.dispatcher.wake("archive")
 
 
 @pytest.mark.environ(ARCHIVE_URL="")
 def test_what_was_done_before_is_taken_up_unless_it_has_expired(
-    done: Stream, its: Services, environ: dict[str, str], tmp_path: Path
+    done: Stream, services: Services, environ: dict[str, str], tmp_path: Path
 ) -> None:
-    assert its.dispatcher
-    its.dispatcher.drain(timeout=10)
+    assert services.dispatcher
+    services.dispatcher.drain(timeout=10)
     now = clock.now()
-    change(its, expires_at=now - timedelta(seconds=1))
+    change(services, expires_at=now - timedelta(seconds=1))
     url = str(tmp_path / "later")
     with_archive = Services.from_config(Config.from_environ({**environ, "ARCHIVE_URL": url}))
     archive = ArchiveJob(with_archive.database, with_archive.recall, with_archive.config)
     assert archive.next_due() is None
-    change(its, expires_at=now + timedelta(days=1))
+    change(services, expires_at=now + timedelta(days=1))
     dispatcher = with_archive.start_dispatcher()
-    archived(its)
+    archived(services)
     assert list((tmp_path / "later").rglob("*_video.mp4"))
     dispatcher.drain(timeout=10)
     with_archive.recall.close()
@@ -199,15 +199,15 @@ def test_what_was_done_before_is_taken_up_unless_it_has_expired(
 def test_a_failing_upload_is_in_the_row_and_tried_again(
     recall: RecallSandbox,
     zoom: Zoom,
-    its: Services,
+    services: Services,
     rows: Rows,
     place: type[Trouble],
     log: list[MutableMapping[str, Any]],
 ) -> None:
     place.refuse = "AccessDenied for //user:pass@host/bucket/a?sig=abc"
-    its.start_dispatcher()
-    finish(recall, zoom, its, rows)
-    row = failed(its)
+    services.start_dispatcher()
+    finish(recall, zoom, services, rows)
+    row = failed(services)
     assert row.archived_at is None
     assert "AccessDenied" in row.archive_error
     wait_for(lambda: any(line["event"] == "not archived yet" for line in log))
@@ -216,56 +216,56 @@ def test_a_failing_upload_is_in_the_row_and_tried_again(
     assert "pass" not in seen
     wait = row.archive_due_at - clock.now()
     assert timedelta(seconds=40) < wait <= timedelta(seconds=60)
-    change(its, archive_due_at=clock.now())
-    row = failed(its, 2)
+    change(services, archive_due_at=clock.now())
+    row = failed(services, 2)
     assert timedelta(seconds=100) < row.archive_due_at - clock.now() <= timedelta(seconds=120)
     place.refuse = None
-    change(its, archive_due_at=clock.now())
-    row = archived(its)
+    change(services, archive_due_at=clock.now())
+    row = archived(services)
     assert (row.archive_attempts, row.archive_error, row.archive_due_at) == (3, None, None)
     assert [name for name in place.store if name.endswith("_video.mp4")]
 
 
 @pytest.mark.environ(ARCHIVE_URL="trouble://bucket/recordings")
 def test_what_was_stored_short_is_not_taken_for_done(
-    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows, place: type[Trouble]
+    recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows, place: type[Trouble]
 ) -> None:
     place.short = True
-    its.start_dispatcher()
-    finish(recall, zoom, its, rows)
-    row = failed(its)
+    services.start_dispatcher()
+    finish(recall, zoom, services, rows)
+    row = failed(services)
     assert row.archived_at is None
     assert "bytes after" in row.archive_error
     assert not [name for name in place.store if name.endswith(".manifest.json")]
     place.short = False
-    change(its, archive_due_at=clock.now())
-    archived(its)
+    change(services, archive_due_at=clock.now())
+    archived(services)
     for name, file in place.store.items():
         if name.endswith("_video.mp4"):
             assert file.size == (ROOT / "sandbox/media/meeting.mp4").stat().st_size
 
 
 @pytest.mark.environ(ARCHIVE_URL="memory://kept")
-def test_what_is_there_already_is_not_stored_again(done: Stream, its: Services) -> None:
-    archived(its)
+def test_what_is_there_already_is_not_stored_again(done: Stream, services: Services) -> None:
+    archived(services)
     store = MemoryFileSystem.store
     before = {name: file.modified for name, file in store.items() if "manifest" not in name}
-    change(its, archived_at=None, archive_due_at=clock.now())
-    archived(its)
+    change(services, archived_at=None, archive_due_at=clock.now())
+    archived(services)
     assert before == {name: file.modified for name, file in store.items() if name in before}
     store.clear()
 
 
 def test_a_link_that_expires_under_way_is_replaced(
-    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows, tmp_path: Path
+    recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows, tmp_path: Path
 ) -> None:
     recall.video_bytes = 300_000
     expired = Fault(kind="status", status=403, path="media", method="GET", times=1, after=1)
     recall.add_fault(Fault(kind="truncated", path="media", method="GET", cut=100_000))
     recall.add_fault(expired)
-    its.start_dispatcher()
-    finish(recall, zoom, its, rows)
-    row = archived(its)
+    services.start_dispatcher()
+    finish(recall, zoom, services, rows)
+    row = archived(services)
     assert (row.archive_attempts, row.archive_error) == (1, None)
     (video,) = (tmp_path / "archive").rglob("*_video.mp4")
     assert video.stat().st_size == 300_000
@@ -274,11 +274,11 @@ def test_a_link_that_expires_under_way_is_replaced(
 
 @pytest.mark.environ(RECALL_RETRIEVES_PER_MINUTE="62")
 def test_its_retrieves_keep_the_common_pace(
-    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows
+    recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows
 ) -> None:
-    its.start_dispatcher()
-    finish(recall, zoom, its, rows)
-    archived(its)
+    services.start_dispatcher()
+    finish(recall, zoom, services, rows)
+    archived(services)
     next_turn = clock.now() + timedelta(seconds=1.5)
 
     def make_due(connection: Connection) -> None:
@@ -286,9 +286,9 @@ def test_its_retrieves_keep_the_common_pace(
         due = {"archived_at": None, "archived_media": None, "archive_due_at": clock.now()}
         connection.execute(RECORDINGS.update().values(due))
 
-    its.database.write(make_due)
-    archived(its)
-    with its.database.read() as connection:
+    services.database.write(make_due)
+    archived(services)
+    with services.database.read() as connection:
         opens_at = paced.closed_until(connection, RETRIEVE_GATE)
     assert retrieves(recall)[-1].at >= next_turn.timestamp()
     assert opens_at
@@ -296,14 +296,14 @@ def test_its_retrieves_keep_the_common_pace(
 
 
 def test_what_recall_no_longer_has_is_given_up(
-    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows
+    recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows
 ) -> None:
-    its.start_dispatcher()
-    stream = finish(recall, zoom, its, rows)
-    archived(its)
+    services.start_dispatcher()
+    stream = finish(recall, zoom, services, rows)
+    archived(services)
     recall.end_stream(stream.rtms_stream_id, ending="deleted")
-    change(its, archived_at=None, archive_attempts=0, archive_due_at=clock.now())
-    row = failed(its)
+    change(services, archived_at=None, archive_attempts=0, archive_due_at=clock.now())
+    row = failed(services)
     assert (row.archive_due_at, row.archived_at) == (None, None)
     assert "deleted" in row.archive_error
 
@@ -312,26 +312,26 @@ def test_what_recall_no_longer_has_is_given_up(
 def test_a_long_upload_keeps_its_lease_and_two_processes_store_once(
     recall: RecallSandbox,
     zoom: Zoom,
-    its: Services,
+    services: Services,
     rows: Rows,
     place: type[Trouble],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(archive_job, "_LEASE_SECONDS", 1.0)
     place.pause = threading.Event()
-    other = Services.from_config(its.config)
-    its.start_dispatcher()
+    other = Services.from_config(services.config)
+    services.start_dispatcher()
     dispatcher = other.start_dispatcher()
-    finish(recall, zoom, its, rows)
+    finish(recall, zoom, services, rows)
     wait_for(lambda: place.under_way)
-    first = recording(its)
+    first = recording(services)
     wait_for(lambda: clock.now() > first.leased_until + timedelta(seconds=1))
-    row = recording(its)
+    row = recording(services)
     assert row.lease_owner == first.lease_owner
     assert row.leased_until > clock.now()
     assert place.under_way == 1
     place.pause.set()
-    archived(its)
+    archived(services)
     assert len(place.uploads) == len(set(place.uploads))
     dispatcher.drain(timeout=10)
     other.recall.close()
@@ -340,14 +340,14 @@ def test_a_long_upload_keeps_its_lease_and_two_processes_store_once(
 
 @pytest.mark.environ(ARCHIVE_URL="trouble://bucket/recordings")
 def test_at_a_shutdown_an_upload_is_handed_back(
-    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows, place: type[Trouble]
+    recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows, place: type[Trouble]
 ) -> None:
     place.pause = threading.Event()
-    dispatcher = its.start_dispatcher()
-    finish(recall, zoom, its, rows)
+    dispatcher = services.start_dispatcher()
+    finish(recall, zoom, services, rows)
     wait_for(lambda: place.under_way)
     assert not dispatcher.drain(timeout=0.1)
-    row = recording(its)
+    row = recording(services)
     assert row.leased_until <= clock.now()
     assert row.archive_due_at is not None
     place.pause.set()
@@ -360,8 +360,8 @@ from rtms.jobs.archive import job as archive_job
 from rtms.jobs.archive.job import ArchiveJob
 from rtms.services import Services
 
-its = Services.from_config(Config.from_environ(dict(line.split("=", 1) for line in sys.stdin)))
-archive = ArchiveJob(its.database, its.recall, its.config)
+services = Services.from_config(Config.from_environ(dict(line.split("=", 1) for line in sys.stdin)))
+archive = ArchiveJob(services.database, services.recall, services.config)
 archive.next_due()
 (job,) = archive.lease(1)
 print("leased", flush=True)
@@ -373,17 +373,17 @@ archive.work(job)
 def test_what_a_killed_process_was_storing_is_taken_over(
     recall: RecallSandbox,
     zoom: Zoom,
-    its: Services,
+    services: Services,
     rows: Rows,
     environ: dict[str, str],
     tmp_path: Path,
 ) -> None:
     recall.video_bytes = 200_000
     recall.add_fault(Fault(kind="drip", path="media", method="GET", seconds=0.05))
-    dispatcher = its.start_dispatcher()
+    dispatcher = services.start_dispatcher()
     # The meeting is done in a process that knows of no archive, so that only the child stores.
     dispatcher._runners["archive"].begin_drain()
-    finish(recall, zoom, its, rows)
+    finish(recall, zoom, services, rows)
     dispatcher.drain(timeout=10)
     child = subprocess.Popen(
         [sys.executable, "-c", CHILD],
@@ -402,34 +402,34 @@ def test_what_a_killed_process_was_storing_is_taken_over(
     child.send_signal(signal.SIGKILL)
     child.wait(timeout=10)
     child.stdout.close()
-    row = recording(its)
+    row = recording(services)
     assert row.lease_owner
     assert row.leased_until > clock.now() + timedelta(seconds=30)
-    archive = ArchiveJob(its.database, its.recall, its.config)
+    archive = ArchiveJob(services.database, services.recall, services.config)
     assert archive.lease(1) == []
-    change(its, leased_until=clock.now())
+    change(services, leased_until=clock.now())
     (job,) = archive.lease(1)
     recall.clear_faults()
     archive.work(job)
-    assert recording(its).archived_at
+    assert recording(services).archived_at
     (video,) = (tmp_path / "archive").rglob("*_video.mp4")
     assert video.stat().st_size == 200_000
     assert not list((tmp_path / "archive").rglob(".*"))
 
 
 def test_a_person_who_refreshes_puts_back_what_was_given_up(
-    done: Stream, recall: RecallSandbox, its: Services, rows: Rows, app: Any
+    done: Stream, recall: RecallSandbox, services: Services, rows: Rows, app: Any
 ) -> None:
-    archived(its)
-    change(its, archived_at=None, archive_attempts=36, archive_error="given up")
-    its.database.write(
+    archived(services)
+    change(services, archived_at=None, archive_attempts=36, archive_error="given up")
+    services.database.write(
         lambda c: c.execute(CONNECTS.update().values(due_at=clock.now(), state="ended"))
     )
     wait_for(lambda: rows.meeting().state == "done")
-    assert recording(its).archive_attempts == 36  # a process does not
+    assert recording(services).archive_attempts == 36  # a process does not
     result = app.test_cli_runner().invoke(args=["meetings", "refresh", "1"])
     assert result.exit_code == 0, result.output
-    row = archived(its)
+    row = archived(services)
     assert (row.archive_attempts, row.archive_error) == (1, None)
 
 
@@ -579,16 +579,16 @@ def test_the_migration_keeps_what_is_there_both_ways(config: Config) -> None:
 
 @pytest.mark.environ(RECALL_TIMEOUT_SECONDS="2")
 def test_a_connect_does_not_wait_behind_an_upload(
-    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows, tmp_path: Path
+    recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows, tmp_path: Path
 ) -> None:
     recall.add_fault(Fault(kind="hang", path="media", method="GET", times=None))
-    its.start_dispatcher()
-    finish(recall, zoom, its, rows)
+    services.start_dispatcher()
+    finish(recall, zoom, services, rows)
     wait_for(lambda: media_requests(recall))
     began = time.monotonic()
     zoom.deliver(events.started(Stream()))
     wait_for(lambda: rows.meetings()[1].state == "connected")
     assert time.monotonic() - began < 5
     recall.clear_faults()
-    assert its.dispatcher
-    its.dispatcher.drain(timeout=0)
+    assert services.dispatcher
+    services.dispatcher.drain(timeout=0)

@@ -15,13 +15,13 @@ from tests.servers import wait_for
 
 
 @pytest.fixture
-def dispatching(its: Services) -> Services:
-    its.start_dispatcher()
-    return its
+def dispatching(services: Services) -> Services:
+    services.start_dispatcher()
+    return services
 
 
-def attempts(its: Services) -> list[Any]:
-    with its.database.read() as connection:
+def attempts(services: Services) -> list[Any]:
+    with services.database.read() as connection:
         return list(connection.execute(sa.select(ATTEMPTS).order_by(ATTEMPTS.c.id)))
 
 

@@ -28,27 +28,27 @@ WITH_AUDIO = {"RECORDING_CONFIG": '{"video_mixed_mp4": {}, "audio_mixed_mp3": {}
 SOUND = (ROOT / "sandbox/media/audio.mp3").read_bytes()
 
 
-def live_through(recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows) -> Stream:
+def live_through(recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows) -> Stream:
     """A meeting whose recording is done; its audio is no shortcut."""
     recall.set(processing_seconds=0.0, audio_shortcut=False)
-    its.start_dispatcher()
+    services.start_dispatcher()
     stream = Stream()
     zoom.deliver(events.started(stream))
     wait_for(lambda: rows.meeting().state == "connected")
     recall.end_stream(stream.rtms_stream_id)
     zoom.deliver(events.stopped(stream))
-    make_due(its)
+    make_due(services)
     return stream
 
 
-def make_due(its: Services) -> None:
-    its.database.write(lambda c: c.execute(CONNECTS.update().values(due_at=clock.now())))
-    assert its.dispatcher
-    its.dispatcher.wake("refresh")
+def make_due(services: Services) -> None:
+    services.database.write(lambda c: c.execute(CONNECTS.update().values(due_at=clock.now())))
+    assert services.dispatcher
+    services.dispatcher.wake("refresh")
 
 
-def media(its: Services) -> dict[str, str]:
-    with its.database.read() as connection:
+def media(services: Services) -> dict[str, str]:
+    with services.database.read() as connection:
         return connection.scalar(sa.select(RECORDINGS.c.media)) or {}
 
 
@@ -66,14 +66,14 @@ def archive(environ: dict[str, str], tmp_path: Path) -> Path:
 def test_it_is_in_the_row_and_can_be_had(
     recall: RecallSandbox,
     zoom: Zoom,
-    its: Services,
+    services: Services,
     rows: Rows,
     runner: FlaskCliRunner,
     tmp_path: Path,
 ) -> None:
-    live_through(recall, zoom, its, rows)
+    live_through(recall, zoom, services, rows)
     wait_for(lambda: rows.meeting().state == "done")
-    assert media(its)["audio_mixed"] == "done"
+    assert media(services)["audio_mixed"] == "done"
     link = run(runner, "meetings", "link", "1", "--kind", "audio_mixed").strip()
     assert requests.get(link, timeout=5).content == SOUND
     run(runner, "meetings", "download", "1", "--to", str(tmp_path / "all"))
@@ -88,15 +88,15 @@ def test_it_is_in_the_row_and_can_be_had(
 def test_two_formats_are_two_files_wherever_their_pages_end(
     recall: RecallSandbox,
     zoom: Zoom,
-    its: Services,
+    services: Services,
     rows: Rows,
     runner: FlaskCliRunner,
     tmp_path: Path,
 ) -> None:
     recall.set(audio_a_page=1)
-    live_through(recall, zoom, its, rows)
+    live_through(recall, zoom, services, rows)
     wait_for(lambda: rows.meeting().state == "done")
-    assert media(its)["audio_mixed"] == media(its)["audio_mixed_raw"] == "done"
+    assert media(services)["audio_mixed"] == media(services)["audio_mixed_raw"] == "done"
     run(runner, "meetings", "download", "1", "--to", str(tmp_path))
     assert [path.stat().st_size for path in sorted(tmp_path.glob("*audio*"))] == [8000, 6192]
     link = run(runner, "meetings", "link", "1", "--kind", "audio_mixed_raw").strip()
@@ -107,9 +107,9 @@ def test_two_formats_are_two_files_wherever_their_pages_end(
     RECORDING_CONFIG='{"audio_mixed_mp3": {}, "audio_mixed_raw": {}}', ADMIN_PASSWORD=PASSWORD
 )
 def test_both_are_archived_and_on_the_page(
-    archive: Path, app: Flask, recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows
+    archive: Path, app: Flask, recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows
 ) -> None:
-    live_through(recall, zoom, its, rows)
+    live_through(recall, zoom, services, rows)
     (about,) = wait_for(lambda: list(archive.rglob("*.manifest.json")))
     files = json.loads(about.read_text())["files"]
     sizes = {each["kind"]: each["bytes"] for each in files if "audio" in each["kind"]}
@@ -122,22 +122,22 @@ def test_both_are_archived_and_on_the_page(
 
 
 def test_where_it_was_not_asked_for_nobody_looks_it_up(
-    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows
+    recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows
 ) -> None:
-    live_through(recall, zoom, its, rows)
+    live_through(recall, zoom, services, rows)
     wait_for(lambda: rows.meeting().state == "done")
     assert lists(recall) == []
 
 
 @pytest.mark.environ(**WITH_AUDIO)
 def test_trouble_with_the_list_is_in_the_row_and_passes(
-    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows
+    recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows
 ) -> None:
     recall.add_fault(Fault(kind="status", status=429, path="audio", method="GET", retry_after=1))
-    live_through(recall, zoom, its, rows)
+    live_through(recall, zoom, services, rows)
     row = wait_for(lambda: (row := rows.meeting()).last_error and row)
     assert (row.state, "429" in row.last_error) == ("ended", True)
-    make_due(its)
+    make_due(services)
     wait_for(lambda: rows.meeting().state == "done")
     first, second = lists(recall)
     assert second.at >= first.answered_at + 0.9  # nobody asks while the gate is closed
@@ -145,13 +145,13 @@ def test_trouble_with_the_list_is_in_the_row_and_passes(
 
 @pytest.mark.environ(**WITH_AUDIO, RECALL_RETRIEVES_PER_MINUTE="64")
 def test_looking_it_up_keeps_the_common_pace(
-    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows
+    recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows
 ) -> None:
-    live_through(recall, zoom, its, rows)
+    live_through(recall, zoom, services, rows)
     wait_for(lambda: rows.meeting().state == "done")
     ours, audio = [entry for entry in recall.ledger if entry.method == "GET"][-2:]
     assert audio.at - ours.at > 0.9  # a second each, of all processes together
-    with its.database.read() as connection:
+    with services.database.read() as connection:
         opens_at = closed_until(connection, RETRIEVE_GATE)
     assert opens_at
     assert opens_at.timestamp() > audio.at + 0.5
@@ -159,9 +159,9 @@ def test_looking_it_up_keeps_the_common_pace(
 
 @pytest.mark.environ(**WITH_AUDIO)
 def test_it_is_archived(
-    archive: Path, recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows
+    archive: Path, recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows
 ) -> None:
-    live_through(recall, zoom, its, rows)
+    live_through(recall, zoom, services, rows)
     (about,) = wait_for(lambda: list(archive.rglob("*.manifest.json")))
     (audio,) = archive.rglob("*_audio.mp3")
     assert audio.read_bytes() == SOUND
@@ -172,11 +172,11 @@ def test_it_is_archived(
 
 @pytest.mark.environ(RECORDING_CONFIG='{"audio_mixed_mp3": {}}', ADMIN_PASSWORD=PASSWORD)
 def test_it_plays_on_the_page_and_can_be_downloaded_there(
-    app: Flask, recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows
+    app: Flask, recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows
 ) -> None:
-    live_through(recall, zoom, its, rows)
+    live_through(recall, zoom, services, rows)
     wait_for(lambda: rows.meeting().state == "done")
-    its.database.write(  # as where no video was asked for
+    services.database.write(  # as where no video was asked for
         lambda c: c.execute(RECORDINGS.update().values(media={"audio_mixed": "done"}))
     )
     client = log_in(app)

@@ -24,25 +24,25 @@ INSERT_EVENTS = BulkInsert(EVENTS, EVENT_COLUMNS)
 FIND = BulkFind(EVENTS.c.rtms_stream_id, CONNECTS.c.rtms_stream_id)
 
 
-def new_row(its: Services) -> dict[str, Any]:
+def new_row(services: Services) -> dict[str, Any]:
     body = events.started(Stream())
     start = parse(body, body["event_ts"])
     assert isinstance(start, Started)
     arrival = Arrival(
         received_at=clock.now(), sent_at=None, tracking_id="t'); DROP TABLE gates; --"
     )
-    return handlers.new_row(its.config, start, Verdict(detail="", new_row=True), arrival)
+    return handlers.new_row(services.config, start, Verdict(detail="", new_row=True), arrival)
 
 
 @pytest.mark.parametrize("count", [1, 2, 63])
 def test_each_row_is_written_as_it_is_and_has_the_id_it_is_said_to_have(
-    its: Services, count: int
+    services: Services, count: int
 ) -> None:
-    before, rows = [new_row(its) for _ in range(3)], [new_row(its) for _ in range(count)]
-    its.database.write(lambda c: INSERT.execute(c, before))
-    ids = its.database.write(lambda c: INSERT.execute_for_ids(c, rows, by="rtms_stream_id"))
+    before, rows = [new_row(services) for _ in range(3)], [new_row(services) for _ in range(count)]
+    services.database.write(lambda c: INSERT.execute(c, before))
+    ids = services.database.write(lambda c: INSERT.execute_for_ids(c, rows, by="rtms_stream_id"))
     assert len(ids) == count
-    with its.database.read() as connection:
+    with services.database.read() as connection:
         for row in rows:
             stored = connection.execute(
                 sa.select(CONNECTS).where(CONNECTS.c.id == ids[row["rtms_stream_id"]])
@@ -50,45 +50,45 @@ def test_each_row_is_written_as_it_is_and_has_the_id_it_is_said_to_have(
             assert {name: getattr(stored, name) for name in handlers.NEW_ROW_COLUMNS} == row
 
 
-def test_whatever_a_body_holds_is_kept(its: Services) -> None:
+def test_whatever_a_body_holds_is_kept(services: Services) -> None:
     body = {"event": "x", "payload": {"a": "\ud800", "b": "\x00", "c": "\"'\\%s", "d": 1e300}}
     row = dict.fromkeys(EVENT_COLUMNS) | {
         "source": "zoom", "event": "x", "dedupe_key": "1", "payload": body,
         "received_at": clock.now(), "outcome": "unknown",
     }  # fmt: skip
-    its.database.write(lambda c: INSERT_EVENTS.execute(c, [row]))
-    with its.database.read() as connection:
+    services.database.write(lambda c: INSERT_EVENTS.execute(c, [row]))
+    with services.database.read() as connection:
         assert connection.scalar(sa.select(EVENTS.c.payload)) == body
 
 
-def test_what_is_too_long_is_refused_and_not_cut_off(its: Services) -> None:
-    if its.database.is_sqlite:
+def test_what_is_too_long_is_refused_and_not_cut_off(services: Services) -> None:
+    if services.database.is_sqlite:
         pytest.skip("SQLite keeps texts of any length")
-    row = new_row(its) | {"product": "x" * 17}
+    row = new_row(services) | {"product": "x" * 17}
     with pytest.raises(RowRefused):
-        its.database.write(lambda c: INSERT.execute(c, [row]))
+        services.database.write(lambda c: INSERT.execute(c, [row]))
 
 
-def test_one_row_that_is_refused_keeps_all_out(its: Services) -> None:
-    row = new_row(its)
+def test_one_row_that_is_refused_keeps_all_out(services: Services) -> None:
+    row = new_row(services)
     with pytest.raises(RowRefused):
-        its.database.write(lambda c: INSERT.execute(c, [new_row(its), row, row]))
-    with its.database.read() as connection:
+        services.database.write(lambda c: INSERT.execute(c, [new_row(services), row, row]))
+    with services.database.read() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(CONNECTS)) == 0
 
 
-def test_what_any_of_the_columns_holds_is_found(its: Services) -> None:
-    row = new_row(its)
-    its.database.write(lambda c: INSERT.execute(c, [row]))
-    its.intake.take(events.stopped(stopped := Stream()))
+def test_what_any_of_the_columns_holds_is_found(services: Services) -> None:
+    row = new_row(services)
+    services.database.write(lambda c: INSERT.execute(c, [row]))
+    services.intake.take(events.stopped(stopped := Stream()))
     known = {row["rtms_stream_id"], stopped.rtms_stream_id}
-    with its.database.read() as connection:
+    with services.database.read() as connection:
         assert FIND.execute(connection, [*known, "unheard of", "%", "'"]) == known
 
 
-def test_known_meetings_are_found_without_reading_all_that_are_live(its: Services) -> None:
-    rows = [new_row(its) for _ in range(500)]
-    its.database.write(lambda c: INSERT.execute(c, rows))
+def test_known_meetings_are_found_without_reading_all_that_are_live(services: Services) -> None:
+    rows = [new_row(services) for _ in range(500)]
+    services.database.write(lambda c: INSERT.execute(c, rows))
     asked: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
@@ -97,13 +97,13 @@ def test_known_meetings_are_found_without_reading_all_that_are_live(its: Service
 
     sa.event.listen(sa.Engine, "before_cursor_execute", note)
     try:
-        tickets = [its.intake.begin(events.started(Stream()), None) for _ in range(32)]
+        tickets = [services.intake.begin(events.started(Stream()), None) for _ in range(32)]
         assert {ticket.result().outcome for ticket in tickets} == {"accepted"}
     finally:
         sa.event.remove(sa.Engine, "before_cursor_execute", note)
     ((statement, values),) = asked
-    explain = "EXPLAIN QUERY PLAN" if its.database.is_sqlite else "EXPLAIN"
-    with its.database.read() as connection:
+    explain = "EXPLAIN QUERY PLAN" if services.database.is_sqlite else "EXPLAIN"
+    with services.database.read() as connection:
         plan = str(connection.exec_driver_sql(f"{explain} {statement}", values).all())
     assert "uq_live_operator" in plan
     assert not any(name in plan for name in ("ix_state", "ix_pending", "uq_live_stream"))

@@ -57,19 +57,19 @@ def run(runner: FlaskCliRunner, *args: str, exit_code: int = 0, **more: Any) -> 
     return result.stdout
 
 
-def fail(its: Services, **values: Any) -> None:
+def fail(services: Services, **values: Any) -> None:
     """Let every row have failed."""
     failed = {"state": "failed", "reason": "refused", "due_at": None, "attempts": 1, **values}
-    its.database.write(lambda c: c.execute(CONNECTS.update().values(failed)))
+    services.database.write(lambda c: c.execute(CONNECTS.update().values(failed)))
 
 
 @pytest.fixture
-def meetings(its: Services) -> list[Stream]:
+def meetings(services: Services) -> list[Stream]:
     """Three meetings: one pending, one skipped, one with its stop."""
     streams = [Stream(), Stream(product="session"), Stream()]
     for stream in streams:
-        its.intake.take(events.started(stream))
-    its.intake.take(events.stopped(streams[2]))
+        services.intake.take(events.started(stream))
+    services.intake.take(events.stopped(streams[2]))
     return streams
 
 
@@ -92,13 +92,13 @@ def test_meetings_list_in_json_has_the_tables_columns(
 
 
 def test_meetings_list_filters_by_state_and_time(
-    meetings: list[Stream], runner: FlaskCliRunner, its: Services
+    meetings: list[Stream], runner: FlaskCliRunner, services: Services
 ) -> None:
     def ids(*args: str) -> list[int]:
         return [row["id"] for row in json.loads(run(runner, "meetings", "list", "--json", *args))]
 
     day_ago = clock.now() - timedelta(days=1)
-    its.database.write(
+    services.database.write(
         lambda c: c.execute(CONNECTS.update().where(CONNECTS.c.id == 1).values(received_at=day_ago))
     )
     assert ids("--state", "pending") == [1]
@@ -178,42 +178,42 @@ def test_meetings_show_tells_a_meetings_life(
 
 
 def test_meetings_retry_puts_a_failed_meeting_back_whatever_its_window(
-    recall: RecallSandbox, its: Services, runner: FlaskCliRunner, rows: Rows
+    recall: RecallSandbox, services: Services, runner: FlaskCliRunner, rows: Rows
 ) -> None:
-    its.intake.take(events.started(Stream()))
-    fail(its, connect_by=clock.now() - timedelta(hours=2))
-    its.start_dispatcher()
+    services.intake.take(events.started(Stream()))
+    fail(services, connect_by=clock.now() - timedelta(hours=2))
+    services.start_dispatcher()
     assert "pending again" in run(runner, "meetings", "retry", "1")
     row = wait_for(lambda: (row := rows.meeting()).state == "connected" and row)
     assert (row.reason, row.recall_id) == (None, recall.connections[0].id)
 
 
 def test_meetings_retry_minds_no_other_meeting(
-    its: Services, runner: FlaskCliRunner, rows: Rows
+    services: Services, runner: FlaskCliRunner, rows: Rows
 ) -> None:
-    its.intake.take(events.started(Stream()))
-    fail(its)
-    its.intake.take(events.started(Stream()))  # live, and nothing to do with it
+    services.intake.take(events.started(Stream()))
+    fail(services)
+    services.intake.take(events.started(Stream()))  # live, and nothing to do with it
     assert "pending again" in run(runner, "meetings", "retry", "1")
     assert [row.state for row in rows.meetings()] == ["pending", "pending"]
 
 
-def test_meetings_retry_is_recorded_and_logged(its: Services, runner: FlaskCliRunner) -> None:
-    its.intake.take(events.started(stream := Stream()))
-    fail(its)
+def test_meetings_retry_is_recorded_and_logged(services: Services, runner: FlaskCliRunner) -> None:
+    services.intake.take(events.started(stream := Stream()))
+    fail(services)
     with capture_logs() as lines:
         run(runner, "meetings", "retry", "1")
     (line,) = (line for line in lines if line["event"] == "retried by hand")
     assert (line["row"], line["stream"]) == (1, stream.rtms_stream_id)
-    with its.database.read() as connection:
+    with services.database.read() as connection:
         (kept,) = connection.execute(sa.select(ATTEMPTS))
     assert (kept.meeting_direct_connect_id, kept.outcome) == (1, "retried")
 
 
 def test_meetings_retry_leaves_alone_what_has_not_failed(
-    meetings: list[Stream], its: Services, runner: FlaskCliRunner, rows: Rows
+    meetings: list[Stream], services: Services, runner: FlaskCliRunner, rows: Rows
 ) -> None:
-    its.database.write(
+    services.database.write(
         lambda c: c.execute(
             CONNECTS.update()
             .where(CONNECTS.c.id == 1)
@@ -227,12 +227,12 @@ def test_meetings_retry_leaves_alone_what_has_not_failed(
 
 
 def test_meetings_retry_does_not_kick_out_a_live_connection_of_the_stream(
-    its: Services, runner: FlaskCliRunner, rows: Rows
+    services: Services, runner: FlaskCliRunner, rows: Rows
 ) -> None:
     stream = Stream()
-    its.intake.take(events.started(stream))
-    fail(its)
-    its.intake.take(events.started(stream))
+    services.intake.take(events.started(stream))
+    fail(services)
+    services.intake.take(events.started(stream))
     result = runner.invoke(args=["meetings", "retry", "1"])
     assert result.exit_code == 1
     assert "meeting 2 has the same stream" in result.output
@@ -260,12 +260,12 @@ def test_events_show_prints_the_body_as_it_came(
 
 
 def test_events_replay_runs_a_stored_event_through_the_rules_again(
-    its: Services, runner: FlaskCliRunner, rows: Rows
+    services: Services, runner: FlaskCliRunner, rows: Rows
 ) -> None:
-    its.intake.take(events.started(Stream()))
+    services.intake.take(events.started(Stream()))
     assert "was duplicate" in run(runner, "events", "replay", "1")
     assert rows.events()[0].outcome.startswith("accepted")  # what came of it at first
-    its.database.write(lambda c: c.execute(CONNECTS.delete()))
+    services.database.write(lambda c: c.execute(CONNECTS.delete()))
     told = json.loads(run(runner, "events", "replay", "1", "--json"))
     assert told["outcome"] == "accepted"
     assert rows.meeting().state == "pending"
@@ -273,17 +273,17 @@ def test_events_replay_runs_a_stored_event_through_the_rules_again(
 
 
 def test_events_replay_of_a_rejected_event_exits_with_1(
-    its: Services, runner: FlaskCliRunner
+    services: Services, runner: FlaskCliRunner
 ) -> None:
-    its.intake.take({"event": "meeting.rtms_started", "event_ts": 1, "payload": {}})
+    services.intake.take({"event": "meeting.rtms_started", "event_ts": 1, "payload": {}})
     assert "rejected" in run(runner, "events", "replay", "1", exit_code=1)
 
 
 def test_events_prune_asks_and_deletes_old_events_only(
-    meetings: list[Stream], its: Services, runner: FlaskCliRunner, rows: Rows
+    meetings: list[Stream], services: Services, runner: FlaskCliRunner, rows: Rows
 ) -> None:
     old = clock.now() - timedelta(days=31)
-    its.database.write(
+    services.database.write(
         lambda c: c.execute(EVENTS.update().where(EVENTS.c.id <= 2).values(received_at=old))
     )
     asked = run(runner, "events", "prune", exit_code=1, input="n\n")
@@ -303,9 +303,9 @@ def test_db_current_and_upgrade_say_where_the_schema_stands(
 
 
 def test_a_database_that_is_not_migrated_is_named_and_exits_with_4(
-    its: Services, runner: FlaskCliRunner
+    services: Services, runner: FlaskCliRunner
 ) -> None:
-    with its.database.engine.begin() as connection:
+    with services.database.engine.begin() as connection:
         connection.exec_driver_sql("DROP TABLE notifications")
         for table in (
             "connect_attempts",
@@ -321,7 +321,7 @@ def test_a_database_that_is_not_migrated_is_named_and_exits_with_4(
     run(runner, "db", "current", exit_code=1)
 
 
-def test_the_shell_has_what_one_wants_at_hand(its: Services, app: Flask) -> None:
+def test_the_shell_has_what_one_wants_at_hand(services: Services, app: Flask) -> None:
     at_hand = app.make_shell_context()
     assert {
         "session",
@@ -332,7 +332,7 @@ def test_the_shell_has_what_one_wants_at_hand(its: Services, app: Flask) -> None
         "WebhookEvent",
         "Gate",
     } <= set(at_hand)
-    its.intake.take(events.started(Stream(meeting_id=98765432100)))
+    services.intake.take(events.started(Stream(meeting_id=98765432100)))
     with at_hand["session"] as session:
         (row,) = session.scalars(at_hand["select"](at_hand["MeetingDirectConnect"]))
     assert repr(row).startswith("<MeetingDirectConnect 1: meeting 98765432100 pending")
@@ -347,10 +347,10 @@ def test_every_command_has_help(runner: FlaskCliRunner) -> None:
     assert "SIGTERM" in run(runner, "worker", "--help")
 
 
-def test_the_commands_read_a_database_of_their_own(its: Services, app: Flask) -> None:
+def test_the_commands_read_a_database_of_their_own(services: Services, app: Flask) -> None:
     """A second process sees what the first has committed."""
-    its.intake.take(events.started(Stream()))
-    other = Database(its.config.database_url)
+    services.intake.take(events.started(Stream()))
+    other = Database(services.config.database_url)
     with other.read() as connection:
         assert len(connection.execute(CONNECTS.select()).all()) == 1
     other.dispose()

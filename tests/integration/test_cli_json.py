@@ -100,15 +100,15 @@ def check_failure(command: tuple[str, ...], told: Any) -> str:
 
 
 @pytest.fixture
-def recorded(its: Services, recall: RecallSandbox, runner: FlaskCliRunner) -> Iterator[Stream]:
+def recorded(services: Services, recall: RecallSandbox, runner: FlaskCliRunner) -> Iterator[Stream]:
     """A meeting that is over, with its recording."""
     recall.set(processing_seconds=0.0)
-    its.intake.take(events.started(stream := Stream()))
-    its.start_dispatcher()
+    services.intake.take(events.started(stream := Stream()))
+    services.start_dispatcher()
     wait_for(lambda: ask(runner, "meetings", "list", exit_code=0)[0]["state"] == "connected")
     recall.end_stream(stream.rtms_stream_id)
-    its.intake.take(events.stopped(stream))
-    its.database.write(lambda c: c.execute(CONNECTS.update().values(due_at=clock.now())))
+    services.intake.take(events.stopped(stream))
+    services.database.write(lambda c: c.execute(CONNECTS.update().values(due_at=clock.now())))
     wait_for(lambda: ask(runner, "meetings", "list", exit_code=0)[0]["state"] == "done")
     yield stream
 
@@ -145,7 +145,7 @@ def test_every_command_that_takes_json_is_looked_at() -> None:
 
 
 def test_what_is_not_there_is_an_error_with_the_same_keys(
-    its: Services, runner: FlaskCliRunner
+    services: Services, runner: FlaskCliRunner
 ) -> None:
     for command in MISSING:
         message = check_failure(command, ask(runner, *command, exit_code=1))
@@ -171,9 +171,13 @@ def test_each_of_several_has_its_own_error(
 
 
 def test_recall_away_is_an_error(
-    recorded: Stream, runner: FlaskCliRunner, its: Services, recall: RecallSandbox, tmp_path: Path
+    recorded: Stream,
+    runner: FlaskCliRunner,
+    services: Services,
+    recall: RecallSandbox,
+    tmp_path: Path,
 ) -> None:
-    its.recall = Recall("key", "http://127.0.0.1:1", timeout=1)
+    services.recall = Recall("key", "http://127.0.0.1:1", timeout=1)
     for name in ("link", "transcript"):
         told = ask(runner, "meetings", name, "1", exit_code=1)
         assert "Recall" in check_failure(("meetings", name), told)
@@ -210,19 +214,21 @@ def test_wrong_usage_is_an_error_with_the_same_keys(runner: FlaskCliRunner) -> N
 
 
 def test_what_is_not_confirmed_is_an_error_and_the_question_is_not_on_stdout(
-    its: Services, runner: FlaskCliRunner
+    services: Services, runner: FlaskCliRunner
 ) -> None:
-    its.intake.take(events.started(Stream()))
+    services.intake.take(events.started(Stream()))
     old = clock.now().replace(year=2020)
     over = {"state": "skipped", "reason": "not_wanted", "due_at": None, "received_at": old}
-    its.database.write(lambda c: c.execute(CONNECTS.update().values(over)))
+    services.database.write(lambda c: c.execute(CONNECTS.update().values(over)))
     told = ask(runner, "meetings", "prune", exit_code=1, input="n\n")
     assert "Not confirmed" in check_failure(("meetings", "prune"), told)
     assert ask(runner, "meetings", "prune", exit_code=0, input="y\n")["deleted"] == 1
 
 
-def test_a_database_that_is_not_migrated_is_an_error(its: Services, runner: FlaskCliRunner) -> None:
-    with its.database.engine.begin() as connection:
+def test_a_database_that_is_not_migrated_is_an_error(
+    services: Services, runner: FlaskCliRunner
+) -> None:
+    with services.database.engine.begin() as connection:
         for table in reversed(CONNECTS.metadata.sorted_tables):
             connection.execute(sa.schema.DropTable(table))
         connection.exec_driver_sql("DROP TABLE alembic_version")
@@ -248,9 +254,9 @@ def nowhere() -> Iterator[Database]:
 
 
 def test_a_database_that_is_away_is_an_error(
-    its: Services, runner: FlaskCliRunner, nowhere: Database
+    services: Services, runner: FlaskCliRunner, nowhere: Database
 ) -> None:
-    its.database = nowhere
+    services.database = nowhere
     for command in COMMANDS:
         if name_of(command) == "doctor":
             told = ask(runner, *command, exit_code=1)
@@ -280,9 +286,9 @@ def test_a_missing_configuration_is_an_error(command: tuple[str, ...]) -> None:
     assert process.stderr == ""
 
 
-def test_what_others_say_stays_in_the_message(its: Services, runner: FlaskCliRunner) -> None:
+def test_what_others_say_stays_in_the_message(services: Services, runner: FlaskCliRunner) -> None:
     """A message with a quote or a line break is JSON all the same."""
-    its.config = replace(its.config, connect_window_seconds=1)
+    services.config = replace(services.config, connect_window_seconds=1)
     told = ask(runner, "meetings", "list", "--since", 'a "b"\nc', exit_code=2)
     assert '"b"' in told["error"]
 

@@ -30,12 +30,14 @@ def printed(runner: FlaskCliRunner, *args: str, width: str | None) -> str:
     return result.stdout
 
 
-def change(its: Services, id: int, **values: Any) -> None:
-    its.database.write(lambda c: c.execute(sa.update(CONNECTS).where(CONNECTS.c.id == id), values))
+def change(services: Services, id: int, **values: Any) -> None:
+    services.database.write(
+        lambda c: c.execute(sa.update(CONNECTS).where(CONNECTS.c.id == id), values)
+    )
 
 
 @pytest.fixture
-def streams(its: Services) -> list[Stream]:
+def streams(services: Services) -> list[Stream]:
     """A meeting with a number, one with its UUID alone, and a webinar and a session without."""
     made = [
         Stream(),
@@ -44,18 +46,18 @@ def streams(its: Services) -> list[Stream]:
         Stream(product="session"),
     ]
     for stream in made:
-        its.intake.take(events.started(stream))
+        services.intake.take(events.started(stream))
     return made
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_meetings_list_breaks_no_id(
-    streams: list[Stream], its: Services, runner: FlaskCliRunner, width: str | None
+    streams: list[Stream], services: Services, runner: FlaskCliRunner, width: str | None
 ) -> None:
     done = {"state": "done", "status": "done", "due_at": None, "recall_id": RECALL_ID}
     for id in (1, 2, 3):
-        change(its, id, **done, topic="Weekly sync", host_id=HOST)
-    change(its, 3, topic="四半期ビジネスレビューと来年度の計画についての打ち合わせ" * 3)
+        change(services, id, **done, topic="Weekly sync", host_id=HOST)
+    change(services, 3, topic="四半期ビジネスレビューと来年度の計画についての打ち合わせ" * 3)
     told = printed(runner, "meetings", "list", width=width)
     for wanted in (str(streams[0].meeting_id), *(each.meeting_uuid for each in streams[1:])):
         assert wanted in told
@@ -68,9 +70,9 @@ def test_meetings_list_breaks_no_id(
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_events_list_breaks_no_id(
-    streams: list[Stream], its: Services, runner: FlaskCliRunner, width: str | None
+    streams: list[Stream], services: Services, runner: FlaskCliRunner, width: str | None
 ) -> None:
-    its.database.write(
+    services.database.write(
         lambda c: c.execute(
             sa.update(EVENTS).where(EVENTS.c.id == 2),
             {
@@ -86,11 +88,11 @@ def test_events_list_breaks_no_id(
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_meetings_page_breaks_no_id(
-    its: Services, runner: FlaskCliRunner, width: str | None
+    services: Services, runner: FlaskCliRunner, width: str | None
 ) -> None:
     long = f"wss://{'a' * 40}.zoom.example"
-    its.intake.take(events.started(Stream(server_urls=long)))
-    change(its, 1, topic="Weekly sync", topic_search="weekly sync", host_id=HOST)
+    services.intake.take(events.started(Stream(server_urls=long)))
+    change(services, 1, topic="Weekly sync", topic_search="weekly sync", host_id=HOST)
     told = printed(runner, "meetings", "show", "1", width=width)
     assert long in told and HOST in told
     assert told.splitlines()[1].split(maxsplit=1) == ["topic", "Weekly sync"]
@@ -99,12 +101,12 @@ def test_a_meetings_page_breaks_no_id(
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_refused_join_signature_is_loud(
-    streams: list[Stream], its: Services, runner: FlaskCliRunner, width: str | None
+    streams: list[Stream], services: Services, runner: FlaskCliRunner, width: str | None
 ) -> None:
     quiet = " ".join(printed(runner, "meetings", "list", width=width).split())
     assert "stop reason 18" not in quiet
-    its.intake.take(events.stopped(streams[1], NOT_AUTHENTICATED))
-    change(its, 2, state="done", reason=None, stop_reason=NOT_AUTHENTICATED, due_at=None)
+    services.intake.take(events.stopped(streams[1], NOT_AUTHENTICATED))
+    change(services, 2, state="done", reason=None, stop_reason=NOT_AUTHENTICATED, due_at=None)
     told = " ".join(printed(runner, "meetings", "list", width=width).split())
     assert "done: stop reason 18" in told
     assert "Not recorded: meeting 2." in told
@@ -116,9 +118,9 @@ def test_a_refused_join_signature_is_loud(
 
 
 def test_what_others_call_a_meeting_does_not_steer_the_terminal(
-    streams: list[Stream], its: Services, runner: FlaskCliRunner
+    streams: list[Stream], services: Services, runner: FlaskCliRunner
 ) -> None:
-    change(its, 1, topic="a\x1b[2Jb [red]c[/red] \u202ed", last_error="e\x1b]0;f")
+    change(services, 1, topic="a\x1b[2Jb [red]c[/red] \u202ed", last_error="e\x1b]0;f")
     told = printed(runner, "meetings", "list", width="80")
     told += printed(runner, "meetings", "show", "1", width="80")
     assert "\x1b" not in told and "\u202e" not in told
@@ -132,10 +134,10 @@ def found(runner: FlaskCliRunner, *args: str) -> list[int]:
 
 
 def test_meetings_are_found_by_number_uuid_and_topic(
-    streams: list[Stream], its: Services, runner: FlaskCliRunner
+    streams: list[Stream], services: Services, runner: FlaskCliRunner
 ) -> None:
     for id, topic in ((1, "Weekly Sync 100%"), (2, "四半期レビュー"), (3, "Straße")):
-        change(its, id, topic=topic, topic_search=search_text(topic))
+        change(services, id, topic=topic, topic_search=search_text(topic))
     number = str(streams[0].meeting_id)
     pasted = f"\u200e{number[:3]} {number[3:7]} {number[7:]}"
     for way in ("--meeting", "--search"):

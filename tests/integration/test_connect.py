@@ -31,10 +31,10 @@ from tests.integration.conftest import Rows, Zoom, wait_for
 
 
 @pytest.fixture
-def dispatching(its: Services) -> Services:
+def dispatching(services: Services) -> Services:
     """The application's parts, with its dispatcher running."""
-    its.start_dispatcher()
-    return its
+    services.start_dispatcher()
+    return services
 
 
 def settled(rows: Rows) -> Any:
@@ -182,12 +182,12 @@ def test_a_late_first_try_is_the_only_one(
 
 
 def test_one_429_closes_the_gate_for_every_row_and_is_no_try(
-    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows
+    recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows
 ) -> None:
     recall.add_fault("status", status=429, retry_after=2, path="create", times=1)
     for _ in range(5):
         zoom.deliver(events.started(Stream()))
-    its.start_dispatcher()
+    services.start_dispatcher()
     wait_for(lambda: {row.state for row in rows.meetings()} == {"connected"})
     asked = creates(recall)
     refused = next(entry for entry in asked if entry.status == 429)
@@ -241,26 +241,26 @@ def claim(database: Database, limit: int = 10, seconds: float = 30) -> list[Pend
     )
 
 
-def start(its: Services, count: int) -> None:
+def start(services: Services, count: int) -> None:
     for _ in range(count):
-        its.intake.take(events.started(Stream()))
+        services.intake.take(events.started(Stream()))
 
 
-def test_a_leased_row_is_nobody_elses_until_its_lease_runs_out(its: Services) -> None:
-    start(its, 1)
-    (mine,) = claim(its.database, seconds=30)
-    assert claim(its.database) == []
-    its.database.write(lambda c: pending.QUEUE.hand_back(c, [mine], now=clock.now()))
-    (again,) = claim(its.database)
+def test_a_leased_row_is_nobody_elses_until_its_lease_runs_out(services: Services) -> None:
+    start(services, 1)
+    (mine,) = claim(services.database, seconds=30)
+    assert claim(services.database) == []
+    services.database.write(lambda c: pending.QUEUE.hand_back(c, [mine], now=clock.now()))
+    (again,) = claim(services.database)
     assert again.id == mine.id
     assert again.idempotency_key == mine.idempotency_key
     assert again.lease_owner != mine.lease_owner
 
 
 def test_processes_that_claim_at_the_same_moment_never_get_the_same_row(
-    app: Flask, its: Services, config: Config
+    app: Flask, services: Services, config: Config
 ) -> None:
-    start(its, 60)
+    start(services, 60)
 
     def one(_: int) -> list[int]:
         database = Database(config.database_url)
@@ -275,19 +275,19 @@ def test_processes_that_claim_at_the_same_moment_never_get_the_same_row(
     assert len(claimed) == len(set(claimed)) == 60
 
 
-def test_the_windows_that_close_first_go_first_and_closed_ones_last(its: Services) -> None:
+def test_the_windows_that_close_first_go_first_and_closed_ones_last(services: Services) -> None:
     now = clock.now().timestamp()
     for age in (5, 300, 20, 50):
-        its.intake.take(events.started(Stream(), event_ts=int((now - age) * 1000)))
-    order = [claim(its.database, limit=1)[0].id for _ in range(4)]
+        services.intake.take(events.started(Stream(), event_ts=int((now - age) * 1000)))
+    order = [claim(services.database, limit=1)[0].id for _ in range(4)]
     assert order == [4, 3, 1, 2]
 
 
 def test_what_was_not_done_is_written_by_the_leases_owner_only(
-    recall: RecallSandbox, its: Services, rows: Rows
+    recall: RecallSandbox, services: Services, rows: Rows
 ) -> None:
-    connect = ConnectJob(its.database, its.recall, its.config)
-    start(its, 1)
+    connect = ConnectJob(services.database, services.recall, services.config)
+    start(services, 1)
     (lost,) = connect.lease(1)
     connect.hand_back([lost])
     (mine,) = connect.lease(1)
@@ -302,10 +302,10 @@ def test_what_was_not_done_is_written_by_the_leases_owner_only(
 
 
 def test_that_recall_connected_it_is_written_whoever_holds_the_lease(
-    recall: RecallSandbox, its: Services, rows: Rows
+    recall: RecallSandbox, services: Services, rows: Rows
 ) -> None:
-    connect = ConnectJob(its.database, its.recall, its.config)
-    start(its, 1)
+    connect = ConnectJob(services.database, services.recall, services.config)
+    start(services, 1)
     (lost,) = connect.lease(1)
     connect.hand_back([lost])
     (mine,) = connect.lease(1)
@@ -322,14 +322,16 @@ def tried(row: PendingRow, outcome: CreateOutcome) -> Try:
     return Try(leased=row, sent_at=clock.now(), outcome=outcome)
 
 
-def test_two_answers_about_one_row_in_one_transaction_are_one(its: Services, rows: Rows) -> None:
-    connect = ConnectJob(its.database, its.recall, its.config)
-    start(its, 1)
+def test_two_answers_about_one_row_in_one_transaction_are_one(
+    services: Services, rows: Rows
+) -> None:
+    connect = ConnectJob(services.database, services.recall, services.config)
+    start(services, 1)
     (lost,) = connect.lease(1)
     connect.hand_back([lost])
     (mine,) = connect.lease(1)
     answer = Created(recall_id="7", status="connecting", sub_code=None)
-    outcomes = Outcomes(its.database, its.config)
+    outcomes = Outcomes(services.database, services.config)
     tickets = [outcomes.enqueue(tried(row, answer)) for row in (mine, lost)]
     first, second = (ticket.result() for ticket in tickets)
     assert first is not None
@@ -338,9 +340,11 @@ def test_two_answers_about_one_row_in_one_transaction_are_one(its: Services, row
     assert (row.state, row.recall_id, row.attempts) == ("connected", "7", 1)
 
 
-def test_outcomes_of_every_kind_are_written_in_one_transaction(its: Services, rows: Rows) -> None:
-    connect = ConnectJob(its.database, its.recall, its.config)
-    start(its, 5)
+def test_outcomes_of_every_kind_are_written_in_one_transaction(
+    services: Services, rows: Rows
+) -> None:
+    connect = ConnectJob(services.database, services.recall, services.config)
+    start(services, 5)
     outcomes: list[CreateOutcome] = [
         Created(recall_id="1", status="connecting", sub_code=None),
         RateLimited(retry_after=60.0, error="Recall answered 429."),
@@ -349,7 +353,7 @@ def test_outcomes_of_every_kind_are_written_in_one_transaction(its: Services, ro
         Refused(error="Recall answered 400."),
     ]
     leased = sorted(connect.lease(5), key=lambda job: job.id)
-    writes = Outcomes(its.database, its.config)
+    writes = Outcomes(services.database, services.config)
     tickets = [writes.enqueue(tried(*each)) for each in zip(leased, outcomes, strict=True)]
     assert all(ticket.result() for ticket in tickets)
     written = rows.meetings()
@@ -365,19 +369,19 @@ def test_outcomes_of_every_kind_are_written_in_one_transaction(its: Services, ro
     assert {row.lease_owner for row in written} == {None}
 
 
-def test_sqlite_claims_without_reading_all_that_waits(its: Services) -> None:
-    if not its.database.is_sqlite:
+def test_sqlite_claims_without_reading_all_that_waits(services: Services) -> None:
+    if not services.database.is_sqlite:
         pytest.skip("PostgreSQL chooses by its statistics")
-    start(its, 1)
+    start(services, 1)
     seen: list[tuple[str, Any]] = []
     sa.event.listen(
-        its.database.engine,
+        services.database.engine,
         "before_cursor_execute",
         lambda _1, _2, statement, values, *_3: seen.append((statement, values)),
     )
-    claim(its.database)
+    claim(services.database)
     statement, values = next(each for each in seen if "chosen" in each[0])
-    with its.database.read() as connection:
+    with services.database.read() as connection:
         plan = [
             row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
         ]
@@ -386,34 +390,34 @@ def test_sqlite_claims_without_reading_all_that_waits(its: Services) -> None:
 
 
 def test_a_stream_that_recall_is_still_connecting_is_not_given_up_after_its_window(
-    recall: RecallSandbox, its: Services, rows: Rows
+    recall: RecallSandbox, services: Services, rows: Rows
 ) -> None:
     """As after a step of the clock, or where a process died late in the window."""
     recall.set(latency=1.0)
-    connect = ConnectJob(its.database, its.recall, its.config)
-    start(its, 1)
+    connect = ConnectJob(services.database, services.recall, services.config)
+    start(services, 1)
     (first,) = connect.lease(1)
-    calling = Thread(target=its.recall.create_direct_connect, kwargs=connect.request(first))
+    calling = Thread(target=services.recall.create_direct_connect, kwargs=connect.request(first))
     calling.start()
     wait_for(lambda: creates(recall))
     connect.hand_back([first])
     (again,) = connect.lease(1)
     over = clock.now() - timedelta(seconds=1)
-    its.database.write(lambda c: c.execute(CONNECTS.update().values(connect_by=over)))
+    services.database.write(lambda c: c.execute(CONNECTS.update().values(connect_by=over)))
     connect.work(again)
     assert rows.meeting().state == "pending"
     calling.join()
-    its.start_dispatcher()
+    services.start_dispatcher()
     wait_for(lambda: rows.meeting().state == "connected")
     assert len(recall.connections) == 1
 
 
 def test_a_row_whose_process_died_is_connected_when_its_lease_runs_out(
-    recall: RecallSandbox, its: Services, rows: Rows
+    recall: RecallSandbox, services: Services, rows: Rows
 ) -> None:
-    start(its, 1)
-    (orphan,) = claim(its.database, seconds=1.0)
-    its.start_dispatcher()
+    start(services, 1)
+    (orphan,) = claim(services.database, seconds=1.0)
+    services.start_dispatcher()
     row = settled(rows)
     assert (row.state, row.recall_id) == ("connected", recall.connections[0].id)
     late = (row.connected_at - orphan.leased_until).total_seconds()
@@ -422,13 +426,13 @@ def test_a_row_whose_process_died_is_connected_when_its_lease_runs_out(
 
 
 def test_what_may_have_been_connected_an_hour_ago_is_not_connected_again(
-    recall: RecallSandbox, its: Services, rows: Rows, runner: FlaskCliRunner
+    recall: RecallSandbox, services: Services, rows: Rows, runner: FlaskCliRunner
 ) -> None:
-    start(its, 1)
-    claim(its.database, seconds=0)
+    start(services, 1)
+    claim(services.database, seconds=0)
     long_ago = clock.now() - KEY_LIFETIME
-    its.database.write(lambda c: c.execute(CONNECTS.update().values(key_used_at=long_ago)))
-    its.start_dispatcher()
+    services.database.write(lambda c: c.execute(CONNECTS.update().values(key_used_at=long_ago)))
+    services.start_dispatcher()
     row = settled(rows)
     assert (row.state, row.reason) == ("failed", "window_expired")
     assert "meeting_direct_connect_id" in row.last_error
@@ -439,10 +443,10 @@ def test_what_may_have_been_connected_an_hour_ago_is_not_connected_again(
 
 
 def test_a_drain_waits_for_what_is_in_flight(
-    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows
+    recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows
 ) -> None:
     recall.set(latency=1.0)
-    dispatcher = its.start_dispatcher()
+    dispatcher = services.start_dispatcher()
     zoom.deliver(events.started(Stream()))
     wait_for(lambda: creates(recall))
     assert dispatcher.drain(timeout=20)
@@ -452,10 +456,10 @@ def test_a_drain_waits_for_what_is_in_flight(
 
 
 def test_a_drain_that_runs_out_of_time_hands_its_leases_back(
-    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows, config: Config
+    recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows, config: Config
 ) -> None:
     recall.set(latency=3.0)
-    dispatcher = its.start_dispatcher()
+    dispatcher = services.start_dispatcher()
     zoom.deliver(events.started(Stream()))
     wait_for(lambda: creates(recall))
     assert not dispatcher.drain(timeout=0)
@@ -471,9 +475,9 @@ def test_a_drain_that_runs_out_of_time_hands_its_leases_back(
     assert len(recall.connections) == 1
 
 
-def test_the_gate_keeps_the_later_of_two_moments(its: Services) -> None:
+def test_the_gate_keeps_the_later_of_two_moments(services: Services) -> None:
     later, sooner = clock.now(), clock.now().replace(year=2020)
-    its.database.write(lambda c: paced.close(c, CREATE_GATE, until=later))
-    its.database.write(lambda c: paced.close(c, CREATE_GATE, until=sooner))
-    with its.database.read() as connection:
+    services.database.write(lambda c: paced.close(c, CREATE_GATE, until=later))
+    services.database.write(lambda c: paced.close(c, CREATE_GATE, until=sooner))
+    with services.database.read() as connection:
         assert connection.scalar(sa.select(GATES.c.closed_until)) == later

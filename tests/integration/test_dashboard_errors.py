@@ -61,9 +61,9 @@ def is_page(answer: Any) -> bool:
 @on_one_engine
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_browser_is_shown_a_page_and_a_program_is_told_in_json(
-    app: Flask, its: Services, fault: str
+    app: Flask, services: Services, fault: str
 ) -> None:
-    put(its, {})
+    put(services, {})
     status, method, path = FAULTS[fault]
     client = log_in(app)
     page = client.open(path, method=method)
@@ -122,8 +122,8 @@ def test_an_unknown_path_needs_no_database(app: Flask, monkeypatch: pytest.Monke
     assert client.get("/x").status_code == 404
 
 
-def test_an_unknown_path_leaves_a_notice_to_its_page(app: Flask, its: Services) -> None:
-    put(its, {"state": "failed", "reason": "refused"})
+def test_an_unknown_path_leaves_a_notice_to_its_page(app: Flask, services: Services) -> None:
+    put(services, {"state": "failed", "reason": "refused"})
     client: FlaskClient = log_in(app)
     token = csrf_token(client.get("/meetings/1"))
     assert client.post("/meetings/1/retry", data={"csrf_token": token}).status_code == 303

@@ -25,7 +25,7 @@ __all__ = ["browser"]
 pytestmark = pytest.mark.environ(ADMIN_PASSWORD=PASSWORD)
 
 
-def put(its: Services, *rows: Mapping[str, Any]) -> None:
+def put(services: Services, *rows: Mapping[str, Any]) -> None:
     """Put events into the record, with what each of them has."""
     made = [
         {
@@ -42,7 +42,7 @@ def put(its: Services, *rows: Mapping[str, Any]) -> None:
         }
         for number, row in enumerate(rows)
     ]
-    its.database.write(lambda connection: connection.execute(EVENTS.insert(), made))
+    services.database.write(lambda connection: connection.execute(EVENTS.insert(), made))
 
 
 def test_an_empty_record_says_what_to_do(browser: Browser) -> None:
@@ -50,10 +50,10 @@ def test_an_empty_record_says_what_to_do(browser: Browser) -> None:
     assert "No events like that" in browser.get("/events?outcome=rejected")
 
 
-def test_the_record_is_listed_and_filtered(browser: Browser, its: Services) -> None:
+def test_the_record_is_listed_and_filtered(browser: Browser, services: Services) -> None:
     stopped = {"event": "meeting.rtms_stopped", "outcome": "duplicate: this stop is known"}
     put(
-        its,
+        services,
         {},
         stopped,
         {"outcome": "rejected"},
@@ -84,9 +84,9 @@ def test_what_means_nothing_is_said(browser: Browser, query: str) -> None:
 
 @pytest.mark.parametrize("query", ["", "outcome=accepted", "stream=beginsalike", "day=2026-03-01"])
 def test_pages_show_every_event_once_forwards_and_back(
-    browser: Browser, its: Services, query: str
+    browser: Browser, services: Services, query: str
 ) -> None:
-    put(its, *({"rtms_stream_id": f"beginsalike{number % 7}"} for number in range(120)))
+    put(services, *({"rtms_stream_id": f"beginsalike{number % 7}"} for number in range(120)))
     forwards, html = [], browser.get(f"/events?{query}")
     while True:
         forwards.append(ids(html))
@@ -103,10 +103,10 @@ def test_pages_show_every_event_once_forwards_and_back(
 
 
 def test_without_an_index_only_so_many_are_looked_at(
-    browser: Browser, its: Services, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paging, "LOOK_AT", 30)
-    put(its, {"outcome": "rejected"}, *({} for _ in range(40)))
+    put(services, {"outcome": "rejected"}, *({} for _ in range(40)))
     html = browser.get("/events?outcome=rejected")
     assert ids(html) == []
     assert "only the nearest few thousand were looked at" in html
@@ -141,10 +141,12 @@ def test_unknown_events_are_not_found(browser: Browser) -> None:
 
 
 def test_replay_runs_a_stored_event_through_the_rules(
-    browser: Browser, its: Services, rows: Rows
+    browser: Browser, services: Services, rows: Rows
 ) -> None:
     body = events.started(Stream())
-    put(its, {"payload": body, "outcome": "rejected: an older version", "rtms_stream_id": None})
+    put(
+        services, {"payload": body, "outcome": "rejected: an older version", "rtms_stream_id": None}
+    )
     notice = browser.notice(browser.press("/events/1", "/events/1/replay"))
     assert notice == "Event 1 was replayed (accepted): to be connected (meeting 1)."
     assert rows.meeting().state == "pending"
@@ -154,9 +156,9 @@ def test_replay_runs_a_stored_event_through_the_rules(
     assert len(rows.meetings()) == 1
 
 
-def test_what_replay_cannot_do_is_said(browser: Browser, its: Services, rows: Rows) -> None:
+def test_what_replay_cannot_do_is_said(browser: Browser, services: Services, rows: Rows) -> None:
     malformed = load("meeting.rtms_started__missing_stream_id")
-    put(its, {"payload": malformed}, {"source": "recall", "event": "bot.done"})
+    put(services, {"payload": malformed}, {"source": "recall", "event": "bot.done"})
     notice = browser.notice(browser.press("/events/1", "/events/1/replay"))
     assert notice.startswith("Event 1 was replayed (rejected): ")
     assert "replay" not in browser.get("/events/2")
@@ -167,13 +169,15 @@ def test_what_replay_cannot_do_is_said(browser: Browser, its: Services, rows: Ro
     assert rows.meetings() == []
 
 
-def test_replay_is_taken_from_its_page_only(browser: Browser, its: Services, rows: Rows) -> None:
-    put(its, {"payload": events.started(Stream())})
+def test_replay_is_taken_from_its_page_only(
+    browser: Browser, services: Services, rows: Rows
+) -> None:
+    put(services, {"payload": events.started(Stream())})
     assert browser.client.post("/events/1/replay").status_code == 403
     assert browser.client.post("/events/1/replay", data={"csrf_token": "0" * 64}).status_code == 403
     assert browser.client.get("/events/1/replay").status_code == 405
     assert rows.meetings() == []
-    with its.database.read() as connection:
+    with services.database.read() as connection:
         assert connection.scalar(sa.select(EVENTS.c.outcome)) == "accepted: to be connected"
 
 
@@ -195,9 +199,9 @@ def test_what_came_of_one_stream_in_a_row_is_folded(browser: Browser, zoom: Zoom
 
 
 def test_the_name_of_an_event_breaks_between_its_words_only(
-    browser: Browser, its: Services
+    browser: Browser, services: Services
 ) -> None:
-    put(its, {"event": "meeting.rtms_started"}, {"event": "<b>.._x"})
+    put(services, {"event": "meeting.rtms_started"}, {"event": "<b>.._x"})
     html = browser.get("/events")
     assert "<bdi>meeting.<wbr>rtms_<wbr>started</bdi>" in html
     assert "<bdi>&lt;b&gt;.._<wbr>x</bdi>" in html

@@ -25,7 +25,7 @@ from models import ADMIN_SESSIONS, LOGIN_FAILURES
 from rtms import clock
 from rtms.dashboard.auth import throttle
 from rtms.db.engines import sqlite_path
-from rtms.services import Services, services
+from rtms.services import Services, get_services
 from tests.dashboard import PASSWORD, browser, csrf_token, log_in
 from tests.databases import on_one_engine
 
@@ -38,13 +38,13 @@ def another(app: Flask) -> Iterator[Callable[..., Flask]]:
     made: list[Flask] = []
 
     def make(**changes: Any) -> Flask:
-        made.append(create_app(replace(services(app).config, **changes)))
+        made.append(create_app(replace(get_services(app).config, **changes)))
         return made[-1]
 
     yield make
     for each in made:
-        services(each).recall.close()
-        services(each).database.dispose()
+        get_services(each).recall.close()
+        get_services(each).database.dispose()
 
 
 def guess(app: Flask, password: str = "a guess", **more: Any) -> TestResponse:
@@ -55,21 +55,21 @@ def from_address(address: str) -> dict[str, Any]:
     return {"environ_base": {"REMOTE_ADDR": address}}
 
 
-def sessions(its: Services) -> list[Any]:
-    with its.database.read() as connection:
+def sessions(services: Services) -> list[Any]:
+    with services.database.read() as connection:
         return list(connection.execute(sa.select(ADMIN_SESSIONS)))
 
 
-def failures(its: Services) -> dict[str, int]:
-    with its.database.read() as connection:
+def failures(services: Services) -> dict[str, int]:
+    with services.database.read() as connection:
         found = connection.execute(sa.select(LOGIN_FAILURES.c.address, LOGIN_FAILURES.c.failures))
         return {row.address: row.failures for row in found}
 
 
-def pass_time(its: Services, **span: float) -> None:
+def pass_time(services: Services, **span: float) -> None:
     """Let what was written down be so much older."""
     by = timedelta(**span)
-    with its.database.read() as connection:
+    with services.database.read() as connection:
         counted = connection.execute(sa.select(LOGIN_FAILURES)).all()
 
     def shift(connection: sa.Connection) -> None:
@@ -80,13 +80,13 @@ def pass_time(its: Services, **span: float) -> None:
                 .values(last_failed_at=row.last_failed_at - by)
             )
 
-    its.database.write(shift)
+    services.database.write(shift)
 
 
 # ---- in and out
 
 
-def test_the_password_opens_the_dashboard(app: Flask, its: Services) -> None:
+def test_the_password_opens_the_dashboard(app: Flask, services: Services) -> None:
     client = app.test_client()
     asked = client.get("/meetings?state=failed")
     assert asked.status_code == 303
@@ -97,15 +97,15 @@ def test_the_password_opens_the_dashboard(app: Flask, its: Services) -> None:
     answer = client.post("/login", data={"password": PASSWORD, "next": "/meetings?state=failed"})
     assert (answer.status_code, answer.headers["Location"]) == (303, "/meetings?state=failed")
     assert client.get("/").status_code == 200
-    (row,) = sessions(its)
+    (row,) = sessions(services)
     assert row.expires_at - row.created_at == timedelta(hours=12)
 
 
-def test_the_table_does_not_say_what_the_cookie_says(app: Flask, its: Services) -> None:
+def test_the_table_does_not_say_what_the_cookie_says(app: Flask, services: Services) -> None:
     client = log_in(app)
     cookie = client.get_cookie("rtms_session")
     assert cookie
-    (row,) = sessions(its)
+    (row,) = sessions(services)
     said = app.session_interface.get_signing_serializer(app).loads(cookie.value)  # type: ignore[attr-defined]
     assert row.token_hash not in str(said)
     assert row.token_hash == sha256(said["token"].encode()).hexdigest()
@@ -152,12 +152,12 @@ def test_the_cookie_is_for_this_server_only(app: Flask) -> None:
 @pytest.mark.parametrize(
     "password", ["wrong", "", PASSWORD + " ", PASSWORD.upper(), "\0", "ü" * 99]
 )
-def test_any_other_password_does_not(app: Flask, its: Services, password: str) -> None:
+def test_any_other_password_does_not(app: Flask, services: Services, password: str) -> None:
     answer = guess(app, password)
     assert answer.status_code == 403
     assert "That is not the password." in answer.text
     assert "Set-Cookie" not in answer.headers
-    assert not sessions(its)
+    assert not sessions(services)
 
 
 @pytest.mark.environ(ADMIN_PASSWORD="Grüße, 世界 🎥 – ¿listo?")
@@ -180,14 +180,14 @@ def test_who_is_logged_in_needs_no_form(app: Flask) -> None:
     assert (answer.status_code, answer.headers["Location"]) == (303, "/events")
 
 
-def test_logging_out_makes_the_cookie_worthless(app: Flask, its: Services) -> None:
+def test_logging_out_makes_the_cookie_worthless(app: Flask, services: Services) -> None:
     client = log_in(app)
     cookie = client.get_cookie("rtms_session")
     assert cookie
     answer = client.post("/logout", data={"csrf_token": csrf_token(client.get("/"))})
     assert (answer.status_code, answer.headers["Location"]) == (303, "/login")
     assert not client.get_cookie("rtms_session")
-    assert not sessions(its)
+    assert not sessions(services)
     client.set_cookie("rtms_session", cookie.value)
     assert client.get("/").headers["Location"] == "/login"
 
@@ -208,13 +208,15 @@ def test_a_query_that_is_no_text_is_refused(app: Flask, path: str) -> None:
         assert "is not UTF-8" in answer.text
 
 
-def test_a_session_expires_and_the_next_login_clears_it_away(app: Flask, its: Services) -> None:
+def test_a_session_expires_and_the_next_login_clears_it_away(
+    app: Flask, services: Services
+) -> None:
     client = log_in(app)
     past = {"expires_at": clock.now() - timedelta(seconds=1)}
-    its.database.write(lambda c: c.execute(ADMIN_SESSIONS.update().values(past)))
+    services.database.write(lambda c: c.execute(ADMIN_SESSIONS.update().values(past)))
     assert client.get("/").status_code == 303
     log_in(app)
-    assert len(sessions(its)) == 1
+    assert len(sessions(services)) == 1
 
 
 def test_every_process_knows_the_session(app: Flask, another: Callable[..., Flask]) -> None:
@@ -255,56 +257,56 @@ def test_the_log_says_who_and_never_the_password(app: Flask) -> None:
 # ---- guessing
 
 
-def test_after_five_wrong_passwords_the_next_one_waits(app: Flask, its: Services) -> None:
+def test_after_five_wrong_passwords_the_next_one_waits(app: Flask, services: Services) -> None:
     assert [guess(app).status_code for _ in range(5)] == [403] * 5
     refused = guess(app)
     assert refused.status_code == 429
     assert 25 <= int(refused.headers["Retry-After"]) <= 30
     assert "Try again in" in refused.text
-    assert failures(its) == {"127.0.0.1": 5}  # what is refused is not counted
+    assert failures(services) == {"127.0.0.1": 5}  # what is refused is not counted
 
 
-def test_the_right_password_must_wait_as_well(app: Flask, its: Services) -> None:
+def test_the_right_password_must_wait_as_well(app: Flask, services: Services) -> None:
     for _ in range(5):
         guess(app)
     assert guess(app, PASSWORD).status_code == 429
-    assert not sessions(its)
-    pass_time(its, seconds=31)
+    assert not sessions(services)
+    pass_time(services, seconds=31)
     assert guess(app, PASSWORD).status_code == 303
-    assert failures(its) == {}
+    assert failures(services) == {}
 
 
-def test_the_wait_doubles_up_to_a_quarter_of_an_hour(app: Flask, its: Services) -> None:
+def test_the_wait_doubles_up_to_a_quarter_of_an_hour(app: Flask, services: Services) -> None:
     for _ in range(5):
         guess(app)
     waits = []
     for _ in range(7):
         waits.append(int(guess(app).headers["Retry-After"]))
-        pass_time(its, seconds=waits[-1] + 1)
+        pass_time(services, seconds=waits[-1] + 1)
         assert guess(app).status_code == 403
     assert waits == pytest.approx([30, 60, 120, 240, 480, 900, 900], abs=5)
 
 
-def test_an_hour_later_all_is_forgotten(app: Flask, its: Services) -> None:
+def test_an_hour_later_all_is_forgotten(app: Flask, services: Services) -> None:
     for _ in range(5):
         guess(app)
-    pass_time(its, minutes=60)
+    pass_time(services, minutes=60)
     assert [guess(app).status_code for _ in range(5)] == [403] * 5
-    assert failures(its) == {"127.0.0.1": 5}
-    pass_time(its, minutes=60)
+    assert failures(services) == {"127.0.0.1": 5}
+    pass_time(services, minutes=60)
     guess(app, **from_address("203.0.113.9"))
-    assert failures(its) == {"203.0.113.9": 1}  # and is not kept
+    assert failures(services) == {"203.0.113.9": 1}  # and is not kept
 
 
-def test_a_clock_that_was_set_back_keeps_nobody_waiting(app: Flask, its: Services) -> None:
+def test_a_clock_that_was_set_back_keeps_nobody_waiting(app: Flask, services: Services) -> None:
     for _ in range(5):
         guess(app)
-    pass_time(its, days=-1)
+    pass_time(services, days=-1)
     assert guess(app, PASSWORD).status_code == 303
 
 
 def test_a_thousand_guesses_at_two_processes_get_no_further(
-    app: Flask, its: Services, another: Callable[..., Flask]
+    app: Flask, services: Services, another: Callable[..., Flask]
 ) -> None:
     apps = [app, another()]
     together = threading.Barrier(8)
@@ -322,7 +324,7 @@ def test_a_thousand_guesses_at_two_processes_get_no_further(
     allowed = 5 + sum(1 for n in range(5, 9) if took >= throttle.wait_after(n))
     assert statuses.count(403) <= allowed
     assert set(statuses) <= {403, 429, 503}  # 503: more than two seconds in the writers' queue
-    assert failures(its)["127.0.0.1"] <= allowed
+    assert failures(services)["127.0.0.1"] <= allowed
 
 
 def test_other_addresses_and_who_is_in_are_not_affected(app: Flask) -> None:
@@ -360,11 +362,11 @@ def test_one_network_is_one_guesser(app: Flask) -> None:
     assert guess(app, **from_address("2001:db8:2::1")).status_code == 403
 
 
-def test_two_machines_whose_clocks_differ_forget_nothing(its: Services) -> None:
+def test_two_machines_whose_clocks_differ_forget_nothing(services: Services) -> None:
     now, ahead = clock.now(), clock.now() + timedelta(minutes=1)
 
     def guess_at(at: datetime) -> bool:
-        return its.database.write(lambda c: throttle.count_try(c, "203.0.113.9", now=at))
+        return services.database.write(lambda c: throttle.count_try(c, "203.0.113.9", now=at))
 
     let_through = [guess_at(at) for at in [now, ahead] * 20]
     assert sum(let_through) == throttle.FREE_TRIES + 1  # one that has waited, by the other's clock
@@ -374,11 +376,11 @@ def test_two_machines_whose_clocks_differ_forget_nothing(its: Services) -> None:
 
 
 @pytest.fixture
-def take_away(its: Services, request: pytest.FixtureRequest) -> Callable[[], None]:
+def take_away(services: Services, request: pytest.FixtureRequest) -> Callable[[], None]:
     def take() -> None:
-        its.database.dispose()
-        url = its.database.url
-        if its.database.is_sqlite:
+        services.database.dispose()
+        url = services.database.url
+        if services.database.is_sqlite:
             path = sqlite_path(url)
             for each in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
                 each.unlink(missing_ok=True)

@@ -46,10 +46,10 @@ FAILED = {
 
 @pytest.fixture
 def meeting(
-    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows, browser: Browser
+    recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows, browser: Browser
 ) -> Stream:
     """A meeting, numbered 1, that is over and recorded, and whose row knows."""
-    dispatcher = its.start_dispatcher()
+    dispatcher = services.start_dispatcher()
     recall.set(processing_seconds=0.0)
     stream = Stream(meeting_id=98765432100)
     zoom.deliver(events.started(stream))
@@ -67,8 +67,8 @@ def told(html: str) -> list[str]:
     return [unescape(each) for each in re.findall(r"<div><strong>(.*?)</strong>", html, re.DOTALL)]
 
 
-def change(its: Services, table: sa.Table, **values: Any) -> None:
-    its.database.write(lambda connection: connection.execute(table.update().values(values)))
+def change(services: Services, table: sa.Table, **values: Any) -> None:
+    services.database.write(lambda connection: connection.execute(table.update().values(values)))
 
 
 def test_unknown_meetings_are_not_found(browser: Browser) -> None:
@@ -102,9 +102,9 @@ def test_the_page_of_a_meeting_does_not_ask_recall(
     assert len(recall.ledger) == before
 
 
-def test_a_failed_meeting_says_why_and_what_to_do(browser: Browser, its: Services) -> None:
+def test_a_failed_meeting_says_why_and_what_to_do(browser: Browser, services: Services) -> None:
     now = clock.now()
-    put(its, FAILED | {"received_at": now, "connect_by": now + timedelta(seconds=60)})
+    put(services, FAILED | {"received_at": now, "connect_by": now + timedelta(seconds=60)})
     attempt = {
         "meeting_direct_connect_id": 1,
         "at": now + timedelta(seconds=2),
@@ -112,7 +112,7 @@ def test_a_failed_meeting_says_why_and_what_to_do(browser: Browser, its: Service
         "error": "Recall answered 507: <it> has no free worker.",
         "next_try_at": now + timedelta(seconds=5),
     }
-    its.database.write(lambda connection: connection.execute(ATTEMPTS.insert(), attempt))
+    services.database.write(lambda connection: connection.execute(ATTEMPTS.insert(), attempt))
     html = browser.get("/meetings/1")
     assert "use Retry at once" in html
     assert "flask" not in html
@@ -149,8 +149,8 @@ def test_a_failover_links_both_rows(browser: Browser, zoom: Zoom, rows: Rows) ->
     assert any("this takes the place of an older connection" in each for each in told(second))
 
 
-def test_retry_puts_a_failed_meeting_back(browser: Browser, its: Services, rows: Rows) -> None:
-    put(its, FAILED)
+def test_retry_puts_a_failed_meeting_back(browser: Browser, services: Services, rows: Rows) -> None:
+    put(services, FAILED)
     notice = browser.notice(browser.press("/meetings/1", "/meetings/1/retry"))
     assert notice.startswith("Meeting 1 is pending again")
     row = rows.meeting()
@@ -164,19 +164,19 @@ def test_retry_puts_a_failed_meeting_back(browser: Browser, its: Services, rows:
 
 
 def test_retry_wakes_the_dispatcher(
-    browser: Browser, its: Services, rows: Rows, recall: RecallSandbox
+    browser: Browser, services: Services, rows: Rows, recall: RecallSandbox
 ) -> None:
-    put(its, FAILED)
-    its.start_dispatcher()
+    put(services, FAILED)
+    services.start_dispatcher()
     browser.press("/meetings/1", "/meetings/1/retry")
     row = wait_for(lambda: (row := rows.meeting()).state == "connected" and row)
     assert row.recall_id == recall.connections[0].id
 
 
 def test_buttons_are_taken_from_their_page_only(
-    browser: Browser, its: Services, rows: Rows
+    browser: Browser, services: Services, rows: Rows
 ) -> None:
-    put(its, FAILED | {"recall_id": "x"})
+    put(services, FAILED | {"recall_id": "x"})
     for action in ("retry", "refresh"):
         assert browser.client.post(f"/meetings/1/{action}").status_code == 403
         assert browser.client.get(f"/meetings/1/{action}").status_code == 405
@@ -184,19 +184,24 @@ def test_buttons_are_taken_from_their_page_only(
 
 
 def test_refresh_says_what_went_wrong(
-    meeting: Stream, browser: Browser, its: Services, recall: RecallSandbox, rows: Rows
+    meeting: Stream, browser: Browser, services: Services, recall: RecallSandbox, rows: Rows
 ) -> None:
     recall.add_fault(Fault(kind="status", status=503, method="GET", path="retrieve", times=None))
     notice = browser.notice(browser.press("/meetings/1", "/meetings/1/refresh"))
     assert notice.startswith("Meeting 1 was not refreshed. Recall answered 503")
     assert "Recall answered 503" in rows.meeting().last_error
-    put(its, FAILED)
+    put(services, FAILED)
     answer = browser.post("/meetings/2/refresh", page="/meetings/2")
     assert "was never connected" in browser.notice(answer)
 
 
 def test_the_video_is_led_to_by_a_fresh_link_that_is_nowhere_else(
-    meeting: Stream, browser: Browser, recall: RecallSandbox, its: Services, rows: Rows, caplog: Any
+    meeting: Stream,
+    browser: Browser,
+    recall: RecallSandbox,
+    services: Services,
+    rows: Rows,
+    caplog: Any,
 ) -> None:
     html = browser.get("/meetings/1")
     assert re.search(r'<video controls preload="metadata" src="/recordings/1/video_mixed"', html)
@@ -211,7 +216,7 @@ def test_the_video_is_led_to_by_a_fresh_link_that_is_nowhere_else(
     again = browser.client.get("/recordings/1/video_mixed").headers["Location"]
     assert requests.get(again, timeout=5).status_code == 200
     pages = "".join(browser.get(each) for each in ("/meetings/1", "/meetings/1/transcript"))
-    with its.database.read() as connection:
+    with services.database.read() as connection:
         kept = str(connection.execute(sa.select(RECORDINGS)).all())
     assert "signature=" not in pages + kept + str(rows.meetings()) + caplog.text
     assert why(browser)["to_be_had"] is True
@@ -297,9 +302,9 @@ def why(browser: Browser) -> dict[str, Any]:
 
 
 def test_an_expired_recording_is_gone(
-    meeting: Stream, browser: Browser, its: Services, recall: RecallSandbox
+    meeting: Stream, browser: Browser, services: Services, recall: RecallSandbox
 ) -> None:
-    change(its, RECORDINGS, expires_at=clock.now() - timedelta(hours=1), archived_at=DAY)
+    change(services, RECORDINGS, expires_at=clock.now() - timedelta(hours=1), archived_at=DAY)
     before = len(recall.ledger)
     for path in MEDIUM_PAGES:
         assert "has deleted its media since" in browser.get(path, status=410)
@@ -312,8 +317,8 @@ def test_an_expired_recording_is_gone(
     assert len(recall.ledger) == before
 
 
-def test_a_deleted_recording_is_gone(meeting: Stream, browser: Browser, its: Services) -> None:
-    change(its, RECORDINGS, status="deleted")
+def test_a_deleted_recording_is_gone(meeting: Stream, browser: Browser, services: Services) -> None:
+    change(services, RECORDINGS, status="deleted")
     assert "deleted at Recall" in browser.get("/recordings/1/video_mixed", status=410)
     assert "<video" not in browser.get("/meetings/1")
 
@@ -439,19 +444,21 @@ def test_what_recall_no_longer_has_is_said(
 
 
 def test_what_is_processing_or_was_never_made_is_said(
-    meeting: Stream, browser: Browser, its: Services, recall: RecallSandbox
+    meeting: Stream, browser: Browser, services: Services, recall: RecallSandbox
 ) -> None:
     assert "has no holograms" in browser.get("/recordings/1/holograms", status=404)
-    change(its, RECORDINGS, status="processing", media={"video_mixed": "processing"})
+    change(services, RECORDINGS, status="processing", media={"video_mixed": "processing"})
     html = browser.get("/meetings/1")
     assert "Recall is still processing the recording" in html
     assert "<video" not in html
-    change(its, RECORDINGS, status="done", media={})
+    change(services, RECORDINGS, status="done", media={})
     assert "neither video nor audio" in browser.get("/meetings/1")
 
 
-def test_only_sound_is_played_as_sound(meeting: Stream, browser: Browser, its: Services) -> None:
-    change(its, RECORDINGS, media={"audio_mixed": "done"})
+def test_only_sound_is_played_as_sound(
+    meeting: Stream, browser: Browser, services: Services
+) -> None:
+    change(services, RECORDINGS, media={"audio_mixed": "done"})
     html = browser.get("/meetings/1")
     assert '<audio controls preload="metadata" src="/recordings/1/audio_mixed"' in html
     assert "<video" not in html
@@ -488,17 +495,19 @@ def test_hostile_names_and_words_of_a_transcript_are_text(
 
 
 def test_recordings_of_other_connections_are_not_mixed_up(
-    meeting: Stream, browser: Browser, its: Services
+    meeting: Stream, browser: Browser, services: Services
 ) -> None:
     """A row that names another recording than those Recall has of its meeting leads nowhere."""
-    change(its, RECORDINGS, recall_recording_id="another")
+    change(services, RECORDINGS, recall_recording_id="another")
     page = browser.get("/recordings/1/video_mixed", status=404)
     assert "Recall no longer has a link to video" in page
 
 
-def test_pages_say_when_the_stop_reason_asks_for_something(browser: Browser, its: Services) -> None:
-    put(its, {"state": "ended", "stop_reason": 18}, {"state": "ended", "stop_reason": 11})
+def test_pages_say_when_the_stop_reason_asks_for_something(
+    browser: Browser, services: Services
+) -> None:
+    put(services, {"state": "ended", "stop_reason": 18}, {"state": "ended", "stop_reason": 11})
     assert "ZOOM_CLIENT_SECRET is wrong" in browser.get("/meetings/1")
     assert "Ask Recall&#39;s support" in browser.get("/meetings/2")
-    change(its, CONNECTS, stop_reason=6)
+    change(services, CONNECTS, stop_reason=6)
     assert "Recall is asked again and again" in browser.get("/meetings/1")

@@ -61,7 +61,7 @@ def browser(app: Flask) -> Browser:
     return Browser(app)
 
 
-def put(its: Services, *rows: Mapping[str, Any]) -> None:
+def put(services: Services, *rows: Mapping[str, Any]) -> None:
     """Put rows into the table, with what every row has."""
     made = []
     for number, row in enumerate(rows):
@@ -91,7 +91,7 @@ def put(its: Services, *rows: Mapping[str, Any]) -> None:
         )
     columns = dict.fromkeys(name for each in made for name in each)
     filled = [{**columns, **each} for each in made]
-    its.database.write(lambda connection: connection.execute(CONNECTS.insert(), filled))
+    services.database.write(lambda connection: connection.execute(CONNECTS.insert(), filled))
 
 
 def ids(html: str) -> list[int]:
@@ -107,8 +107,8 @@ def link(html: str, words: str) -> str | None:
     return None
 
 
-def test_without_logging_in_nothing_is_shown(app: Flask, its: Services) -> None:
-    put(its, {})
+def test_without_logging_in_nothing_is_shown(app: Flask, services: Services) -> None:
+    put(services, {})
     for path in ("/meetings", "/meetings/1", "/meetings/1/transcript", "/events", "/events/1"):
         answer = app.test_client().get(path)
         assert (answer.status_code, answer.headers["Location"][:6]) == (303, "/login")
@@ -121,9 +121,11 @@ def test_an_empty_list_says_what_to_do(browser: Browser) -> None:
     assert "No meetings like that" in browser.get("/meetings?q=12345678901")
 
 
-def test_each_row_says_how_its_meeting_went(browser: Browser, its: Services, zoom: Zoom) -> None:
+def test_each_row_says_how_its_meeting_went(
+    browser: Browser, services: Services, zoom: Zoom
+) -> None:
     put(
-        its,
+        services,
         {},
         {
             "state": "failed", "reason": "window_expired", "recall_id": None, "status": None,
@@ -145,11 +147,11 @@ def test_each_row_says_how_its_meeting_went(browser: Browser, its: Services, zoo
 
 
 def test_what_zoom_and_recall_said_is_text_on_every_page(
-    browser: Browser, its: Services, zoom: Zoom, rows: Rows
+    browser: Browser, services: Services, zoom: Zoom, rows: Rows
 ) -> None:
     evil = "<script>alert(1)</script>\"'\u200f"
     put(
-        its,
+        services,
         {
             "meeting_id": evil, "meeting_uuid": evil, "rtms_stream_id": evil, "operator_id": evil,
             "recall_id": evil, "status": evil, "sub_code": evil, "last_error": evil,
@@ -183,8 +185,10 @@ IDS = [
 
 
 @pytest.mark.parametrize("due", [False, True])
-def test_a_meeting_is_found_by_each_of_its_ids(browser: Browser, its: Services, due: bool) -> None:
-    put(its, *({"due_at": DAY if due else None} for _ in range(6)))
+def test_a_meeting_is_found_by_each_of_its_ids(
+    browser: Browser, services: Services, due: bool
+) -> None:
+    put(services, *({"due_at": DAY if due else None} for _ in range(6)))
     found = {q: ids(browser.get(f"/meetings?q={q}")) for q in IDS}
     assert found == {q: [4] for q in IDS}
 
@@ -200,9 +204,9 @@ def test_a_pending_meeting_is_found_before_anything_came_of_it(
 
 
 def test_what_cannot_be_seen_of_what_was_pasted_is_not_searched_for(
-    browser: Browser, its: Services
+    browser: Browser, services: Services
 ) -> None:
-    put(its, {"meeting_id": "85551234567"}, {"rtms_stream_id": "c0ffee00feedface"})
+    put(services, {"meeting_id": "85551234567"}, {"rtms_stream_id": "c0ffee00feedface"})
     numbers = ("\u200e85551234567\u200f", "855\u00a05123\u202f4567", "\u202d855-5123-4567\u202c")
     for q in (*numbers, "８５５\u30005123 4567\ufeff", "855\u20115123\n4567"):
         assert ids(browser.client.get("/meetings", query_string={"q": q}).text) == [1], ascii(q)
@@ -215,17 +219,24 @@ def test_what_cannot_be_seen_of_what_was_pasted_is_not_searched_for(
         )
 
 
-def test_what_is_not_an_id_finds_nothing(browser: Browser, its: Services) -> None:
-    put(its, {}, {})
+def test_what_is_not_an_id_finds_nothing(browser: Browser, services: Services) -> None:
+    put(services, {}, {})
     for q in ("00000", "%", "______", "' OR 1=1 --", "9" * 30, "operator", "uuid-1"):
         assert ids(browser.client.get("/meetings", query_string={"q": q}).text) == []
 
 
-def test_filters_combine(browser: Browser, its: Services) -> None:
+def test_filters_combine(browser: Browser, services: Services) -> None:
     failed = {"state": "failed", "reason": "window_expired"}
     refused = {"state": "failed", "reason": "refused"}
     next_day = {"received_at": DAY + timedelta(days=1)}
-    put(its, {}, failed, refused, {**failed, **next_day}, next_day | {"meeting_id": "123456789"})
+    put(
+        services,
+        {},
+        failed,
+        refused,
+        {**failed, **next_day},
+        next_day | {"meeting_id": "123456789"},
+    )
     assert ids(browser.get("/meetings?state=failed")) == [4, 3, 2]
     assert ids(browser.get("/meetings?state=failed: window_expired")) == [4, 2]
     assert ids(browser.get("/meetings?state=failed:refused")) == [3]
@@ -267,10 +278,10 @@ def test_what_means_nothing_is_said(browser: Browser, query: str, says: str) -> 
 
 @pytest.mark.parametrize("query", ["", "state=failed", "q=8123456789", "day=2026-03-01"])
 def test_pages_show_every_meeting_once_forwards_and_back(
-    browser: Browser, its: Services, query: str
+    browser: Browser, services: Services, query: str
 ) -> None:
     mine = {"state": "failed", "reason": "refused", "meeting_id": "8123456789"}
-    put(its, *(mine for _ in range(120)))
+    put(services, *(mine for _ in range(120)))
     forwards, html = [], browser.get(f"/meetings?{query}")
     assert link(html, "Newer") is None
     while True:
@@ -289,12 +300,12 @@ def test_pages_show_every_meeting_once_forwards_and_back(
 
 
 def test_a_look_that_is_cut_short_says_so_and_goes_on_from_there(
-    browser: Browser, its: Services, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paging, "LOOK_AT", 30)
     wanted = {"state": "failed", "reason": "refused"}
     others = {"state": "failed", "reason": "window_expired"}
-    put(its, wanted, *(others for _ in range(70)), wanted)
+    put(services, wanted, *(others for _ in range(70)), wanted)
     html = browser.get("/meetings?state=failed: refused")
     found = [ids(html)]
     while older := link(html, "Look further back"):
@@ -307,7 +318,7 @@ def test_a_look_that_is_cut_short_says_so_and_goes_on_from_there(
 
 @pytest.mark.parametrize("seed", range(2))
 def test_a_search_that_matches_in_several_ways_shows_every_meeting_once(
-    browser: Browser, its: Services, monkeypatch: pytest.MonkeyPatch, seed: int
+    browser: Browser, services: Services, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     """One way has many rows of which few are wanted, another few that are; they end at different
     depths, and the page that is cut must not go beyond the way that was looked along least."""
@@ -325,7 +336,7 @@ def test_a_search_that_matches_in_several_ways_shows_every_meeting_once(
         else:
             state = failed if number <= dense_until and draw.random() < 0.3 else done
             made.append({**state, "meeting_id": "7777777"})
-    put(its, *made)
+    put(services, *made)
     wanted = [
         number
         for number, row in enumerate(made, 1)
@@ -349,11 +360,11 @@ def test_a_search_that_matches_in_several_ways_shows_every_meeting_once(
     assert {*newest, *rest} == set(wanted)
 
 
-def test_new_meetings_do_not_push_others_off_a_page(browser: Browser, its: Services) -> None:
-    put(its, *({} for _ in range(60)))
+def test_new_meetings_do_not_push_others_off_a_page(browser: Browser, services: Services) -> None:
+    put(services, *({} for _ in range(60)))
     older = link(browser.get("/meetings"), "Older")
     assert older
-    put(its, *({"rtms_stream_id": f"new {number}"} for number in range(7)))
+    put(services, *({"rtms_stream_id": f"new {number}"} for number in range(7)))
     html = browser.get(older)
     assert ids(html) == list(range(10, 0, -1))
     newer = link(html, "Newer")
@@ -361,7 +372,7 @@ def test_new_meetings_do_not_push_others_off_a_page(browser: Browser, its: Servi
     assert ids(browser.get(newer)) == list(range(60, 10, -1))
 
 
-def test_a_session_that_is_over_shows_nothing(browser: Browser, its: Services) -> None:
+def test_a_session_that_is_over_shows_nothing(browser: Browser, services: Services) -> None:
     assert browser.client.get("/meetings").status_code == 200
-    its.database.write(lambda connection: connection.execute(ADMIN_SESSIONS.delete()))
+    services.database.write(lambda connection: connection.execute(ADMIN_SESSIONS.delete()))
     assert browser.client.get("/meetings").status_code == 303

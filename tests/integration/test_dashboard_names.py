@@ -54,19 +54,19 @@ PARTS = [
 
 @pytest.mark.parametrize("due", [False, True])
 def test_a_meeting_is_found_by_a_part_of_its_name(
-    browser: Browser, its: Services, due: bool
+    browser: Browser, services: Services, due: bool
 ) -> None:
     topic = (
         "U\u0308berblick: Q3 週次\u3000定例会議 СОВЕЩАНИЕ 100 % a_b 👩\u200d💻 fix o'clock "
         'the "big" one \\back'
     )
     due_at = {"due_at": DAY if due else None}
-    put(its, named("Another"), named(topic, **due_at), named("aXb 1000 percent"), {})
+    put(services, named("Another"), named(topic, **due_at), named("aXb 1000 percent"), {})
     assert {q: found(browser, q=q) for q in PARTS} == {q: [2] for q in PARTS}
 
 
-def test_wild_cards_are_text(browser: Browser, its: Services) -> None:
-    put(its, named("Budget"), {})
+def test_wild_cards_are_text(browser: Browser, services: Services) -> None:
+    put(services, named("Budget"), {})
     for q in ("%", "_", "B%t", "B_dget", "*", "budget--", "[a-z]"):
         assert found(browser, q=q) == []
 
@@ -74,25 +74,25 @@ def test_wild_cards_are_text(browser: Browser, its: Services) -> None:
 @pytest.mark.parametrize("due", [False, True])
 @pytest.mark.parametrize("column", ["host_id", "account_id"])
 def test_a_meeting_is_found_by_whose_it_is(
-    browser: Browser, its: Services, column: str, due: bool
+    browser: Browser, services: Services, column: str, due: bool
 ) -> None:
     due_at = {"due_at": DAY if due else None}
-    put(its, {}, {column: "xJ3kQ-_9", **due_at}, {column: "xJ3kQ-_9"}, {column: "another"})
+    put(services, {}, {column: "xJ3kQ-_9", **due_at}, {column: "xJ3kQ-_9"}, {column: "another"})
     assert found(browser, q="xJ3kQ-_9") == [3, 2]
     assert found(browser, q="xJ3kQ") == []
 
 
-def test_a_number_is_looked_for_among_ids_and_names(browser: Browser, its: Services) -> None:
-    put(its, {}, named("Room 8000000003"), named("Call 2"), {}, {"meeting_id": "2"})
+def test_a_number_is_looked_for_among_ids_and_names(browser: Browser, services: Services) -> None:
+    put(services, {}, named("Room 8000000003"), named("Call 2"), {}, {"meeting_id": "2"})
     assert found(browser, q="8000000003") == [4, 2]
     assert found(browser, q="2") == [5, 3, 2]
 
 
-def test_a_name_and_a_filter_combine(browser: Browser, its: Services) -> None:
+def test_a_name_and_a_filter_combine(browser: Browser, services: Services) -> None:
     failed = {"state": "failed", "reason": "refused"}
     tomorrow = {"received_at": DAY + timedelta(days=1)}
     put(
-        its,
+        services,
         named("Standup"),
         named("Standup", **failed),
         named("standup", **tomorrow),
@@ -108,14 +108,14 @@ def test_a_name_and_a_filter_combine(browser: Browser, its: Services) -> None:
 @pytest.mark.parametrize("state", ["", "failed"])
 @pytest.mark.parametrize("every", [1, 7])
 def test_pages_of_a_name_show_every_meeting_once_forwards_and_back(
-    browser: Browser, its: Services, monkeypatch: pytest.MonkeyPatch, state: str, every: int
+    browser: Browser, services: Services, monkeypatch: pytest.MonkeyPatch, state: str, every: int
 ) -> None:
     """However little one page looks through."""
     monkeypatch.setattr(index_scans, "LOOK_THROUGH", 90)
     monkeypatch.setattr(paging, "LOOK_AT", 60)
     failed = {"state": "failed", "reason": "refused"}
     put(
-        its,
+        services,
         *(
             named("Retro" if number % every == 0 else "Other", **failed if number % 2 else {})
             for number in range(1, 301)
@@ -137,10 +137,10 @@ def test_pages_of_a_name_show_every_meeting_once_forwards_and_back(
 
 
 def test_what_an_id_leads_to_is_found_however_old_it_is(
-    browser: Browser, its: Services, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(index_scans, "LOOK_THROUGH", 20)
-    put(its, *(named("Planning 8000000001") if number == 30 else {} for number in range(60)))
+    put(services, *(named("Planning 8000000001") if number == 30 else {} for number in range(60)))
     assert found(browser, q="8000000001") == [2]
     html = browser.get("/meetings?q=8000000001")
     assert "there may be more" in html
@@ -149,10 +149,12 @@ def test_what_an_id_leads_to_is_found_however_old_it_is(
     assert ids(browser.get(further)) == [31, 2]
 
 
-def test_names_and_hosts_are_on_every_page_of_a_meeting(browser: Browser, its: Services) -> None:
+def test_names_and_hosts_are_on_every_page_of_a_meeting(
+    browser: Browser, services: Services
+) -> None:
     evil = named("<b>Weekly\u202e sync</b>\n週次", host_id="host<1>", account_id="acct&1")
     live = {"state": "connected", "stopped_at": None, "due_at": DAY}
-    put(its, {**evil, **live}, named("  \u200b "), {"state": "failed", "reason": "refused"})
+    put(services, {**evil, **live}, named("  \u200b "), {"state": "failed", "reason": "refused"})
     for path in ("/", "/meetings", "/meetings/1", "/meetings/1/transcript"):
         html = browser.client.get(path).text
         assert "<bdi>&lt;b&gt;Weekly sync&lt;/b&gt; 週次</bdi>" in html, path
@@ -167,8 +169,8 @@ def test_names_and_hosts_are_on_every_page_of_a_meeting(browser: Browser, its: S
     assert "Meeting 2: <bdi>8000000001</bdi>" in browser.get("/meetings/2")
 
 
-def test_an_id_never_leaves_its_equals_signs_behind(browser: Browser, its: Services) -> None:
-    put(its, {"meeting_id": None, "meeting_uuid": "abcd/efgh+ijkl=="})
+def test_an_id_never_leaves_its_equals_signs_behind(browser: Browser, services: Services) -> None:
+    put(services, {"meeting_id": None, "meeting_uuid": "abcd/efgh+ijkl=="})
     for path in ("/meetings", "/meetings/1"):
         assert '<bdi>abcd/efgh+<span class="nowrap">ijkl==</span></bdi>' in browser.get(path)
 
@@ -198,10 +200,10 @@ def test_an_answer_to_a_request_is_shown_with_the_meeting_it_names(
 
 
 def test_an_answer_about_a_number_belongs_to_one_occurrence_of_it(
-    browser: Browser, its: Services, zoom: Zoom
+    browser: Browser, services: Services, zoom: Zoom
 ) -> None:
     stream = Stream()
-    put(its, {"meeting_id": str(stream.meeting_id)})
+    put(services, {"meeting_id": str(stream.meeting_id)})
     assert zoom.deliver(events.started(stream)).status_code == 200
     body = {"event": "rtms.request_status", "event_ts": events.now_ms()}
     assert zoom.deliver(body | {"payload": {"meeting_id": stream.meeting_id}}).status_code == 200
@@ -210,9 +212,9 @@ def test_an_answer_about_a_number_belongs_to_one_occurrence_of_it(
 
 
 def test_streams_that_zoom_refused_are_as_loud_in_the_list_as_on_the_command_line(
-    browser: Browser, its: Services
+    browser: Browser, services: Services
 ) -> None:
-    put(its, {}, {"state": "ended", "stop_reason": 18}, {"state": "done", "stop_reason": 18})
+    put(services, {}, {"state": "ended", "stop_reason": 18}, {"state": "done", "stop_reason": 18})
     html = browser.get("/meetings")
     assert re.search(r"Not recorded: meetings.*/meetings/3.*/meetings/2", html)
     assert UNAUTHENTICATED.todo in unescape(html)
@@ -220,9 +222,11 @@ def test_streams_that_zoom_refused_are_as_loud_in_the_list_as_on_the_command_lin
     assert UNAUTHENTICATED.todo not in unescape(browser.get("/meetings?q=8000000000"))
 
 
-def test_retrying_what_is_over_says_so_and_nothing_else(browser: Browser, its: Services) -> None:
+def test_retrying_what_is_over_says_so_and_nothing_else(
+    browser: Browser, services: Services
+) -> None:
     lost = {"state": "failed", "reason": "refused", "connected_at": None, "recall_id": None}
-    put(its, lost)
+    put(services, lost)
     html = browser.get("/meetings/1")
     assert "cannot be had again" in html
     assert 'class="button primary"' not in html

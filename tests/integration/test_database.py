@@ -190,11 +190,11 @@ def test_an_sqlite_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
 
 
 def test_sqlite_locked_by_a_stranger_gets_zoom_a_503_in_time(
-    zoom: Zoom, its: Services, rows: Rows, runner: FlaskCliRunner
+    zoom: Zoom, services: Services, rows: Rows, runner: FlaskCliRunner
 ) -> None:
-    if not its.database.is_sqlite:
+    if not services.database.is_sqlite:
         pytest.skip("PostgreSQL has no such lock")
-    stranger = sqlite3.connect(sqlite_path(its.database.url), isolation_level=None)
+    stranger = sqlite3.connect(sqlite_path(services.database.url), isolation_level=None)
     stranger.execute("BEGIN IMMEDIATE")
     body = events.started(Stream())
     answer = zoom.deliver(body)
@@ -208,52 +208,52 @@ def test_sqlite_locked_by_a_stranger_gets_zoom_a_503_in_time(
 
 
 def test_postgresql_locked_by_a_stranger_gets_zoom_a_503_in_time(
-    zoom: Zoom, its: Services, rows: Rows
+    zoom: Zoom, services: Services, rows: Rows
 ) -> None:
-    if its.database.is_sqlite:
+    if services.database.is_sqlite:
         pytest.skip("SQLite has a lock of its own")
     body = events.started(Stream())
-    with its.database.engine.connect() as stranger:
+    with services.database.engine.connect() as stranger:
         stranger.execute(sa.text("LOCK TABLE webhook_events"))
         assert zoom.deliver(body).status_code == 503
     assert zoom.deliver(body).status_code == 200
     assert rows.meeting().state == "pending"
 
 
-def test_postgresql_plans_for_the_tables_as_they_are(its: Services) -> None:
-    if its.database.is_sqlite:
+def test_postgresql_plans_for_the_tables_as_they_are(services: Services) -> None:
+    if services.database.is_sqlite:
         pytest.skip("SQLite makes no plan for later")
-    with its.database.read() as connection:
+    with services.database.read() as connection:
         assert connection.exec_driver_sql("SHOW plan_cache_mode").scalar() == "force_custom_plan"
 
 
-def test_postgresql_is_asked_by_the_connection_that_was_used_last(its: Services) -> None:
-    if its.database.is_sqlite:
+def test_postgresql_is_asked_by_the_connection_that_was_used_last(services: Services) -> None:
+    if services.database.is_sqlite:
         pytest.skip("SQLite has no process for each connection")
     pid = sa.text("SELECT pg_backend_pid()")
-    several = [its.database.engine.connect() for _ in range(4)]
+    several = [services.database.engine.connect() for _ in range(4)]
     pids = [each.scalar(pid) for each in several]
     for each in several:
         each.close()
     assert len(set(pids)) == 4
-    assert [its.database.write(lambda c: c.scalar(pid)) for _ in range(5)] == [pids[-1]] * 5
+    assert [services.database.write(lambda c: c.scalar(pid)) for _ in range(5)] == [pids[-1]] * 5
 
 
 def test_a_stopped_process_that_holds_the_write_lock_gets_zoom_a_503(
-    zoom: Zoom, its: Services, rows: Rows
+    zoom: Zoom, services: Services, rows: Rows
 ) -> None:
-    if not its.database.is_sqlite:
+    if not services.database.is_sqlite:
         pytest.skip("PostgreSQL needs no such lock")
     body = events.started(Stream())
-    with Path(f"{sqlite_path(its.database.url)}.lock").open("w") as held:
+    with Path(f"{sqlite_path(services.database.url)}.lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         assert zoom.deliver(body).status_code == 503
     assert zoom.deliver(body).status_code == 200
 
 
-def test_trouble_with_a_row_is_told_without_quoting_it(its: Services) -> None:
+def test_trouble_with_a_row_is_told_without_quoting_it(services: Services) -> None:
     with pytest.raises(DatabaseUnavailable) as caught:
-        its.database.write(
+        services.database.write(
             lambda c: c.execute(
                 CONNECTS.insert().values(
                     rtms_stream_id="the-stream-of-somebody", meeting_uuid="m", product="meeting",
@@ -267,16 +267,16 @@ def test_trouble_with_a_row_is_told_without_quoting_it(its: Services) -> None:
     assert "the-stream" not in str(caught.value)
 
 
-def test_readyz_says_what_is_missing(app: Flask, its: Services) -> None:
+def test_readyz_says_what_is_missing(app: Flask, services: Services) -> None:
     client = app.test_client()
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert answer.json and answer.json["problems"] == [
         "The dispatcher does not run, so this process connects no streams."
     ]
-    its.start_dispatcher()
+    services.start_dispatcher()
     assert client.get("/readyz").status_code == 200
-    with its.database.engine.begin() as connection:
+    with services.database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
     answer = client.get("/readyz")
     assert answer.status_code == 503

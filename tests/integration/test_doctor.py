@@ -102,9 +102,9 @@ def served(app: Flask) -> Iterator[str]:
     server.server_close()
 
 
-def look(runner: FlaskCliRunner, its: Services, **settings: Any) -> list[dict[str, Any]]:
+def look(runner: FlaskCliRunner, services: Services, **settings: Any) -> list[dict[str, Any]]:
     """Run the command for scripts, and check its exit code."""
-    its.config = replace(its.config, **settings)
+    services.config = replace(services.config, **settings)
     result = runner.invoke(args=["doctor", "--json"])
     assert not result.exception or isinstance(result.exception, SystemExit), result.exception
     told = json.loads(result.stdout)
@@ -125,7 +125,7 @@ def about(findings: list[dict[str, Any]], name: str) -> dict[str, Any]:
 
 
 def alive(
-    its: Services,
+    services: Services,
     kind: str = "web",
     *,
     dispatches: bool = True,
@@ -144,16 +144,16 @@ def alive(
         "seen_at": now - timedelta(seconds=ago),
         "counts": list(counts),
     }
-    its.database.write(lambda connection: connection.execute(PROCESSES.insert().values(row)))
+    services.database.write(lambda connection: connection.execute(PROCESSES.insert().values(row)))
 
 
 @pytest.mark.environ(DISPATCHER="off")
 def test_where_all_is_well_nothing_fails(
-    runner: FlaskCliRunner, its: Services, recall: RecallSandbox, served: str, rows: Rows
+    runner: FlaskCliRunner, services: Services, recall: RecallSandbox, served: str, rows: Rows
 ) -> None:
-    alive(its, "web", dispatches=False)
-    alive(its, "worker", ago=6)
-    findings = look(runner, its, public_url=served)
+    alive(services, "web", dispatches=False)
+    alive(services, "worker", ago=6)
+    findings = look(runner, services, public_url=served)
     assert {each["grade"] for each in findings} == {"ok", "warning"}
     for name in (  # what it says of the database's disk depends on the machine
         "migration",
@@ -175,9 +175,9 @@ def test_where_all_is_well_nothing_fails(
 
 
 def test_a_key_that_recall_does_not_know_is_tried_once(
-    runner: FlaskCliRunner, its: Services, recall: RecallSandbox
+    runner: FlaskCliRunner, services: Services, recall: RecallSandbox
 ) -> None:
-    found = about(look(runner, its, recall_api_key="another-regions-key"), "Recall")
+    found = about(look(runner, services, recall_api_key="another-regions-key"), "Recall")
     assert found["grade"] == "failure"
     assert "another region" in found["found"]
     assert len(recall.ledger) == 1
@@ -198,7 +198,7 @@ def test_a_key_that_recall_does_not_know_is_tried_once(
 )
 def test_recalls_trouble_in_words(
     runner: FlaskCliRunner,
-    its: Services,
+    services: Services,
     recall: RecallSandbox,
     fault: Fault,
     grade: str,
@@ -207,7 +207,7 @@ def test_recalls_trouble_in_words(
 ) -> None:
     monkeypatch.setattr("rtms.doctor.recall._PATIENCE", (3.0, 1.0))
     recall.add_fault(fault)
-    found = about(look(runner, its), "Recall")
+    found = about(look(runner, services), "Recall")
     assert (found["grade"], words in found["found"]) == (grade, True), found
     assert len(recall.ledger) == 1
 
@@ -218,7 +218,7 @@ def test_recalls_trouble_in_words(
 )
 def test_a_clock_that_is_off(
     runner: FlaskCliRunner,
-    its: Services,
+    services: Services,
     recall: RecallSandbox,
     seconds: float,
     grade: str,
@@ -226,24 +226,24 @@ def test_a_clock_that_is_off(
 ) -> None:
     date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + seconds))
     recall.add_fault(Fault(kind="headers", headers={"Date": date}))
-    found = about(look(runner, its), "clock")
+    found = about(look(runner, services), "clock")
     assert (found["grade"], words in found["found"]) == (grade, True)
 
 
 def test_a_database_that_is_away_stops_no_other_check(
-    runner: FlaskCliRunner, its: Services, recall: RecallSandbox, tmp_path: Path
+    runner: FlaskCliRunner, services: Services, recall: RecallSandbox, tmp_path: Path
 ) -> None:
     away = (
         make_url(f"sqlite:///{tmp_path}")  # a folder
-        if its.database.is_sqlite
+        if services.database.is_sqlite
         else make_url(f"postgresql+psycopg://user:away-password@127.0.0.1:{free_port()}/none")
     )
-    was, its.database = its.database, Database(away)
+    was, services.database = services.database, Database(away)
     try:
-        findings = look(runner, its)
+        findings = look(runner, services)
     finally:
-        its.database.dispose()
-        its.database = was
+        services.database.dispose()
+        services.database = was
     assert about(findings, "database")["grade"] == "failure"
     assert "does not answer" in about(findings, "database")["found"]
     assert about(findings, "Recall")["grade"] == "ok"
@@ -253,9 +253,9 @@ def test_a_database_that_is_away_stops_no_other_check(
 
 
 @pytest.fixture
-def empty(its: Services, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Database]:
+def empty(services: Services, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Database]:
     """A database that was never migrated."""
-    if its.database.is_sqlite:
+    if services.database.is_sqlite:
         made = Database(make_url(f"sqlite:///{tmp_path / 'empty.sqlite3'}"))
         yield made
         made.dispose()
@@ -269,78 +269,78 @@ def empty(its: Services, tmp_path: Path, request: pytest.FixtureRequest) -> Iter
 
 
 def test_a_database_that_is_not_migrated(
-    runner: FlaskCliRunner, its: Services, empty: Database
+    runner: FlaskCliRunner, services: Services, empty: Database
 ) -> None:
-    was, its.database = its.database, empty
+    was, services.database = services.database, empty
     try:
-        findings = look(runner, its)
+        findings = look(runner, services)
     finally:
-        its.database = was
+        services.database = was
     found = about(findings, "migration")
     assert found["grade"] == "failure"
     assert "db upgrade" in found["next_step"]
     assert about(findings, "meetings")["grade"] == "warning"
 
 
-def test_a_database_of_an_older_version(runner: FlaskCliRunner, its: Services) -> None:
+def test_a_database_of_an_older_version(runner: FlaskCliRunner, services: Services) -> None:
     older = sa.text("UPDATE alembic_version SET version_num = '0001'")
-    its.database.write(lambda connection: connection.execute(older))
-    found = about(look(runner, its), "migration")
+    services.database.write(lambda connection: connection.execute(older))
+    found = about(look(runner, services), "migration")
     assert found["grade"] == "failure"
     assert "0001" in found["found"]
 
 
 @pytest.mark.environ(DYNO="web.1")
-def test_a_file_on_a_paas_is_warned_of(runner: FlaskCliRunner, its: Services) -> None:
-    found = [each["found"] for each in look(runner, its) if each["about"] == "database"]
-    assert any("Heroku wipes its disks" in each for each in found) == its.database.is_sqlite
+def test_a_file_on_a_paas_is_warned_of(runner: FlaskCliRunner, services: Services) -> None:
+    found = [each["found"] for each in look(runner, services) if each["about"] == "database"]
+    assert any("Heroku wipes its disks" in each for each in found) == services.database.is_sqlite
 
 
 def test_a_database_that_promises_what_is_not_on_disk(
-    runner: FlaskCliRunner, its: Services
+    runner: FlaskCliRunner, services: Services
 ) -> None:
-    if its.database.is_sqlite:
+    if services.database.is_sqlite:
         pytest.skip("the server itself sets how SQLite writes")
-    name = its.database.url.database
+    name = services.database.url.database
     off = sa.text(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
-    its.database.write(lambda connection: connection.execute(off))
-    its.database.dispose()  # it counts for connections that are made after it
-    found = about(look(runner, its), "database")
+    services.database.write(lambda connection: connection.execute(off))
+    services.database.dispose()  # it counts for connections that are made after it
+    found = about(look(runner, services), "database")
     assert found["grade"] == "failure"
     assert "synchronous_commit = off" in found["found"]
 
 
-def test_a_database_that_takes_no_writes(runner: FlaskCliRunner, its: Services) -> None:
-    if its.database.is_sqlite:
-        with its.database._writing(time.monotonic() + 5):  # somebody else, for too long
-            found = about(look(runner, its), "database")
+def test_a_database_that_takes_no_writes(runner: FlaskCliRunner, services: Services) -> None:
+    if services.database.is_sqlite:
+        with services.database._writing(time.monotonic() + 5):  # somebody else, for too long
+            found = about(look(runner, services), "database")
     else:
-        name = its.database.url.database
+        name = services.database.url.database
         standby = sa.text(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
-        its.database.write(lambda connection: connection.execute(standby))
-        its.database.dispose()
-        found = about(look(runner, its), "database")
+        services.database.write(lambda connection: connection.execute(standby))
+        services.database.dispose()
+        found = about(look(runner, services), "database")
     assert found["grade"] == "failure"
     assert "cannot be written to" in found["found"]
 
 
 def test_a_file_on_a_network_share(
-    runner: FlaskCliRunner, its: Services, monkeypatch: pytest.MonkeyPatch
+    runner: FlaskCliRunner, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not its.database.is_sqlite:
+    if not services.database.is_sqlite:
         pytest.skip("PostgreSQL chooses its own disk")
     monkeypatch.setattr(disks, "mounts", lambda: "nas:/export / nfs4 rw 0 0")
-    found = about(look(runner, its), "database")
+    found = about(look(runner, services), "database")
     assert found["grade"] == "warning"
     assert "network share" in found["found"]
 
 
 @pytest.mark.environ(WEB_CONCURRENCY="100")
 def test_more_processes_than_postgresql_has_connections_for(
-    runner: FlaskCliRunner, its: Services
+    runner: FlaskCliRunner, services: Services
 ) -> None:
-    found = about(look(runner, its), "connections")
-    if its.database.is_sqlite:
+    found = about(look(runner, services), "connections")
+    if services.database.is_sqlite:
         assert found["grade"] == "ok"
     else:
         assert found["grade"] == "warning"
@@ -348,18 +348,18 @@ def test_more_processes_than_postgresql_has_connections_for(
 
 
 def test_without_a_public_address_it_says_what_it_did_not_try(
-    runner: FlaskCliRunner, its: Services
+    runner: FlaskCliRunner, services: Services
 ) -> None:
-    found = about(look(runner, its), "public address")
+    found = about(look(runner, services), "public address")
     assert found["grade"] == "warning"
     assert "PUBLIC_URL" in found["next_step"]
 
 
 def test_an_endpoint_that_signs_and_believes_anything(
-    runner: FlaskCliRunner, its: Services
+    runner: FlaskCliRunner, services: Services
 ) -> None:
     with serving(naive) as url:
-        findings = look(runner, its, public_url=url)
+        findings = look(runner, services, public_url=url)
     assert about(findings, "challenge")["grade"] == "ok"
     assert about(findings, "readyz")["grade"] == "warning"
     assert about(findings, "forgery")["grade"] == "failure"
@@ -368,9 +368,9 @@ def test_an_endpoint_that_signs_and_believes_anything(
     assert "signing oracle" in found["found"]
 
 
-def test_an_oracle_behind_a_filter(runner: FlaskCliRunner, its: Services) -> None:
+def test_an_oracle_behind_a_filter(runner: FlaskCliRunner, services: Services) -> None:
     with serving(filtered) as url:
-        findings = look(runner, its, public_url=url)
+        findings = look(runner, services, public_url=url)
     assert about(findings, "forgery")["grade"] == "ok"
     found = about(findings, "oracle")
     assert found["grade"] == "failure"
@@ -379,9 +379,11 @@ def test_an_oracle_behind_a_filter(runner: FlaskCliRunner, its: Services) -> Non
 
 @pytest.mark.environ(DISPATCHER="off")
 def test_a_server_with_another_secret_token(
-    runner: FlaskCliRunner, its: Services, served: str
+    runner: FlaskCliRunner, services: Services, served: str
 ) -> None:
-    ours = replace(its.config, zoom_secret_tokens=("a-token-of-another-app",), public_url=served)
+    ours = replace(
+        services.config, zoom_secret_tokens=("a-token-of-another-app",), public_url=served
+    )
     found = [finding for finding in public_url.look(ours) if finding.about == "challenge"]
     assert [finding.grade for finding in found] == ["failure"]
     assert "another ZOOM_SECRET_TOKEN" in (found[0].next_step or "")
@@ -401,28 +403,30 @@ def test_a_server_with_another_secret_token(
     ids=["redirect", "page", "tunnel", "route", "gateway", "anything"],
 )
 def test_something_else_at_the_public_address(
-    runner: FlaskCliRunner, its: Services, wsgi: Wsgi, words: str
+    runner: FlaskCliRunner, services: Services, wsgi: Wsgi, words: str
 ) -> None:
     with serving(wsgi) as url:
-        found = about(look(runner, its, public_url=url), "challenge")
+        found = about(look(runner, services, public_url=url), "challenge")
     assert (found["grade"], words in found["found"]) == ("failure", True), found
 
 
-def test_a_public_address_that_refuses(runner: FlaskCliRunner, its: Services) -> None:
+def test_a_public_address_that_refuses(runner: FlaskCliRunner, services: Services) -> None:
     url = f"http://127.0.0.1:{free_port()}"
-    found = about(look(runner, its, public_url=url), "public address")
+    found = about(look(runner, services, public_url=url), "public address")
     assert found["grade"] == "failure"
     assert "could not be reached: the connection failed" in found["found"]
 
 
 @on_one_engine
 def test_a_public_address_that_hangs(
-    runner: FlaskCliRunner, its: Services, monkeypatch: pytest.MonkeyPatch
+    runner: FlaskCliRunner, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rtms.doctor.probe._PATIENCE", (3.0, 2.0))
     monkeypatch.setattr("rtms.doctor.runner._SLOW", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as listener:  # accepts, and never answers
-        its.config = replace(its.config, public_url=f"http://127.0.0.1:{listener.getsockname()[1]}")
+        services.config = replace(
+            services.config, public_url=f"http://127.0.0.1:{listener.getsockname()[1]}"
+        )
         result = runner.invoke(args=["doctor"])
     assert result.exit_code == 1
     assert "did not answer in time" in " ".join(result.stdout.split())
@@ -431,65 +435,67 @@ def test_a_public_address_that_hangs(
 
 
 @pytest.mark.environ(RECALL_WEBHOOK_SECRET="whsec_dGhlIHNlY3JldCBvZiB0aGUgZW5kcG9pbnQ=")
-def test_status_webhooks_that_are_refused(runner: FlaskCliRunner, its: Services) -> None:
-    alive(its, counts=[["rtms_deliveries_refused", ["recall", "401"], 2]])
-    found = about(look(runner, its), "Recall's webhooks")
+def test_status_webhooks_that_are_refused(runner: FlaskCliRunner, services: Services) -> None:
+    alive(services, counts=[["rtms_deliveries_refused", ["recall", "401"], 2]])
+    found = about(look(runner, services), "Recall's webhooks")
     assert found["grade"] == "warning"
     assert found["found"].startswith("2 calls")
     assert "Create a workspace secret in Recall's dashboard" in found["next_step"]
 
 
-def test_a_worker_that_is_missing(runner: FlaskCliRunner, its: Services) -> None:
-    alive(its, "web", dispatches=False)
-    alive(its, "worker", ago=120)
-    found = about(look(runner, its, dispatcher=False), "processes")
+def test_a_worker_that_is_missing(runner: FlaskCliRunner, services: Services) -> None:
+    alive(services, "web", dispatches=False)
+    alive(services, "worker", ago=120)
+    found = about(look(runner, services, dispatcher=False), "processes")
     assert found["grade"] == "failure"
     assert "no worker runs" in found["found"]
 
 
-def test_meetings_that_nobody_connects(runner: FlaskCliRunner, its: Services) -> None:
+def test_meetings_that_nobody_connects(runner: FlaskCliRunner, services: Services) -> None:
     streams = [Stream() for _ in range(5)]
     for stream in streams:
-        its.intake.take(events.started(stream))
-    assert about(look(runner, its), "meetings")["grade"] == "ok"  # not late yet
+        services.intake.take(events.started(stream))
+    assert about(look(runner, services), "meetings")["grade"] == "ok"  # not late yet
     past = clock.now() - timedelta(minutes=2)
-    its.database.write(lambda connection: connection.execute(CONNECTS.update().values(due_at=past)))
-    found = about(look(runner, its), "meetings")
+    services.database.write(
+        lambda connection: connection.execute(CONNECTS.update().values(due_at=past))
+    )
+    found = about(look(runner, services), "meetings")
     assert found["grade"] == "failure"
     assert str(streams[0].meeting_id) in found["found"]
     assert "and 2 more" in found["found"]
     closed = {"name": "create", "closed_until": clock.now() + timedelta(minutes=1)}
-    its.database.write(lambda connection: connection.execute(GATES.insert().values(closed)))
-    findings = look(runner, its)  # now they wait because Recall said so
+    services.database.write(lambda connection: connection.execute(GATES.insert().values(closed)))
+    findings = look(runner, services)  # now they wait because Recall said so
     assert about(findings, "meetings")["grade"] == "ok"
     assert "no create is sent before" in about(findings, "rate limit")["found"]
 
 
 def test_meetings_that_failed_and_those_that_nobody_looks_up(
-    runner: FlaskCliRunner, its: Services
+    runner: FlaskCliRunner, services: Services
 ) -> None:
     for _ in range(3):
-        its.intake.take(events.started(Stream()))
+        services.intake.take(events.started(Stream()))
     failed = {"state": "failed", "reason": "refused", "due_at": None}
     late = {"state": "ended", "due_at": clock.now() - timedelta(hours=1)}
     for values, which in ((failed, CONNECTS.c.id < 3), (late, CONNECTS.c.id == 3)):
         change = CONNECTS.update().where(which).values(values)
-        its.database.write(lambda connection, change=change: connection.execute(change))  # type: ignore[misc]
-    found = [each["found"] for each in look(runner, its) if each["about"] == "meetings"]
+        services.database.write(lambda connection, change=change: connection.execute(change))  # type: ignore[misc]
+    found = [each["found"] for each in look(runner, services) if each["about"] == "meetings"]
     assert any("2 refused" in each for each in found)
     assert any("1 lookups of meetings at Recall are more than" in each for each in found)
 
 
-def test_the_last_delivery_is_told(runner: FlaskCliRunner, its: Services) -> None:
-    assert about(look(runner, its), "deliveries")["grade"] == "warning"
-    its.intake.take(events.started(Stream()))
-    found = about(look(runner, its), "deliveries")
+def test_the_last_delivery_is_told(runner: FlaskCliRunner, services: Services) -> None:
+    assert about(look(runner, services), "deliveries")["grade"] == "warning"
+    services.intake.take(events.started(Stream()))
+    found = about(look(runner, services), "deliveries")
     assert found["grade"] == "ok"
     assert "seconds ago" in found["found"]
 
 
 def test_no_secret_is_told_whatever_the_others_say(
-    runner: FlaskCliRunner, its: Services, recall: RecallSandbox
+    runner: FlaskCliRunner, services: Services, recall: RecallSandbox
 ) -> None:
     secrets = {
         "zoom_client_secret": "client-secret-of-this-test",
@@ -502,7 +508,7 @@ def test_no_secret_is_told_whatever_the_others_say(
     leak = "".join(secrets.values()) + TOKEN
     wsgi = answering("302 Found", leak.encode(), Location=f"https://{TOKEN}.example/{leak}")
     with serving(wsgi) as url:
-        findings = look(runner, its, public_url=url, **secrets)
+        findings = look(runner, services, public_url=url, **secrets)
         told = runner.invoke(args=["doctor"]).output
     for secret in (*secrets.values(), TOKEN):
         assert secret not in json.dumps(findings)

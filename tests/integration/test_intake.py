@@ -24,14 +24,14 @@ from sandbox import RecallSandbox, Stream, events
 from tests.integration.conftest import Rows, Zoom, wait_for
 
 
-def take(its: Services, *bodies: dict[str, Any]) -> list[str]:
+def take(services: Services, *bodies: dict[str, Any]) -> list[str]:
     """Take deliveries in, one after another; returns their outcomes."""
-    return [its.intake.take(body).outcome for body in bodies]
+    return [services.intake.take(body).outcome for body in bodies]
 
 
-def connect(its: Services, row_id: int) -> None:
+def connect(services: Services, row_id: int) -> None:
     """Pretend that a row was connected."""
-    its.database.write(
+    services.database.write(
         lambda connection: connection.execute(
             CONNECTS.update()
             .where(CONNECTS.c.id == row_id)
@@ -45,10 +45,10 @@ def connect(its: Services, row_id: int) -> None:
     )
 
 
-def in_flight(its: Services, row_id: int) -> None:
+def in_flight(services: Services, row_id: int) -> None:
     """Pretend that a process is connecting a row."""
     now = clock.now()
-    its.database.write(
+    services.database.write(
         lambda connection: connection.execute(
             CONNECTS.update()
             .where(CONNECTS.c.id == row_id)
@@ -60,34 +60,39 @@ def in_flight(its: Services, row_id: int) -> None:
 # ---- the five rows of "what a repeated rtms_started means"
 
 
-def test_a_redelivery_is_nothing_new(its: Services, rows: Rows) -> None:
+def test_a_redelivery_is_nothing_new(services: Services, rows: Rows) -> None:
     body = events.started(Stream())
-    assert take(its, body, body, body) == ["accepted", "duplicate", "duplicate"]
+    assert take(services, body, body, body) == ["accepted", "duplicate", "duplicate"]
     assert len(rows.meetings()) == len(rows.events()) == 1
 
 
-def test_a_second_subscription_with_another_clock_is_a_duplicate(its: Services, rows: Rows) -> None:
+def test_a_second_subscription_with_another_clock_is_a_duplicate(
+    services: Services, rows: Rows
+) -> None:
     stream = Stream()
-    assert take(its, events.started(stream), events.started(stream)) == ["accepted", "duplicate"]
+    assert take(services, events.started(stream), events.started(stream)) == [
+        "accepted",
+        "duplicate",
+    ]
     assert len(rows.meetings()) == 1
     assert [event.outcome.split(":")[0] for event in rows.events()] == ["accepted", "duplicate"]
 
 
-def test_the_same_servers_in_another_order_are_the_same(its: Services) -> None:
+def test_the_same_servers_in_another_order_are_the_same(services: Services) -> None:
     first = Stream(server_urls="wss://a:443,wss://b:443")
     again = Stream(**{**vars(first), "server_urls": "wss://b:443, wss://a:443"})
-    assert take(its, events.started(first), events.started(again)) == ["accepted", "duplicate"]
+    assert take(services, events.started(first), events.started(again)) == ["accepted", "duplicate"]
 
 
 @pytest.mark.parametrize("before", [None, connect, in_flight])
 def test_other_servers_take_the_place_of_a_live_connection(
-    its: Services, rows: Rows, before: Callable[[Services, int], None] | None
+    services: Services, rows: Rows, before: Callable[[Services, int], None] | None
 ) -> None:
     stream = Stream()
-    take(its, events.started(stream))
+    take(services, events.started(stream))
     if before:
-        before(its, rows.meeting().id)
-    assert take(its, events.failover(stream)) == ["accepted"]
+        before(services, rows.meeting().id)
+    assert take(services, events.failover(stream)) == ["accepted"]
     older, newer = rows.meetings()
     assert (older.state, older.superseded_by) == ("ended", newer.id)
     assert bool(older.due_at) == bool(older.recall_id)  # what it recorded is followed
@@ -96,101 +101,110 @@ def test_other_servers_take_the_place_of_a_live_connection(
     assert newer.idempotency_key != older.idempotency_key
 
 
-def test_a_start_that_a_failover_overtook_does_not_undo_it(its: Services, rows: Rows) -> None:
+def test_a_start_that_a_failover_overtook_does_not_undo_it(services: Services, rows: Rows) -> None:
     stream = Stream()
     first, failover = events.started(stream), events.failover(stream)
-    assert take(its, failover, first) == ["accepted", "duplicate"]
+    assert take(services, failover, first) == ["accepted", "duplicate"]
     assert rows.meeting().server_urls == failover["payload"]["server_urls"]
 
 
 def test_a_stream_that_was_stopped_and_started_again_is_connected_anew(
-    its: Services, rows: Rows
+    services: Services, rows: Rows
 ) -> None:
     stream = Stream()
-    take(its, events.started(stream))
-    connect(its, rows.meeting().id)
-    assert take(its, events.stopped(stream, 2), events.started(stream)) == ["accepted", "accepted"]
+    take(services, events.started(stream))
+    connect(services, rows.meeting().id)
+    assert take(services, events.stopped(stream, 2), events.started(stream)) == [
+        "accepted",
+        "accepted",
+    ]
     older, newer = rows.meetings()
     assert (older.state, older.stop_reason, older.superseded_by) == ("ended", 2, None)
     assert newer.state == "pending"
 
 
-def test_a_start_whose_stop_came_first_is_kept_and_not_connected(its: Services, rows: Rows) -> None:
+def test_a_start_whose_stop_came_first_is_kept_and_not_connected(
+    services: Services, rows: Rows
+) -> None:
     stream = Stream()
     start, stop = events.started(stream), events.stopped(stream, 6)
-    assert take(its, stop, start, start) == ["accepted", "ignored", "duplicate"]
+    assert take(services, stop, start, start) == ["accepted", "ignored", "duplicate"]
     row = rows.meeting()
     assert (row.state, row.reason, row.due_at) == ("skipped", "stopped_first", None)
     assert (row.stop_reason, row.stopped_at.timestamp()) == (6, stop["event_ts"] / 1000)
     assert "already over" in row.last_error
 
 
-def test_a_stop_of_an_earlier_run_does_not_end_the_next(its: Services, rows: Rows) -> None:
+def test_a_stop_of_an_earlier_run_does_not_end_the_next(services: Services, rows: Rows) -> None:
     stream = Stream()
     first, stop, second = (
         events.started(stream),
         events.stopped(stream),
         events.started(stream),
     )
-    assert take(its, second, stop, first) == ["accepted", "accepted", "duplicate"]
+    assert take(services, second, stop, first) == ["accepted", "accepted", "duplicate"]
     assert rows.meeting().state == "pending"
 
 
-def test_a_failed_stream_that_starts_again_gets_another_chance(its: Services, rows: Rows) -> None:
+def test_a_failed_stream_that_starts_again_gets_another_chance(
+    services: Services, rows: Rows
+) -> None:
     stream = Stream()
-    take(its, events.started(stream))
-    its.database.write(
+    take(services, events.started(stream))
+    services.database.write(
         lambda connection: connection.execute(
             CONNECTS.update().values(state="failed", reason="refused", due_at=None)
         )
     )
-    assert take(its, events.started(stream)) == ["accepted"]
+    assert take(services, events.started(stream)) == ["accepted"]
     assert [row.state for row in rows.meetings()] == ["failed", "pending"]
 
 
-def test_a_restart_that_overtook_its_own_stop_is_connected_anew(its: Services, rows: Rows) -> None:
+def test_a_restart_that_overtook_its_own_stop_is_connected_anew(
+    services: Services, rows: Rows
+) -> None:
     stream = Stream()
     start, stop, restart = events.started(stream), events.stopped(stream), events.started(stream)
-    its.intake.take(start)
-    connect(its, rows.meeting().id)
-    assert take(its, restart) == ["duplicate"]
-    taken = its.intake.take(stop)
+    services.intake.take(start)
+    connect(services, rows.meeting().id)
+    assert take(services, restart) == ["duplicate"]
+    taken = services.intake.take(stop)
     older, newer = rows.meetings()
     assert (older.state, newer.state) == ("ended", "pending")
     assert newer.event_ts == restart["event_ts"]
     assert taken.is_due
     assert f"meeting {newer.id}" in taken.detail
     assert [event.outcome.split(":")[0] for event in rows.events()] == ["accepted"] * 3
-    assert take(its, stop, restart) == ["duplicate", "duplicate"]
+    assert take(services, stop, restart) == ["duplicate", "duplicate"]
 
 
 # ---- stops and interruptions
 
 
-def test_a_stop_before_any_try_skips_the_row(its: Services, rows: Rows) -> None:
+def test_a_stop_before_any_try_skips_the_row(services: Services, rows: Rows) -> None:
     stream = Stream()
-    take(its, events.started(stream), events.stopped(stream, 6))
+    take(services, events.started(stream), events.stopped(stream, 6))
     row = rows.meeting()
     assert (row.state, row.reason, row.stop_reason) == ("skipped", "stopped_first", 6)
     assert "the meeting ended" in row.last_error
 
 
-def test_a_stop_during_a_try_waits_for_its_outcome(its: Services, rows: Rows) -> None:
+def test_a_stop_during_a_try_waits_for_its_outcome(services: Services, rows: Rows) -> None:
     stream = Stream()
-    take(its, events.started(stream))
-    in_flight(its, rows.meeting().id)
-    take(its, events.stopped(stream, 6))
+    take(services, events.started(stream))
+    in_flight(services, rows.meeting().id)
+    take(services, events.stopped(stream, 6))
     row = rows.meeting()
     assert (row.state, row.stop_reason, row.lease_owner) == ("pending", 6, "x")
-    assert take(its, events.started(stream)) == ["accepted"]
+    assert take(services, events.started(stream)) == ["accepted"]
 
 
-def test_an_interruption_is_kept_with_the_row(its: Services, rows: Rows) -> None:
+def test_an_interruption_is_kept_with_the_row(services: Services, rows: Rows) -> None:
     stream = Stream()
-    take(its, events.started(stream))
-    connect(its, rows.meeting().id)
+    take(services, events.started(stream))
+    connect(services, rows.meeting().id)
     event = events.interrupted(stream)
-    take(its, event)
+    take(services, event)
     row = rows.meeting()
     assert (row.state, row.interrupted_at.timestamp()) == ("connected", event["event_ts"] / 1000)
 
@@ -218,9 +232,9 @@ def bare(event: str) -> dict[str, Any]:
     ],
 )
 def test_what_zoom_says_is_recorded_in_words_and_logged_as_loud_as_it_matters(
-    its: Services, rows: Rows, body: dict[str, Any], level: str, words: str
+    services: Services, rows: Rows, body: dict[str, Any], level: str, words: str
 ) -> None:
-    taken = its.intake.take(body)
+    taken = services.intake.take(body)
     assert (taken.outcome, taken.level) == ("accepted", level)
     (event,) = rows.events()
     assert words in event.outcome
@@ -230,31 +244,31 @@ def test_what_zoom_says_is_recorded_in_words_and_logged_as_loud_as_it_matters(
 # ---- which streams are wanted
 
 
-def test_all_streams_of_a_meeting_are_recorded_by_default(its: Services, rows: Rows) -> None:
+def test_all_streams_of_a_meeting_are_recorded_by_default(services: Services, rows: Rows) -> None:
     stream = Stream()
-    take(its, events.started(stream), events.started(stream.beside()))
+    take(services, events.started(stream), events.started(stream.beside()))
     assert [row.state for row in rows.meetings()] == ["pending", "pending"]
 
 
 @pytest.mark.environ(RECORD_STREAMS="first")
-def test_first_means_one_live_stream_a_meeting(its: Services, rows: Rows) -> None:
+def test_first_means_one_live_stream_a_meeting(services: Services, rows: Rows) -> None:
     first = Stream()
     second = first.beside()
-    take(its, events.started(first), events.started(second), events.failover(first))
+    take(services, events.started(first), events.started(second), events.failover(first))
     assert [(row.state, row.reason) for row in rows.meetings()] == [
         ("ended", None),
         ("skipped", "not_wanted"),
         ("pending", None),
     ]
-    assert take(its, events.started(second)) == ["duplicate"]
-    take(its, events.stopped(first))
-    assert take(its, events.started(second)) == ["accepted"]
+    assert take(services, events.started(second)) == ["duplicate"]
+    take(services, events.stopped(first))
+    assert take(services, events.started(second)) == ["accepted"]
 
 
 @pytest.mark.environ(RECORD_STREAMS="host")
-def test_host_means_the_original_hosts_stream(its: Services, rows: Rows) -> None:
+def test_host_means_the_original_hosts_stream(services: Services, rows: Rows) -> None:
     host, guest, unsaid = (Stream(is_original_host=who) for who in (True, False, None))
-    take(its, *(events.started(stream) for stream in (host, guest, unsaid)))
+    take(services, *(events.started(stream) for stream in (host, guest, unsaid)))
     assert [(row.state, row.reason) for row in rows.meetings()] == [
         ("pending", None),
         ("skipped", "not_wanted"),
@@ -263,30 +277,33 @@ def test_host_means_the_original_hosts_stream(its: Services, rows: Rows) -> None
     assert "RECORD_STREAMS=host" in rows.meetings()[1].last_error
 
 
-def test_a_video_sdk_session_is_skipped_with_its_reason(its: Services, rows: Rows) -> None:
+def test_a_video_sdk_session_is_skipped_with_its_reason(services: Services, rows: Rows) -> None:
     stream = Stream(product="session")
-    assert take(its, events.started(stream), events.started(stream)) == ["ignored", "duplicate"]
+    assert take(services, events.started(stream), events.started(stream)) == [
+        "ignored",
+        "duplicate",
+    ]
     row = rows.meeting()
     assert (row.state, row.reason, row.product) == ("skipped", "unsupported", "session")
     assert "Video SDK" in row.last_error
-    take(its, events.stopped(stream))
+    take(services, events.stopped(stream))
     assert rows.meeting().stop_reason == 6
 
 
 # ---- the window
 
 
-def test_the_window_runs_from_zooms_clock(its: Services, rows: Rows) -> None:
+def test_the_window_runs_from_zooms_clock(services: Services, rows: Rows) -> None:
     sent_at = clock.now() - timedelta(seconds=20)
-    take(its, events.started(Stream(), event_ts=int(sent_at.timestamp() * 1000)))
+    take(services, events.started(Stream(), event_ts=int(sent_at.timestamp() * 1000)))
     assert abs((rows.meeting().connect_by - sent_at).total_seconds() - 60) < 0.01
 
 
 def test_a_senders_clock_that_is_ahead_does_not_lengthen_the_window(
-    its: Services, rows: Rows
+    services: Services, rows: Rows
 ) -> None:
     ahead = clock.now() + timedelta(minutes=5)
-    take(its, events.started(Stream(), event_ts=int(ahead.timestamp() * 1000)))
+    take(services, events.started(Stream(), event_ts=int(ahead.timestamp() * 1000)))
     row = rows.meeting()
     assert row.connect_by - row.received_at == timedelta(seconds=60)
 
@@ -351,10 +368,10 @@ def test_a_start_and_its_stop_at_the_same_moment_leave_nothing_to_connect(
 
 
 def test_a_stop_at_the_moment_of_a_connect_leaves_no_half_of_each(
-    recall: RecallSandbox, app: Flask, its: Services, config: Config, rows: Rows
+    recall: RecallSandbox, app: Flask, services: Services, config: Config, rows: Rows
 ) -> None:
     """The dispatcher claims and settles a row while its stop is taken in."""
-    connect = ConnectJob(its.database, its.recall, config)
+    connect = ConnectJob(services.database, services.recall, config)
     other = Database(config.database_url)
     intake = Intake(other, config)
     barrier = Barrier(2)
@@ -367,7 +384,7 @@ def test_a_stop_at_the_moment_of_a_connect_leaves_no_half_of_each(
     with ThreadPoolExecutor(1) as pool:
         for _ in range(40):
             stream = Stream()
-            its.intake.take(events.started(stream))
+            services.intake.take(events.started(stream))
             dispatched = pool.submit(dispatch)
             barrier.wait()
             intake.take(events.stopped(stream))
@@ -380,15 +397,15 @@ def test_a_stop_at_the_moment_of_a_connect_leaves_no_half_of_each(
     assert len(recall.connections) == sum(bool(row.recall_id) for row in rows.meetings())
 
 
-def test_the_database_refuses_a_second_live_row_of_a_stream(its: Services, rows: Rows) -> None:
-    take(its, events.started(Stream()))
+def test_the_database_refuses_a_second_live_row_of_a_stream(services: Services, rows: Rows) -> None:
+    take(services, events.started(Stream()))
     copy = {**rows.meeting()._mapping, "id": 77, "event_ts": 1}
-    with its.database.engine.begin() as connection, pytest.raises(sa.exc.IntegrityError):
+    with services.database.engine.begin() as connection, pytest.raises(sa.exc.IntegrityError):
         connection.execute(CONNECTS.insert().values(copy))
 
 
 def test_a_commit_that_fails_gets_503_and_leaves_nothing(
-    zoom: Zoom, its: Services, rows: Rows, monkeypatch: pytest.MonkeyPatch
+    zoom: Zoom, services: Services, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Forced, because no real database fails its commit when it is asked to."""
     body = events.started(Stream())
@@ -396,9 +413,9 @@ def test_a_commit_that_fails_gets_503_and_leaves_nothing(
     def fail(connection: sa.Connection) -> None:
         raise sa.exc.OperationalError("COMMIT", {}, Exception("the disk is full"))
 
-    sa.event.listen(its.database.engine, "commit", fail)
+    sa.event.listen(services.database.engine, "commit", fail)
     answer = zoom.deliver(body)
-    sa.event.remove(its.database.engine, "commit", fail)
+    sa.event.remove(services.database.engine, "commit", fail)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
     assert rows.meetings() == rows.events() == []
     assert zoom.deliver(body).status_code == 200
@@ -406,21 +423,21 @@ def test_a_commit_that_fails_gets_503_and_leaves_nothing(
 
 
 def test_it_is_crowded_where_several_deliveries_come_together_and_soon_not_any_more(
-    its: Services,
+    services: Services,
 ) -> None:
-    its.intake.take(events.started(Stream()))
-    assert not its.intake.is_crowded
-    several = [its.intake.begin(events.started(Stream())) for _ in range(4)]
+    services.intake.take(events.started(Stream()))
+    assert not services.intake.is_crowded
+    several = [services.intake.begin(events.started(Stream())) for _ in range(4)]
     assert all(ticket.result().outcome == "accepted" for ticket in several)
-    wait_for(lambda: not its.intake.is_crowded)
+    wait_for(lambda: not services.intake.is_crowded)
 
 
 def test_it_is_crowded_while_the_answers_to_several_are_on_their_way(
-    its: Services, monkeypatch: pytest.MonkeyPatch
+    services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rtms.intake.deliveries._CROWD_SECONDS", 60.0)
-    several = [its.intake.begin(events.started(Stream())) for _ in range(4)]
+    several = [services.intake.begin(events.started(Stream())) for _ in range(4)]
     several[0].result()
-    assert its.intake.is_crowded
-    its.intake.take(events.started(Stream()))
-    assert not its.intake.is_crowded
+    assert services.intake.is_crowded
+    services.intake.take(events.started(Stream()))
+    assert not services.intake.is_crowded

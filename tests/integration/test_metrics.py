@@ -53,14 +53,16 @@ def scrape(app: Flask) -> Scraped:
     return Scraped(answer.text)
 
 
-def change(its: Services, statement: Any) -> None:
-    its.database.write(lambda connection: connection.execute(statement))
+def change(services: Services, statement: Any) -> None:
+    services.database.write(lambda connection: connection.execute(statement))
 
 
 # ---- What it says
 
 
-def test_an_empty_table_is_told_in_words_that_prometheus_reads(app: Flask, its: Services) -> None:
+def test_an_empty_table_is_told_in_words_that_prometheus_reads(
+    app: Flask, services: Services
+) -> None:
     answer = ask(app)
     assert answer.content_type.startswith("text/plain; version=0.0.4")
     told = Scraped(answer.text)
@@ -73,7 +75,7 @@ def test_an_empty_table_is_told_in_words_that_prometheus_reads(app: Flask, its: 
     assert told.all("rtms_last_start_timestamp_seconds") == []
     assert all(family.documentation for family in told.families)
     assert {family.name[:5] for family in told.families} == {"rtms_"}
-    its.start_dispatcher()
+    services.start_dispatcher()
     assert scrape(app).sum("rtms_dispatcher_up", kind="web") == 1
 
 
@@ -123,7 +125,7 @@ HOSTILE = ['x"} 1 rtms_database_up 0 #', "a\\", 'le="+Inf"', "# EOF", "émöji�
 @pytest.mark.parametrize(("accept", "is_open"), [("", False), (OPENMETRICS, True)])
 @pytest.mark.parametrize("words", HOSTILE)
 def test_hostile_words_cannot_speak_through_the_metrics(
-    app: Flask, its: Services, zoom: Zoom, words: str, accept: str, is_open: bool
+    app: Flask, services: Services, zoom: Zoom, words: str, accept: str, is_open: bool
 ) -> None:
     zoom.deliver({"event": words, "payload": {"stop_reason": words}})
     zoom.deliver(events.started(Stream()) | {"event": f"meeting.rtms_started{words}"})
@@ -133,8 +135,8 @@ def test_hostile_words_cannot_speak_through_the_metrics(
     assert {sample.labels["event"] for sample in unknown} <= {"other"}
     # And where another version, or another host's name, lets them through to the table:
     counts = [["rtms_deliveries", ["zoom", words, "accepted"], 7]]
-    change(its, another(words, clock.now()))
-    change(its, PROCESSES.update().where(PROCESSES.c.name == words).values(counts=counts))
+    change(services, another(words, clock.now()))
+    change(services, PROCESSES.update().where(PROCESSES.c.name == words).values(counts=counts))
     told = Scraped(ask(app, Accept=accept).text, openmetrics=is_open)
     assert told.sum("rtms_database_up") == 1
     assert told.sum("rtms_deliveries_total", process=words, event=words) == 7
@@ -142,16 +144,16 @@ def test_hostile_words_cannot_speak_through_the_metrics(
 
 
 def test_what_recall_answers_and_how_long_a_connect_takes(
-    app: Flask, its: Services, zoom: Zoom, recall: RecallSandbox, rows: Rows
+    app: Flask, services: Services, zoom: Zoom, recall: RecallSandbox, rows: Rows
 ) -> None:
     for fault in (Fault(kind="status", status=402), Fault(kind="reset_before")):
         recall.add_fault(fault)
     zoom.deliver(events.started(Stream()))
-    its.start_dispatcher()
+    services.start_dispatcher()
     wait_for(lambda: rows.meetings()[0].state == "failed")
     zoom.deliver(events.started(Stream()))
     wait_for(lambda: rows.meetings()[1].state == "connected")
-    its.recall.retrieve_direct_connect(rows.meetings()[1].recall_id)
+    services.recall.retrieve_direct_connect(rows.meetings()[1].recall_id)
     wait_for(lambda: scrape(app).sum("rtms_time_to_connect_seconds_count") == 1)
     told = scrape(app)
     assert {
@@ -170,20 +172,20 @@ def test_what_recall_answers_and_how_long_a_connect_takes(
     assert told.sum("rtms_meetings_last_hour") == 2
 
 
-def test_meetings_that_recalls_rate_limit_cost(app: Flask, its: Services) -> None:
+def test_meetings_that_recalls_rate_limit_cost(app: Flask, services: Services) -> None:
     for _ in range(3):
-        its.intake.take(events.started(Stream()))
+        services.intake.take(events.started(Stream()))
     now = clock.now()
     for id in (1, 2):
         for _ in range(2):
             change(
-                its,
+                services,
                 ATTEMPTS.insert().values(
                     meeting_direct_connect_id=id, at=now, outcome="rate_limited"
                 ),
             )
     change(
-        its,
+        services,
         CONNECTS.update()
         .where(CONNECTS.c.id.in_([1, 3]))
         .values(state="failed", reason="window_expired"),
@@ -193,37 +195,39 @@ def test_meetings_that_recalls_rate_limit_cost(app: Flask, its: Services) -> Non
     assert told.sum("rtms_meetings_rate_limited_last_hour", **lost) == 1
     assert told.sum("rtms_meetings_rate_limited_last_hour", state="pending") == 1
     assert told.sum("rtms_meetings_last_hour", **lost) == 2
-    change(its, CONNECTS.update().values(received_at=now - timedelta(minutes=61)))
+    change(services, CONNECTS.update().values(received_at=now - timedelta(minutes=61)))
     told = scrape(app)
     assert told.sum("rtms_meetings_rate_limited_last_hour") == 0
     assert told.sum("rtms_meetings", **lost) == 2
 
 
-def test_the_queue_and_who_waits_longest(app: Flask, its: Services) -> None:
+def test_the_queue_and_who_waits_longest(app: Flask, services: Services) -> None:
     for _ in range(3):
-        its.intake.take(events.started(Stream()))
+        services.intake.take(events.started(Stream()))
     now = clock.now()
     one = CONNECTS.update().where(CONNECTS.c.id == 1)
-    change(its, one.values(received_at=now - timedelta(seconds=100)))
+    change(services, one.values(received_at=now - timedelta(seconds=100)))
     leased = {"lease_owner": "x", "leased_until": now + timedelta(minutes=1)}
-    change(its, CONNECTS.update().where(CONNECTS.c.id == 2).values(**leased))
+    change(services, CONNECTS.update().where(CONNECTS.c.id == 2).values(**leased))
     told = scrape(app)
     assert told.sum("rtms_rows_due", lane="connect") == 2
     assert told.sum("rtms_rows_leased", lane="connect") == 1
     assert 100 <= told.sum("rtms_oldest_waiting_seconds", lane="connect") < 130
     assert told.sum("rtms_oldest_waiting_seconds", lane="refresh") == 0
     followed = {"state": "connected", "recall_id": "r-1"}
-    change(its, one.values(due_at=now - timedelta(seconds=40), **followed))
+    change(services, one.values(due_at=now - timedelta(seconds=40), **followed))
     told = scrape(app)
     assert told.sum("rtms_rows_due", lane="refresh") == 1
     assert 40 <= told.sum("rtms_oldest_waiting_seconds", lane="refresh") < 70
-    change(its, one.values(due_at=now + timedelta(hours=1)))
+    change(services, one.values(due_at=now + timedelta(hours=1)))
     assert scrape(app).sum("rtms_oldest_waiting_seconds", lane="refresh") == 0
 
 
-def test_the_gate_and_the_limit_that_was_learned(app: Flask, its: Services) -> None:
+def test_the_gate_and_the_limit_that_was_learned(app: Flask, services: Services) -> None:
     assert scrape(app).values("rtms_gate_closed", "gate") == {"create": 0, "retrieve": 0}
-    its.database.write(lambda c: rate_limit.refuse_create(c, 0, retry_after=30, now=clock.now()))
+    services.database.write(
+        lambda c: rate_limit.refuse_create(c, 0, retry_after=30, now=clock.now())
+    )
     told = scrape(app)
     assert told.sum("rtms_gate_closed", gate="create") == 1
     until = told.sum("rtms_gate_closed_until_timestamp_seconds", gate="create")
@@ -231,13 +235,13 @@ def test_the_gate_and_the_limit_that_was_learned(app: Flask, its: Services) -> N
     assert told.sum("rtms_recall_limit_creates") == 1
     assert told.sum("rtms_recall_limit_period_seconds") == 30
     long_ago = clock.now() - timedelta(hours=1)
-    change(its, GATES.update().values(closed_until=long_ago, learned_at=long_ago))
+    change(services, GATES.update().values(closed_until=long_ago, learned_at=long_ago))
     told = scrape(app)
     assert told.sum("rtms_gate_closed", gate="create") == 0
     assert told.all("rtms_recall_limit_creates") == []
 
 
-def test_no_secret_is_told(app: Flask, zoom: Zoom, its: Services) -> None:
+def test_no_secret_is_told(app: Flask, zoom: Zoom, services: Services) -> None:
     zoom.deliver(events.started(stream := Stream()))
     text = ask(app).text
     secrets = [value for name, value in ENVIRON.items() if "SECRET" in name or "KEY" in name]
@@ -248,8 +252,8 @@ def test_no_secret_is_told(app: Flask, zoom: Zoom, its: Services) -> None:
 # ---- Counting a long history
 
 
-def counted(its: Services, counter: MeetingCounter) -> dict[tuple[str, str], int]:
-    with its.database.read() as connection:
+def counted(services: Services, counter: MeetingCounter) -> dict[tuple[str, str], int]:
+    with services.database.read() as connection:
         return {
             standing: number for standing, number in counter.count(connection).items() if number
         }
@@ -263,70 +267,75 @@ def truth(rows: Rows) -> dict[tuple[str, str], int]:
     return found
 
 
-def test_every_tally_is_exact_whatever_comes_and_goes(its: Services, rows: Rows) -> None:
+def test_every_tally_is_exact_whatever_comes_and_goes(services: Services, rows: Rows) -> None:
     """Two of them, as two processes have: one that looks each time, and one that does not."""
     often, seldom = MeetingCounter(block=4), MeetingCounter(block=4)
-    assert counted(its, often) == {}
+    assert counted(services, often) == {}
 
     def to(ids: range, **values: Any) -> None:
-        change(its, CONNECTS.update().where(CONNECTS.c.id.in_(list(ids))).values(**values))
+        change(services, CONNECTS.update().where(CONNECTS.c.id.in_(list(ids))).values(**values))
 
     for _ in range(30):
-        its.intake.take(events.started(Stream()))
-    assert counted(its, often) == counted(its, seldom) == truth(rows) == {("pending", ""): 30}
+        services.intake.take(events.started(Stream()))
+    assert (
+        counted(services, often)
+        == counted(services, seldom)
+        == truth(rows)
+        == {("pending", ""): 30}
+    )
     to(range(1, 25), state="done", due_at=None, recall_id="r")
     to(range(20, 24), state="failed", reason="refused")
-    assert counted(its, often) == truth(rows)
+    assert counted(services, often) == truth(rows)
     to(range(25, 31), state="skipped", reason="stopped_first", due_at=None)
     for _ in range(3):  # and some that come and go between two looks
-        its.intake.take(events.started(Stream()))
+        services.intake.take(events.started(Stream()))
     to(range(31, 33), state="ended", due_at=None)
-    assert counted(its, often) == counted(its, seldom) == truth(rows)
+    assert counted(services, often) == counted(services, seldom) == truth(rows)
     to(range(9, 10), state="pending", due_at=clock.now())  # a person retries an old one
-    assert counted(its, often) == truth(rows)
+    assert counted(services, often) == truth(rows)
     to(range(9, 10), state="done", due_at=None)
-    assert counted(its, often) == truth(rows)
+    assert counted(services, often) == truth(rows)
     to(range(14, 15), state="failed", reason="recall_failed")
-    assert counted(its, often) == truth(rows)
+    assert counted(services, often) == truth(rows)
     # Grown too old, from the middle too: one of the oldest is still wanted, and stays.
-    change(its, CONNECTS.delete().where(CONNECTS.c.id.between(2, 22)))
-    assert counted(its, often) == counted(its, seldom) == truth(rows)
-    change(its, CONNECTS.delete().where(CONNECTS.c.id.in_([23, 27, 32])))
-    assert counted(its, often) == counted(its, seldom) == truth(rows)
+    change(services, CONNECTS.delete().where(CONNECTS.c.id.between(2, 22)))
+    assert counted(services, often) == counted(services, seldom) == truth(rows)
+    change(services, CONNECTS.delete().where(CONNECTS.c.id.in_([23, 27, 32])))
+    assert counted(services, often) == counted(services, seldom) == truth(rows)
     to(range(26, 27), reason="not_wanted")  # the same row, and nothing else has changed
-    wait_for(lambda: counted(its, often) == truth(rows), seconds=5)
-    change(its, CONNECTS.delete())
-    assert counted(its, often) == counted(its, seldom) == {}
+    wait_for(lambda: counted(services, often) == truth(rows), seconds=5)
+    change(services, CONNECTS.delete())
+    assert counted(services, often) == counted(services, seldom) == {}
 
 
-def test_a_meeting_that_failed_late_is_of_the_last_hour(app: Flask, its: Services) -> None:
+def test_a_meeting_that_failed_late_is_of_the_last_hour(app: Flask, services: Services) -> None:
     for _ in range(3):
-        its.intake.take(events.started(Stream()))
+        services.intake.take(events.started(Stream()))
     long_ago = clock.now() - timedelta(hours=3)
     lost = {"state": "failed", "reason": "recall_failed"}
     old = CONNECTS.update().where(CONNECTS.c.id < 3)
-    change(its, old.values(**lost, received_at=long_ago, connected_at=long_ago))
+    change(services, old.values(**lost, received_at=long_ago, connected_at=long_ago))
     assert scrape(app).sum("rtms_meetings_last_hour", **lost) == 0
-    change(its, CONNECTS.update().where(CONNECTS.c.id == 2).values(stopped_at=clock.now()))
+    change(services, CONNECTS.update().where(CONNECTS.c.id == 2).values(stopped_at=clock.now()))
     assert scrape(app).sum("rtms_meetings_last_hour", **lost) == 1
     assert scrape(app).sum("rtms_meetings_last_hour") == 2
 
 
-def test_no_statement_looks_at_a_whole_history(app: Flask, its: Services) -> None:
+def test_no_statement_looks_at_a_whole_history(app: Flask, services: Services) -> None:
     """SQLite chooses an index by its form alone, so a small table shows what a large one costs."""
-    if not its.database.is_sqlite:
+    if not services.database.is_sqlite:
         pytest.skip("PostgreSQL chooses by what is in the table")
-    its.intake.take(events.started(Stream()))
+    services.intake.take(events.started(Stream()))
     statements: list[tuple[str, Any]] = []
 
-    @sa.event.listens_for(its.database.engine, "before_cursor_execute")
+    @sa.event.listens_for(services.database.engine, "before_cursor_execute")
     def _note(_c: object, _k: object, statement: str, values: Any, *_: object) -> None:
         if statement.startswith("SELECT") and "explain" not in statement.lower():
             statements.append((statement, values))
 
     scrape(app)
     assert len(statements) > 8
-    with its.database.read() as connection:
+    with services.database.read() as connection:
         for statement, values in list(statements):
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
             for step in (row.detail for row in plan):
@@ -358,42 +367,42 @@ def another(name: str, seen_at: datetime, number: int = 3) -> Any:
 
 
 def test_other_processes_are_told_as_long_as_they_live(
-    app: Flask, its: Services, zoom: Zoom
+    app: Flask, services: Services, zoom: Zoom
 ) -> None:
     zoom.deliver(events.started(Stream()))
     now = clock.now()
-    change(its, another("living", now - timedelta(seconds=50)))
-    change(its, another("dead", now - timedelta(seconds=70)))
-    change(its, another("in the future", now + timedelta(hours=2)))
-    change(its, another("forgotten", now - timedelta(hours=2)))
+    change(services, another("living", now - timedelta(seconds=50)))
+    change(services, another("dead", now - timedelta(seconds=70)))
+    change(services, another("in the future", now + timedelta(hours=2)))
+    change(services, another("forgotten", now - timedelta(hours=2)))
     told = scrape(app)
-    mine = its.heartbeat.identity.name
+    mine = services.heartbeat.identity.name
     accepted = [
         (sample.labels["process"], sample.value)
         for sample in told.all("rtms_deliveries_total", event="meeting.rtms_started")
     ]
     assert sorted(accepted) == sorted([(mine, 1), ("living", 3)])
     assert told.values("rtms_dispatcher_up", "process") == {mine: 0, "living": 1}
-    with its.database.read() as connection:
+    with services.database.read() as connection:
         left = set(connection.scalars(sa.select(PROCESSES.c.name)))
     assert left == {mine, "living", "dead"}
 
 
 def test_what_a_process_tells_of_itself_is_written_before(
-    app: Flask, its: Services, zoom: Zoom, config: Config
+    app: Flask, services: Services, zoom: Zoom, config: Config
 ) -> None:
     """Else the next answer, by another process, would say less, and Prometheus would take that
     for a restart and count everything twice."""
     zoom.deliver(events.started(Stream()))
     assert scrape(app).sum("rtms_deliveries_total", event="meeting.rtms_started") == 1
-    with its.database.read() as connection:
+    with services.database.read() as connection:
         (row,) = heartbeat.living(connection, now=clock.now())
-    assert row.name == its.heartbeat.identity.name
+    assert row.name == services.heartbeat.identity.name
     assert ["rtms_deliveries", ["zoom", "meeting.rtms_started", "accepted"], 1] in row.counts
 
 
 def test_what_could_not_be_written_is_not_told(
-    app: Flask, its: Services, zoom: Zoom, monkeypatch: pytest.MonkeyPatch
+    app: Flask, services: Services, zoom: Zoom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     zoom.deliver(events.started(Stream()))
     assert scrape(app).sum("rtms_deliveries_total") == 1
@@ -403,7 +412,7 @@ def test_what_could_not_be_written_is_not_told(
         raise DatabaseUnavailable("others have been writing for too long")
 
     with monkeypatch.context() as patched:
-        patched.setattr(its.heartbeat, "recent", refuse)
+        patched.setattr(services.heartbeat, "recent", refuse)
         told = scrape(app)
     assert told.sum("rtms_database_up") == 1
     assert told.sum("rtms_deliveries_total") == 1
@@ -412,12 +421,12 @@ def test_what_could_not_be_written_is_not_told(
 
 
 def test_however_many_ask_few_of_them_write(
-    app: Flask, its: Services, zoom: Zoom, config: Config, monkeypatch: pytest.MonkeyPatch
+    app: Flask, services: Services, zoom: Zoom, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeat, "_RECENT_SECONDS", 60.0)
     written: list[str] = []
 
-    @sa.event.listens_for(its.database.engine, "before_cursor_execute")
+    @sa.event.listens_for(services.database.engine, "before_cursor_execute")
     def _note(_c: object, _k: object, statement: str, *_: object) -> None:
         if statement.startswith("INSERT INTO processes"):
             written.append(statement)
@@ -427,19 +436,19 @@ def test_however_many_ask_few_of_them_write(
     zoom.deliver(events.started(Stream()))
     told += [scrape(app).sum("rtms_deliveries_total") for _ in range(5)]
     assert (told, len(written)) == ([1] * 6, 1)  # as it is written: another process says the same
-    its.heartbeat.beat()
+    services.heartbeat.beat()
     assert scrape(app).sum("rtms_deliveries_total") == 2
     monkeypatch.setattr(heartbeat, "_RECENT_SECONDS", 0.0)
     zoom.deliver(events.started(Stream()))
     assert scrape(app).sum("rtms_deliveries_total") == 3
 
 
-def test_a_process_that_ends_takes_its_row_back(its: Services, config: Config) -> None:
+def test_a_process_that_ends_takes_its_row_back(services: Services, config: Config) -> None:
     other = Services.from_config(config)
     other.heartbeat.start("worker")
 
     def living() -> list[str]:
-        with its.database.read() as connection:
+        with services.database.read() as connection:
             return [row.name for row in heartbeat.living(connection, now=clock.now())]
 
     wait_for(lambda: living() == [other.heartbeat.identity.name])
@@ -457,25 +466,25 @@ def test_a_process_that_ends_takes_its_row_back(its: Services, config: Config) -
 
 
 @pytest.fixture
-def take_away(its: Services, request: pytest.FixtureRequest) -> Callable[[], None]:
+def take_away(services: Services, request: pytest.FixtureRequest) -> Callable[[], None]:
     """Makes the database useless: a file that is none any more, a server that lets nobody in."""
 
     def sqlite() -> None:
-        its.database.dispose()
-        path = sqlite_path(its.database.url)
+        services.database.dispose()
+        path = sqlite_path(services.database.url)
         for beside in path.parent.glob(f"{path.name}-*"):
             beside.unlink()
         Path(path).write_bytes(b"no database" * 1000)
 
     def postgresql() -> None:
         server = request.getfixturevalue("postgres")
-        name = its.database.url.database
+        name = services.database.url.database
         server.psql(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false;')
         server.psql(
             f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname='{name}';"
         )
 
-    return sqlite if its.database.is_sqlite else postgresql
+    return sqlite if services.database.is_sqlite else postgresql
 
 
 def test_without_its_database_a_process_tells_what_it_knows(
@@ -492,28 +501,28 @@ def test_without_its_database_a_process_tells_what_it_knows(
 
 
 def test_a_heartbeat_outlives_its_database_and_says_so_once(
-    its: Services, take_away: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    services: Services, take_away: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeat, "_AGAIN_SECONDS", 0.01)
     tries: list[bool] = []
-    beat = its.heartbeat.beat
+    beat = services.heartbeat.beat
 
     def note_and_beat() -> dict[str, Any]:
         tries.append(True)
         return beat()
 
-    monkeypatch.setattr(its.heartbeat, "beat", note_and_beat)
+    monkeypatch.setattr(services.heartbeat, "beat", note_and_beat)
     take_away()
     with capture_logs() as lines:
-        its.heartbeat.start("web")
+        services.heartbeat.start("web")
         wait_for(lambda: len(tries) > 5)
-        its.heartbeat.stop()
+        services.heartbeat.stop()
     words = "this process could not write its heartbeat; trying again"
     assert [line["log_level"] for line in lines if line["event"] == words] == ["warning"]
 
 
-def test_a_schema_that_is_too_old_is_told(app: Flask, its: Services) -> None:
-    change(its, sa.text("UPDATE alembic_version SET version_num = '0001'"))
+def test_a_schema_that_is_too_old_is_told(app: Flask, services: Services) -> None:
+    change(services, sa.text("UPDATE alembic_version SET version_num = '0001'"))
     told = scrape(app)
     assert (told.sum("rtms_database_up"), told.sum("rtms_schema_ok")) == (1, 0)
     assert "rtms_meetings" not in told.names

@@ -22,7 +22,7 @@ from models import CONNECTS, NOTIFICATIONS, Happening
 from rtms import clock, signals
 from rtms.jobs.notify import message as told_fields
 from rtms.jobs.notify.job import next_try
-from rtms.services import Services, services
+from rtms.services import Services, get_services
 from sandbox import Fault, RecallSandbox, Stream, events
 from tests.databases import on_one_engine
 from tests.integration.conftest import Rows, Zoom, wait_for
@@ -30,13 +30,13 @@ from tests.integration.conftest import Rows, Zoom, wait_for
 SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGUgdXNlcidzIG93biBob29r"
 
 
-def told(its: Services) -> list[Any]:
-    with its.database.read() as connection:
+def told(services: Services) -> list[Any]:
+    with services.database.read() as connection:
         return list(connection.execute(sa.select(NOTIFICATIONS).order_by(NOTIFICATIONS.c.id)))
 
 
-def make_due(its: Services) -> None:
-    its.database.write(lambda c: c.execute(NOTIFICATIONS.update().values(due_at=clock.now())))
+def make_due(services: Services) -> None:
+    services.database.write(lambda c: c.execute(NOTIFICATIONS.update().values(due_at=clock.now())))
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def heard() -> Iterator[list[tuple[str, Any, Any]]]:
         getattr(signals, name).disconnect(receive)
 
 
-def live_through(zoom: Zoom, recall: RecallSandbox, its: Services, rows: Rows) -> Stream:
+def live_through(zoom: Zoom, recall: RecallSandbox, services: Services, rows: Rows) -> Stream:
     """A meeting from its start to its recording."""
     recall.set(processing_seconds=0.0)
     stream = Stream()
@@ -64,9 +64,9 @@ def live_through(zoom: Zoom, recall: RecallSandbox, its: Services, rows: Rows) -
     wait_for(lambda: rows.meetings()[-1].state == "connected")
     recall.end_stream(stream.rtms_stream_id)
     zoom.deliver(events.stopped(stream))
-    its.database.write(lambda c: c.execute(CONNECTS.update().values(due_at=clock.now())))
-    assert its.dispatcher
-    its.dispatcher.wake("refresh")
+    services.database.write(lambda c: c.execute(CONNECTS.update().values(due_at=clock.now())))
+    assert services.dispatcher
+    services.dispatcher.wake("refresh")
     wait_for(lambda: rows.meetings()[-1].state == "done")
     return stream
 
@@ -75,12 +75,12 @@ def live_through(zoom: Zoom, recall: RecallSandbox, its: Services, rows: Rows) -
 def test_a_meetings_life_is_signalled(
     recall: RecallSandbox,
     zoom: Zoom,
-    its: Services,
+    services: Services,
     rows: Rows,
     heard: list[tuple[str, Any, Any]],
 ) -> None:
-    its.start_dispatcher()
-    live_through(zoom, recall, its, rows)
+    services.start_dispatcher()
+    live_through(zoom, recall, services, rows)
     wait_for(lambda: len(heard) == 3)
     said = {name: (meeting, recording) for name, meeting, recording in heard}
     # In no promised order.
@@ -90,7 +90,7 @@ def test_a_meetings_life_is_signalled(
     _, recording = said["recording_done"]
     assert recording.status == "done"
     assert recording.recall_recording_id == recall.connections[0].recording_id
-    wait_for(lambda: all(one.told_at for one in told(its)))
+    wait_for(lambda: all(one.told_at for one in told(services)))
 
 
 @pytest.mark.environ(EXTENSIONS="json", CONNECT_WINDOW_SECONDS="2")
@@ -98,12 +98,12 @@ def test_a_meetings_life_is_signalled(
 def test_a_stream_that_is_not_connected_is_signalled(
     recall: RecallSandbox,
     zoom: Zoom,
-    its: Services,
+    services: Services,
     heard: list[tuple[str, Any, Any]],
     status: int,
 ) -> None:
     recall.add_fault(Fault(kind="status", status=status, path="create", times=None))
-    its.start_dispatcher()
+    services.start_dispatcher()
     zoom.deliver(events.started(Stream()))
     wait_for(lambda: heard)
     ((name, meeting, _),) = heard
@@ -112,7 +112,7 @@ def test_a_stream_that_is_not_connected_is_signalled(
 
 @pytest.mark.environ(EXTENSIONS="json")
 def test_a_subscriber_that_raises_is_called_again_and_stops_nothing(
-    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows
+    recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows
 ) -> None:
     calls = []
 
@@ -122,25 +122,25 @@ def test_a_subscriber_that_raises_is_called_again_and_stops_nothing(
             raise RuntimeError("the user's own bug")
 
     with signals.stream_connected.connected_to(raise_once):
-        its.start_dispatcher()
+        services.start_dispatcher()
         zoom.deliver(events.started(Stream()))
-        one = wait_for(lambda: (all_ := told(its)) and all_[0].last_error and all_[0])
+        one = wait_for(lambda: (all_ := told(services)) and all_[0].last_error and all_[0])
         assert "RuntimeError" in one.last_error
         assert timedelta(seconds=3) < one.due_at - clock.now() < timedelta(seconds=6)
         assert rows.meeting().state == "connected"
-        make_due(its)
-        one = wait_for(lambda: (now := told(its)[0]).told_at and now)
+        make_due(services)
+        one = wait_for(lambda: (now := told(services)[0]).told_at and now)
         assert (one.attempts, one.last_error, one.due_at) == (2, None, None)
-    assert calls == [its.app, its.app]
+    assert calls == [services.app, services.app]
 
 
 def test_nobody_who_listens_nothing_noted(
-    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows
+    recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows
 ) -> None:
-    its.start_dispatcher()
+    services.start_dispatcher()
     zoom.deliver(events.started(Stream()))
     wait_for(lambda: rows.meeting().state == "connected")
-    assert told(its) == []
+    assert told(services) == []
 
 
 def test_extensions_are_imported_at_start(
@@ -152,7 +152,7 @@ def test_extensions_are_imported_at_start(
     import my_subscribers  # type: ignore[import-not-found]
 
     assert my_subscribers.IMPORTED
-    services(app).database.dispose()
+    get_services(app).database.dispose()
 
 
 def test_an_extension_that_is_not_there_is_named(environ: dict[str, str]) -> None:
@@ -219,10 +219,10 @@ def environ(environ: dict[str, str], request: pytest.FixtureRequest) -> dict[str
 
 
 def test_notify_url_gets_the_events_signed(
-    hook: Hook, recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows
+    hook: Hook, recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows
 ) -> None:
-    its.start_dispatcher()
-    stream = live_through(zoom, recall, its, rows)
+    services.start_dispatcher()
+    stream = live_through(zoom, recall, services, rows)
     wait_for(lambda: len(hook.got) == 3)
     bodies = [Webhook(SECRET).verify(raw, headers) for headers, raw in hook.got]
     bodies.sort(key=lambda body: str(body["type"]))  # in no promised order
@@ -247,22 +247,22 @@ def test_notify_url_gets_the_events_signed(
 
 
 def test_a_hook_that_fails_gets_the_same_message_again(
-    hook: Hook, recall: RecallSandbox, zoom: Zoom, its: Services
+    hook: Hook, recall: RecallSandbox, zoom: Zoom, services: Services
 ) -> None:
     hook.answers = [500, 302]
-    its.start_dispatcher()
+    services.start_dispatcher()
     zoom.deliver(events.started(Stream()))
     for status in (500, 302):
         one = wait_for(
             lambda status=status: (
-                (all_ := told(its))  # type: ignore[misc]
+                (all_ := told(services))  # type: ignore[misc]
                 and str(status) in (all_[0].last_error or "")
                 and all_[0]
             )
         )
         assert (one.told_at, one.lease_owner) == (None, None)
-        make_due(its)
-    wait_for(lambda: told(its)[0].told_at)
+        make_due(services)
+    wait_for(lambda: told(services)[0].told_at)
     ids = {headers["webhook-id"] for headers, _ in hook.got}
     assert (len(hook.got), len(ids)) == (3, 1)
 
@@ -271,12 +271,12 @@ def test_a_hook_that_fails_gets_the_same_message_again(
     NOTIFY_URL="http://user:s3cr3t-pass@127.0.0.1:1/hook?token=s3cr3t-token", NOTIFY_SECRET=SECRET
 )
 def test_what_is_stored_of_a_hook_that_is_away_holds_no_secret(
-    recall: RecallSandbox, zoom: Zoom, its: Services
+    recall: RecallSandbox, zoom: Zoom, services: Services
 ) -> None:
     with capture_logs() as lines:
-        its.start_dispatcher()
+        services.start_dispatcher()
         zoom.deliver(events.started(Stream()))
-        one = wait_for(lambda: (all_ := told(its)) and all_[0].last_error and all_[0])
+        one = wait_for(lambda: (all_ := told(services)) and all_[0].last_error and all_[0])
         wait_for(lambda: any(line["event"] == "not notified yet" for line in lines))
     assert one.last_error == "NOTIFY_URL did not answer: the connection failed or was reset."
     assert "s3cr3t" not in str(one) + str(lines)
@@ -284,12 +284,12 @@ def test_what_is_stored_of_a_hook_that_is_away_holds_no_secret(
 
 @pytest.mark.environ(NOTIFY_URL=f"https://{'s3cr3t-' * 12}.example/", NOTIFY_SECRET=SECRET)
 def test_a_hook_whose_name_no_network_takes_is_no_subscriber_that_raised(
-    recall: RecallSandbox, zoom: Zoom, its: Services
+    recall: RecallSandbox, zoom: Zoom, services: Services
 ) -> None:
     with capture_logs() as lines:
-        its.start_dispatcher()
+        services.start_dispatcher()
         zoom.deliver(events.started(Stream()))
-        one = wait_for(lambda: (all_ := told(its)) and all_[0].last_error and all_[0])
+        one = wait_for(lambda: (all_ := told(services)) and all_[0].last_error and all_[0])
         wait_for(lambda: any(line["event"] == "not notified yet" for line in lines))
     why = "NOTIFY_URL was not called: its address or a header is invalid"
     assert one.last_error.startswith(why)

@@ -35,9 +35,9 @@ def proxy() -> Iterator[None]:
 
 
 def test_a_meeting_fails_at_once_and_says_which_variable_it_was(
-    its: Services, zoom: Zoom, rows: Rows
+    services: Services, zoom: Zoom, rows: Rows
 ) -> None:
-    its.start_dispatcher()
+    services.start_dispatcher()
     zoom.deliver(events.started(Stream()))
     row = wait_for(lambda: (row := rows.meeting()).state != "pending" and row)
     assert (row.state, row.reason, row.attempts) == ("failed", "refused", 1)
@@ -45,7 +45,7 @@ def test_a_meeting_fails_at_once_and_says_which_variable_it_was(
     assert "hunter2" not in row.last_error
 
     def told() -> sa.Row[tuple[object, ...]] | None:
-        with its.database.read() as connection:
+        with services.database.read() as connection:
             return connection.execute(
                 sa.select(NOTIFICATIONS).where(NOTIFICATIONS.c.attempts > 0)
             ).one_or_none()

@@ -19,9 +19,9 @@ from tests.integration.test_cli import run
 
 
 @pytest.fixture
-def meeting(recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows) -> Stream:
+def meeting(recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows) -> Stream:
     """A meeting, numbered 1, that is over and recorded; its row does not know yet."""
-    dispatcher = its.start_dispatcher()
+    dispatcher = services.start_dispatcher()
     recall.set(processing_seconds=0.0)
     stream = Stream(meeting_id=98765432100)
     zoom.deliver(events.started(stream))
@@ -40,7 +40,7 @@ def test_refresh_asks_recall_now(meeting: Stream, runner: FlaskCliRunner, rows: 
 
 
 def test_link_prints_a_fresh_link_that_works(
-    meeting: Stream, runner: FlaskCliRunner, recall: RecallSandbox, its: Services, rows: Rows
+    meeting: Stream, runner: FlaskCliRunner, recall: RecallSandbox, services: Services, rows: Rows
 ) -> None:
     link = run(runner, "meetings", "link", "1").strip()
     assert requests.get(link, timeout=5).headers["Content-Type"] == "video/mp4"
@@ -111,7 +111,11 @@ def test_transcript_prints_what_people_and_players_read(
 
 
 def test_what_is_not_there_is_said(
-    meeting: Stream, runner: FlaskCliRunner, its: Services, tmp_path: Path, recall: RecallSandbox
+    meeting: Stream,
+    runner: FlaskCliRunner,
+    services: Services,
+    tmp_path: Path,
+    recall: RecallSandbox,
 ) -> None:
     def says(*args: str) -> str:
         result = runner.invoke(args=["meetings", *args])
@@ -121,7 +125,7 @@ def test_what_is_not_there_is_said(
     assert "There is no meeting 9" in says("link", "9")
     assert "has no holograms" in says("link", "1", "--kind", "holograms")
     assert "has no transcript of recording 2" in says("transcript", "1", "--recording", "2")
-    its.intake.take(events.started(Stream(product="session")))
+    services.intake.take(events.started(Stream(product="session")))
     assert "never connected" in says("download", "2", "--to", str(tmp_path))
     assert "never connected" in says("refresh", "2")
     recall.add_fault(Fault(kind="status", status=404, method="GET", path="retrieve", times=None))
@@ -132,9 +136,9 @@ def test_what_is_not_there_is_said(
 
 
 def test_a_recording_that_is_still_processed_has_nothing_to_download_yet(
-    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows, runner: FlaskCliRunner
+    recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows, runner: FlaskCliRunner
 ) -> None:
-    its.start_dispatcher()
+    services.start_dispatcher()
     recall.set(processing_seconds=3600.0)
     stream = Stream()
     zoom.deliver(events.started(stream))
@@ -163,10 +167,10 @@ def test_a_download_that_breaks_off_is_kept_and_resumed(
 
 
 def test_several_recordings_with_gaps_are_each_told(
-    meeting: Stream, runner: FlaskCliRunner, its: Services, monkeypatch: pytest.MonkeyPatch
+    meeting: Stream, runner: FlaskCliRunner, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Forced, because the stand-in makes one recording a connection."""
-    real = its.recall.retrieve_direct_connect
+    real = services.recall.retrieve_direct_connect
 
     def several(recall_id: str | None) -> dict[str, object]:
         body = real(recall_id)
@@ -179,7 +183,7 @@ def test_several_recordings_with_gaps_are_each_told(
         ]
         return body
 
-    monkeypatch.setattr(its.recall, "retrieve_direct_connect", several)
+    monkeypatch.setattr(services.recall, "retrieve_direct_connect", several)
     links = json.loads(run(runner, "meetings", "link", "1", "--json"))
     assert [link["recording"] for link in links] == ["second", "third"]
     result = runner.invoke(args=["meetings", "transcript", "1"])

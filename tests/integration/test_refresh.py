@@ -32,21 +32,21 @@ WITH_SECRET = {"RECALL_WEBHOOK_SECRET": f"whsec_{KEY}, whsec_{OLD_KEY}"}
 
 
 @pytest.fixture
-def connected(recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows) -> Stream:
+def connected(recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows) -> Stream:
     """A stream that is connected, with the dispatcher running."""
-    return connect(recall, zoom, its, rows, processing_seconds=0.0)
+    return connect(recall, zoom, services, rows, processing_seconds=0.0)
 
 
 @pytest.fixture
-def processing(recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows) -> Stream:
+def processing(recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows) -> Stream:
     """The same, with a recording that will be processed for an hour."""
-    return connect(recall, zoom, its, rows, processing_seconds=3600.0)
+    return connect(recall, zoom, services, rows, processing_seconds=3600.0)
 
 
 def connect(
-    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows, *, processing_seconds: float
+    recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows, *, processing_seconds: float
 ) -> Stream:
-    its.start_dispatcher()
+    services.start_dispatcher()
     recall.set(processing_seconds=processing_seconds)
     stream = Stream()
     zoom.deliver(events.started(stream))
@@ -54,14 +54,14 @@ def connect(
     return stream
 
 
-def make_due(its: Services) -> None:
-    its.database.write(lambda c: c.execute(CONNECTS.update().values(due_at=clock.now())))
-    assert its.dispatcher
-    its.dispatcher.wake("refresh")
+def make_due(services: Services) -> None:
+    services.database.write(lambda c: c.execute(CONNECTS.update().values(due_at=clock.now())))
+    assert services.dispatcher
+    services.dispatcher.wake("refresh")
 
 
-def recordings(its: Services) -> list[Any]:
-    with its.database.read() as connection:
+def recordings(services: Services) -> list[Any]:
+    with services.database.read() as connection:
         return list(connection.execute(sa.select(RECORDINGS).order_by(RECORDINGS.c.id)))
 
 
@@ -70,7 +70,7 @@ def retrieves(recall: RecallSandbox) -> list[Any]:
 
 
 def test_after_its_stop_a_meeting_is_done_when_its_recordings_are(
-    connected: Stream, recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows
+    connected: Stream, recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows
 ) -> None:
     recall.end_stream(connected.rtms_stream_id)
     before = clock.now()
@@ -78,10 +78,10 @@ def test_after_its_stop_a_meeting_is_done_when_its_recordings_are(
     row = rows.meeting()
     assert (row.state, row.recall_id) == ("ended", recall.connections[0].id)
     assert timedelta(seconds=14) < row.due_at - before < timedelta(seconds=20)
-    make_due(its)
+    make_due(services)
     row = wait_for(lambda: (row := rows.meeting()).state == "done" and row)
     assert (row.status, row.due_at, row.last_error, row.lease_owner) == ("done", None, None, None)
-    (recording,) = recordings(its)
+    (recording,) = recordings(services)
     assert recording.recall_recording_id == recall.connections[0].recording_id
     assert recording.status == "done"
     assert recording.media["video_mixed"] == recording.media["transcript"] == "done"
@@ -90,35 +90,35 @@ def test_after_its_stop_a_meeting_is_done_when_its_recordings_are(
 
 
 def test_while_a_recording_is_processed_the_row_is_looked_at_again(
-    processing: Stream, recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows
+    processing: Stream, recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows
 ) -> None:
     recall.end_stream(processing.rtms_stream_id)
     zoom.deliver(events.stopped(processing))
-    make_due(its)
-    wait_for(lambda: recordings(its))
+    make_due(services)
+    wait_for(lambda: recordings(services))
     row = rows.meeting()
     assert (row.state, row.status) == ("ended", "done")
     assert row.due_at > clock.now() + timedelta(seconds=10)
-    assert recordings(its)[0].status == "processing"
+    assert recordings(services)[0].status == "processing"
 
 
 def test_where_the_stop_was_lost_recall_tells_that_the_stream_is_over(
-    processing: Stream, recall: RecallSandbox, its: Services, rows: Rows
+    processing: Stream, recall: RecallSandbox, services: Services, rows: Rows
 ) -> None:
     recall.end_stream(processing.rtms_stream_id)
-    make_due(its)
+    make_due(services)
     row = wait_for(lambda: (row := rows.meeting()).state == "ended" and row)
     assert (row.stopped_at, row.stop_reason) == (None, None)
     assert row.due_at < clock.now() + timedelta(minutes=1)
 
 
 def test_a_lost_stop_does_not_leave_a_row_open(
-    connected: Stream, recall: RecallSandbox, its: Services, rows: Rows
+    connected: Stream, recall: RecallSandbox, services: Services, rows: Rows
 ) -> None:
     row = rows.meeting()
     assert timedelta(minutes=4) < row.due_at - clock.now() < timedelta(minutes=6)
     recall.end_stream(connected.rtms_stream_id)
-    make_due(its)
+    make_due(services)
     assert wait_for(lambda: rows.meeting().state == "done")
 
 
@@ -127,15 +127,15 @@ def test_a_recording_that_failed_or_was_deleted_is_shown_as_such(
     connected: Stream,
     recall: RecallSandbox,
     zoom: Zoom,
-    its: Services,
+    services: Services,
     rows: Rows,
     ending: Any,
 ) -> None:
     recall.end_stream(connected.rtms_stream_id, ending=ending, sub_code="no_media")
     zoom.deliver(events.stopped(connected))
-    make_due(its)
+    make_due(services)
     row = wait_for(lambda: (row := rows.meeting()).state in ("done", "failed") and row)
-    assert recordings(its)[0].status == ending
+    assert recordings(services)[0].status == ending
     if ending == "failed":
         assert (row.state, row.reason) == ("failed", "recall_failed")
         assert "no_media" in row.last_error
@@ -144,10 +144,10 @@ def test_a_recording_that_failed_or_was_deleted_is_shown_as_such(
 
 
 def test_what_recall_no_longer_has_is_not_asked_for_again(
-    connected: Stream, recall: RecallSandbox, its: Services, rows: Rows
+    connected: Stream, recall: RecallSandbox, services: Services, rows: Rows
 ) -> None:
     recall.add_fault(Fault(kind="status", status=404, path="retrieve", method="GET", times=None))
-    make_due(its)
+    make_due(services)
     row = wait_for(lambda: (row := rows.meeting()).state == "failed" and row)
     assert (row.reason, row.due_at) == ("recall_failed", None)
     assert "does not have it any more" in row.last_error
@@ -155,15 +155,15 @@ def test_what_recall_no_longer_has_is_not_asked_for_again(
 
 @pytest.mark.parametrize("status", [401, 429, 500, 503])
 def test_trouble_with_recall_is_in_the_row_and_passes(
-    connected: Stream, recall: RecallSandbox, its: Services, rows: Rows, status: int
+    connected: Stream, recall: RecallSandbox, services: Services, rows: Rows, status: int
 ) -> None:
     fault = Fault(kind="status", status=status, path="retrieve", method="GET", retry_after=1)
     recall.add_fault(fault)
-    make_due(its)
+    make_due(services)
     row = wait_for(lambda: (row := rows.meeting()).last_error and row)
     assert (row.state, row.lease_owner) == ("connected", None)
     assert str(status) in row.last_error
-    make_due(its)
+    make_due(services)
     wait_for(lambda: rows.meeting().last_error is None)
     first, second = retrieves(recall)
     assert status != 429 or second.at >= first.answered_at + 0.9
@@ -171,12 +171,12 @@ def test_trouble_with_recall_is_in_the_row_and_passes(
 
 @pytest.mark.environ(RECALL_RETRIEVES_PER_MINUTE="120")
 def test_all_processes_together_keep_the_pace_and_the_last_ended_go_first(
-    recall: RecallSandbox, its: Services, rows: Rows
+    recall: RecallSandbox, services: Services, rows: Rows
 ) -> None:
     now = clock.now()
     for number in range(40):
-        its.intake.take(events.started(Stream()))
-        its.database.write(
+        services.intake.take(events.started(Stream()))
+        services.database.write(
             lambda c, number=number: c.execute(  # type: ignore[misc]
                 CONNECTS.update()
                 .where(CONNECTS.c.id == number + 1)
@@ -188,9 +188,9 @@ def test_all_processes_together_keep_the_pace_and_the_last_ended_go_first(
                 )
             )
         )
-    others = [Services.from_config(its.config) for _ in range(2)]
+    others = [Services.from_config(services.config) for _ in range(2)]
     began = time.monotonic()
-    for one in (its, *others):
+    for one in (services, *others):
         one.start_dispatcher()
     wait_for(lambda: len(retrieves(recall)) >= 12)
     for one in others:
@@ -206,20 +206,20 @@ def test_all_processes_together_keep_the_pace_and_the_last_ended_go_first(
 
 @pytest.mark.environ(RECALL_TIMEOUT_SECONDS="2")
 def test_a_connect_does_not_wait_behind_refreshes(
-    recall: RecallSandbox, zoom: Zoom, its: Services, rows: Rows
+    recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows
 ) -> None:
     recall.add_fault(Fault(kind="hang", path="retrieve", method="GET", times=None))
-    its.start_dispatcher()
+    services.start_dispatcher()
     zoom.deliver(events.started(Stream()))
     wait_for(lambda: rows.meetings()[0].state == "connected")
-    make_due(its)
+    make_due(services)
     wait_for(lambda: retrieves(recall))
     zoom.deliver(events.started(Stream()))
     wait_for(lambda: rows.meetings()[1].state == "connected")
     assert len(retrieves(recall)) == 1
     recall.clear_faults()
-    assert its.dispatcher
-    its.dispatcher.drain(timeout=0)
+    assert services.dispatcher
+    services.dispatcher.drain(timeout=0)
 
 
 # ---- status webhooks
@@ -254,17 +254,17 @@ def about(**data: Any) -> dict[str, Any]:
     return {"event": "recording.done", "data": {"data": {"code": "done"}, **data}}
 
 
-def follow(its: Services, *, stream: str = "stream-1") -> None:
+def follow(services: Services, *, stream: str = "stream-1") -> None:
     """A connected row, numbered 1, that is not due for long."""
-    its.intake.take(events.started(Stream(rtms_stream_id=stream)))
-    its.database.write(
+    services.intake.take(events.started(Stream(rtms_stream_id=stream)))
+    services.database.write(
         lambda c: c.execute(
             CONNECTS.update().values(
                 state="connected", recall_id="recall-1", due_at=clock.now() + timedelta(days=1)
             )
         )
     )
-    its.database.write(
+    services.database.write(
         lambda c: c.execute(
             RECORDINGS.insert().values(
                 meeting_direct_connect_id=1,
@@ -297,9 +297,9 @@ def follow(its: Services, *, stream: str = "stream-1") -> None:
     ids=["its id", "a recording's id", "a recording's metadata", "its metadata"],
 )
 def test_a_status_webhook_makes_its_row_due(
-    app: Flask, its: Services, rows: Rows, body: dict[str, Any]
+    app: Flask, services: Services, rows: Rows, body: dict[str, Any]
 ) -> None:
-    follow(its)
+    follow(services)
     for _ in range(3):  # at least once
         assert notify(app, body).status_code == 200
     assert rows.meeting().due_at <= clock.now()
@@ -323,9 +323,9 @@ def test_a_status_webhook_makes_its_row_due(
     ],
 )
 def test_an_unknown_status_webhook_is_recorded_and_changes_nothing(
-    app: Flask, its: Services, rows: Rows, body: dict[str, Any]
+    app: Flask, services: Services, rows: Rows, body: dict[str, Any]
 ) -> None:
-    follow(its)
+    follow(services)
     due_at = rows.meeting().due_at
     assert notify(app, body).status_code == 200
     assert rows.meeting().due_at == due_at
@@ -398,11 +398,11 @@ def test_without_a_secret_there_is_no_such_route(app: Flask) -> None:
     assert notify(app, about()).status_code == 404
 
 
-def test_the_retrieve_gate_is_not_the_create_gate(its: Services) -> None:
+def test_the_retrieve_gate_is_not_the_create_gate(services: Services) -> None:
     until = clock.now() + timedelta(hours=1)
-    its.database.write(lambda c: paced.close(c, RETRIEVE_GATE, until=until))
-    its.intake.take(events.started(Stream()))
-    with its.database.read() as connection:
+    services.database.write(lambda c: paced.close(c, RETRIEVE_GATE, until=until))
+    services.intake.take(events.started(Stream()))
+    with services.database.read() as connection:
         due = pending.QUEUE.next_due(connection)
     assert due is not None
     assert due <= clock.now()

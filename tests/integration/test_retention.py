@@ -23,9 +23,9 @@ from tests.servers import wait_for
 AGE = timedelta(days=100)
 
 
-def an_old_meeting(its: Services, **values: Any) -> int:
+def an_old_meeting(services: Services, **values: Any) -> int:
     """A meeting that is done, with a recording, a try and its delivery, all of them old."""
-    taken = its.intake.take(events.started(stream := Stream()))
+    taken = services.intake.take(events.started(stream := Stream()))
     at = clock.now() - AGE
     done = {"state": "done", "recall_id": "r", "due_at": None, "received_at": at}
 
@@ -52,18 +52,18 @@ def an_old_meeting(its: Services, **values: Any) -> int:
             )
         )
 
-    its.database.write(write)
+    services.database.write(write)
     assert taken.row_id is not None
     return taken.row_id
 
 
-def change(its: Services, table: sa.Table, id: int, **values: Any) -> None:
+def change(services: Services, table: sa.Table, id: int, **values: Any) -> None:
     column = table.c.id if table is CONNECTS else table.c.meeting_direct_connect_id
-    its.database.write(lambda c: c.execute(table.update().where(column == id).values(values)))
+    services.database.write(lambda c: c.execute(table.update().where(column == id).values(values)))
 
 
-def count(its: Services, table: sa.Table) -> int:
-    with its.database.read() as connection:
+def count(services: Services, table: sa.Table) -> int:
+    with services.database.read() as connection:
         return int(connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0)
 
 
@@ -72,11 +72,11 @@ def ids(rows: Rows) -> list[int]:
 
 
 def test_prune_says_what_goes_asks_and_takes_all_that_belongs_to_it(
-    its: Services, runner: FlaskCliRunner, rows: Rows
+    services: Services, runner: FlaskCliRunner, rows: Rows
 ) -> None:
-    an_old_meeting(its)
-    an_old_meeting(its, state="connected", due_at=clock.now())
-    young = its.intake.take(events.started(Stream())).row_id
+    an_old_meeting(services)
+    an_old_meeting(services, state="connected", due_at=clock.now())
+    young = services.intake.take(events.started(Stream())).row_id
     asked = run(runner, "meetings", "prune", exit_code=1, input="n\n")
     assert "Delete 1 meeting older than 90 days" in asked
     assert "Kept, because still open: 1 meeting." in asked
@@ -84,7 +84,7 @@ def test_prune_says_what_goes_asks_and_takes_all_that_belongs_to_it(
     told = json.loads(run(runner, "meetings", "prune", "--yes", "--json"))
     assert told == {"deleted": 1, "events": 1, "kept": 1, "error": None}
     assert ids(rows) == [2, young]
-    assert [count(its, table) for table in (RECORDINGS, ATTEMPTS, EVENTS)] == [1, 1, 2]
+    assert [count(services, table) for table in (RECORDINGS, ATTEMPTS, EVENTS)] == [1, 1, 2]
     assert "0 meetings and 0 events deleted" in run(runner, "meetings", "prune", "--yes")
 
 
@@ -107,17 +107,19 @@ def test_prune_keeps_a_day_at_least(runner: FlaskCliRunner) -> None:
     ids=["pending", "connected", "followed", "leased", "to-be-archived"],
 )
 def test_what_somebody_still_wants_something_of_stays(
-    its: Services, rows: Rows, table: sa.Table, values: dict[str, Any]
+    services: Services, rows: Rows, table: sa.Table, values: dict[str, Any]
 ) -> None:
-    change(its, table, an_old_meeting(its), **values)
-    assert retention_job.count_old(its.database, clock.now()) == Old(open=1)
-    assert retention_job.prune_meetings(its.database, clock.now()) == Old()
-    assert (ids(rows), count(its, EVENTS)) == ([1], 1)
+    change(services, table, an_old_meeting(services), **values)
+    assert retention_job.count_old(services.database, clock.now()) == Old(open=1)
+    assert retention_job.prune_meetings(services.database, clock.now()) == Old()
+    assert (ids(rows), count(services, EVENTS)) == ([1], 1)
 
 
-def test_a_meeting_of_which_somebody_is_still_to_be_told_stays(its: Services, rows: Rows) -> None:
-    id, now = an_old_meeting(its), clock.now()
-    its.database.write(
+def test_a_meeting_of_which_somebody_is_still_to_be_told_stays(
+    services: Services, rows: Rows
+) -> None:
+    id, now = an_old_meeting(services), clock.now()
+    services.database.write(
         lambda c: c.execute(
             NOTIFICATIONS.insert().values(
                 event="recording_done",
@@ -128,17 +130,17 @@ def test_a_meeting_of_which_somebody_is_still_to_be_told_stays(its: Services, ro
             )
         )
     )
-    assert retention_job.prune_meetings(its.database, now) == Old()
-    change(its, NOTIFICATIONS, id, due_at=None)
-    assert retention_job.prune_meetings(its.database, now).meetings == 1
-    assert (ids(rows), count(its, NOTIFICATIONS)) == ([], 0)
+    assert retention_job.prune_meetings(services.database, now) == Old()
+    change(services, NOTIFICATIONS, id, due_at=None)
+    assert retention_job.prune_meetings(services.database, now).meetings == 1
+    assert (ids(rows), count(services, NOTIFICATIONS)) == ([], 0)
 
 
 @pytest.mark.environ(ARCHIVE_URL="file:///tmp/never-written")
 def test_what_the_archive_has_not_taken_up_yet_stays(
-    its: Services, runner: FlaskCliRunner, rows: Rows
+    services: Services, runner: FlaskCliRunner, rows: Rows
 ) -> None:
-    id = an_old_meeting(its)
+    id = an_old_meeting(services)
     told = json.loads(run(runner, "meetings", "prune", "--yes", "--json"))
     assert told == {"deleted": 0, "events": 0, "kept": 1, "error": None}
     for values in (
@@ -148,61 +150,63 @@ def test_what_the_archive_has_not_taken_up_yet_stays(
         {"status": "failed"},
     ):
         stays = {"archived_at": None, "archive_attempts": 0, "expires_at": None, "status": "done"}
-        change(its, RECORDINGS, id, **stays | values)
-        old = retention_job.count_old(its.database, clock.now(), archives=True)
+        change(services, RECORDINGS, id, **stays | values)
+        old = retention_job.count_old(services.database, clock.now(), archives=True)
         assert (values, old.meetings) == (values, 1)
-    assert retention_job.prune_meetings(its.database, clock.now(), archives=True).meetings == 1
+    assert retention_job.prune_meetings(services.database, clock.now(), archives=True).meetings == 1
     assert ids(rows) == []
 
 
-def test_a_chain_of_failovers_goes_from_its_beginning(its: Services, rows: Rows) -> None:
-    first, second, third = (an_old_meeting(its) for _ in range(3))
-    change(its, CONNECTS, first, superseded_by=second, state="ended", due_at=clock.now())
-    change(its, CONNECTS, second, superseded_by=third)
+def test_a_chain_of_failovers_goes_from_its_beginning(services: Services, rows: Rows) -> None:
+    first, second, third = (an_old_meeting(services) for _ in range(3))
+    change(services, CONNECTS, first, superseded_by=second, state="ended", due_at=clock.now())
+    change(services, CONNECTS, second, superseded_by=third)
     # While the first is followed, what took its place stays: it refers to it.
-    assert retention_job.prune_meetings(its.database, clock.now()).meetings == 0
+    assert retention_job.prune_meetings(services.database, clock.now()).meetings == 0
     assert ids(rows) == [first, second, third]
-    change(its, CONNECTS, first, due_at=None)
-    assert retention_job.prune_meetings(its.database, clock.now()).meetings == 3
+    change(services, CONNECTS, first, due_at=None)
+    assert retention_job.prune_meetings(services.database, clock.now()).meetings == 3
     assert ids(rows) == []
 
 
-def test_the_events_of_a_stream_that_has_a_younger_run_stay(its: Services, rows: Rows) -> None:
+def test_the_events_of_a_stream_that_has_a_younger_run_stay(services: Services, rows: Rows) -> None:
     start = events.started(stream := Stream())
-    old = its.intake.take(start).row_id
-    its.intake.take(events.stopped(stream))
-    again = its.intake.take(events.started(stream, event_ts=events.now_ms() + 1)).row_id
+    old = services.intake.take(start).row_id
+    services.intake.take(events.stopped(stream))
+    again = services.intake.take(events.started(stream, event_ts=events.now_ms() + 1)).row_id
     assert old is not None
-    change(its, CONNECTS, old, received_at=clock.now() - AGE, due_at=None)
-    deleted = retention_job.prune_meetings(its.database, clock.now() - timedelta(days=1))
+    change(services, CONNECTS, old, received_at=clock.now() - AGE, due_at=None)
+    deleted = retention_job.prune_meetings(services.database, clock.now() - timedelta(days=1))
     assert (deleted, ids(rows)) == (Old(meetings=1), [again])
 
 
 def test_what_was_said_of_a_stream_goes_with_its_last_row_however_late_it_came(
-    its: Services, runner: FlaskCliRunner
+    services: Services, runner: FlaskCliRunner
 ) -> None:
     start = events.started(stream := Stream())
-    old = its.intake.take(start).row_id
-    its.intake.take(events.stopped(stream))
+    old = services.intake.take(start).row_id
+    services.intake.take(events.stopped(stream))
     assert old is not None
-    change(its, CONNECTS, old, received_at=clock.now() - AGE)
+    change(services, CONNECTS, old, received_at=clock.now() - AGE)
     told = json.loads(run(runner, "meetings", "prune", "--yes", "--json"))
     assert told == {"deleted": 1, "events": 2, "kept": 0, "error": None}
-    assert count(its, EVENTS) == 0
+    assert count(services, EVENTS) == 0
 
 
 @pytest.mark.environ(RETENTION_DAYS="30")
-def test_retention_days_deletes_by_itself_what_is_over(its: Services, rows: Rows) -> None:
+def test_retention_days_deletes_by_itself_what_is_over(services: Services, rows: Rows) -> None:
     for _ in range(3):
-        an_old_meeting(its)
-    kept = an_old_meeting(its, state="connected", due_at=clock.now() + timedelta(hours=1))
-    its.intake.take({"event": "app.unknown", "payload": {}})
+        an_old_meeting(services)
+    kept = an_old_meeting(services, state="connected", due_at=clock.now() + timedelta(hours=1))
+    services.intake.take({"event": "app.unknown", "payload": {}})
     old: datetime = clock.now() - AGE
-    its.database.write(
+    services.database.write(
         lambda c: c.execute(
             EVENTS.update().where(EVENTS.c.event == "app.unknown").values(received_at=old)
         )
     )
-    its.start_dispatcher()
+    services.start_dispatcher()
     wait_for(lambda: ids(rows) == [kept], "the old meetings to be deleted")
-    wait_for(lambda: count(its, EVENTS) == 1, "the old events to be deleted, but the open one's")
+    wait_for(
+        lambda: count(services, EVENTS) == 1, "the old events to be deleted, but the open one's"
+    )

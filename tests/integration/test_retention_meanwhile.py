@@ -31,9 +31,9 @@ from tests.integration.test_retention import an_old_meeting, change, count, ids
 DAY = timedelta(days=1)
 
 
-def filled(its: Services, meetings: int) -> None:
+def filled(services: Services, meetings: int) -> None:
     """Meetings that were over two days ago, or earlier."""
-    url = its.database.url.set(drivername=its.database.url.get_backend_name())
+    url = services.database.url.set(drivername=services.database.url.get_backend_name())
     fill(url.render_as_string(hide_password=False), meetings, lambda _: None)
 
 
@@ -50,10 +50,10 @@ def somebody_who_writes(database: Database) -> Iterator[None]:
         yield
 
 
-def test_others_write_between_any_two_steps(its: Services) -> None:
-    steps, at_once = 12, 100 if its.database.is_sqlite else 500
-    filled(its, steps * at_once)
-    other, over = Database(its.database.url), threading.Event()
+def test_others_write_between_any_two_steps(services: Services) -> None:
+    steps, at_once = 12, 100 if services.database.is_sqlite else 500
+    filled(services, steps * at_once)
+    other, over = Database(services.database.url), threading.Event()
     written = 0
     gate = {"name": "test", "closed_until": clock.now()}
 
@@ -68,23 +68,23 @@ def test_others_write_between_any_two_steps(its: Services) -> None:
     with ThreadPoolExecutor(1) as pool:
         writer = pool.submit(write)
         deleted = retention_job.prune_meetings(
-            its.database, clock.now() - DAY, lambda _: seen.append(written)
+            services.database, clock.now() - DAY, lambda _: seen.append(written)
         )
         over.set()
         writer.result()
     other.dispose()
     assert len(seen) == steps
     assert deleted == Old(meetings=steps * at_once, events=2 * steps * at_once)
-    assert (count(its, CONNECTS), count(its, EVENTS)) == (0, 0)
+    assert (count(services, CONNECTS), count(services, EVENTS)) == (0, 0)
     between = [after - before for before, after in itertools.pairwise(seen)]
     assert min(between) > 0, between
 
 
-def test_a_step_that_has_to_wait_too_long_is_tried_again(its: Services, rows: Rows) -> None:
-    an_old_meeting(its)
-    own = Database(its.database.url)
+def test_a_step_that_has_to_wait_too_long_is_tried_again(services: Services, rows: Rows) -> None:
+    an_old_meeting(services)
+    own = Database(services.database.url)
     with ThreadPoolExecutor(1) as pool:
-        with somebody_who_writes(its.database):
+        with somebody_who_writes(services.database):
             pruned = pool.submit(retention_job.prune_meetings, own, clock.now() - DAY)
             with pytest.raises(TimeoutError):
                 pruned.result(timeout=2.5)  # longer than a write waits
@@ -94,13 +94,13 @@ def test_a_step_that_has_to_wait_too_long_is_tried_again(its: Services, rows: Ro
 
 
 def test_who_gives_up_says_what_was_done_until_then(
-    its: Services, rows: Rows, monkeypatch: pytest.MonkeyPatch
+    services: Services, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    an_old_meeting(its)
+    an_old_meeting(services)
     monkeypatch.setattr(retention_job, "_TRIES", 1)
-    own = Database(its.database.url)
+    own = Database(services.database.url)
     with (
-        somebody_who_writes(its.database),
+        somebody_who_writes(services.database),
         pytest.raises(DatabaseUnavailable, match=r"0 meetings .* were deleted. Run the command"),
     ):
         retention_job.prune_meetings(own, clock.now() - DAY)
@@ -109,38 +109,38 @@ def test_who_gives_up_says_what_was_done_until_then(
 
 
 def test_a_recording_that_the_archive_takes_up_at_that_moment_stays(
-    its: Services, rows: Rows
+    services: Services, rows: Rows
 ) -> None:
-    if its.database.is_sqlite:
+    if services.database.is_sqlite:
         pytest.skip("SQLite has one writer at a time")
-    taken, other = an_old_meeting(its), an_old_meeting(its)
-    change(its, RECORDINGS, other, archive_attempts=1)
-    with its.database.engine.connect() as archive, ThreadPoolExecutor(1) as pool:
+    taken, other = an_old_meeting(services), an_old_meeting(services)
+    change(services, RECORDINGS, other, archive_attempts=1)
+    with services.database.engine.connect() as archive, ThreadPoolExecutor(1) as pool:
         eligibility.backfill(archive, clock.now())
-        pruned = pool.submit(retention_job.prune_meetings, its.database, clock.now() - DAY)
+        pruned = pool.submit(retention_job.prune_meetings, services.database, clock.now() - DAY)
         with pytest.raises(TimeoutError):
             pruned.result(timeout=0.5)
         archive.commit()
         assert pruned.result(timeout=20) == Old(meetings=1, events=1)
     assert ids(rows) == [taken]
-    assert count(its, RECORDINGS) == 1
+    assert count(services, RECORDINGS) == 1
 
 
-def test_two_that_prune_at_once_both_do_their_part(its: Services) -> None:
-    if its.database.is_sqlite:
+def test_two_that_prune_at_once_both_do_their_part(services: Services) -> None:
+    if services.database.is_sqlite:
         pytest.skip("SQLite has one writer at a time")
-    filled(its, 600)
-    with its.database.engine.connect() as other:
+    filled(services, 600)
+    with services.database.engine.connect() as other:
         oldest = sa.select(EVENTS.c.id).order_by(EVENTS.c.received_at).limit(500)
         other.execute(EVENTS.delete().where(EVENTS.c.id.in_(oldest)))
-        assert retention_job.prune_events(its.database, clock.now() - DAY) == Old(events=700)
+        assert retention_job.prune_events(services.database, clock.now() - DAY) == Old(events=700)
         other.commit()
-    assert count(its, EVENTS) == 0
+    assert count(services, EVENTS) == 0
 
 
-def test_who_deletes_a_row_finds_what_refers_to_it_by_an_index(its: Services) -> None:
+def test_who_deletes_a_row_finds_what_refers_to_it_by_an_index(services: Services) -> None:
     """Without one, each row that goes costs a look at every row of the other table."""
-    with its.database.read() as connection:
+    with services.database.read() as connection:
         inspector = sa.inspect(connection)
         for table in Base.metadata.sorted_tables:
             indexes = {

@@ -23,7 +23,7 @@ from config import ROOT, Config
 from models import CONNECTS, SCHEMA_REVISION, Base
 from rtms.db import migrate
 from rtms.db.database import Database
-from rtms.services import services
+from rtms.services import get_services
 from sandbox import Stream, events
 from tests.integration.conftest import Rows, Zoom
 
@@ -130,8 +130,8 @@ def test_an_upgraded_database_takes_deliveries_and_gives_up_what_is_long_over(
     first.dispose()
     migrate.upgrade(first)
     app = create_app(config)
-    its = services(app)
-    zoom, rows = Zoom(app, config.zoom_secret_tokens[0]), Rows(its.database)
+    services = get_services(app)
+    zoom, rows = Zoom(app, config.zoom_secret_tokens[0]), Rows(services.database)
     assert zoom.deliver(events.started(Stream())).status_code == 200
     assert zoom.deliver(events.stopped(_stream_of(rows, "connected"))).status_code == 200
     assert [row.state for row in rows.meetings()] == [
@@ -143,7 +143,7 @@ def test_an_upgraded_database_takes_deliveries_and_gives_up_what_is_long_over(
         "pending",
         "pending",
     ]
-    its.database.dispose()
+    services.database.dispose()
 
 
 _WRITE = """INSERT INTO meeting_direct_connects (rtms_stream_id, meeting_uuid, product, server_urls,
@@ -215,10 +215,10 @@ def test_no_id_is_given_out_twice_after_an_upgrade_rebuilt_the_table(
     first.dispose()
     migrate.upgrade(first)
     app = create_app(config)
-    zoom, rows = Zoom(app, config.zoom_secret_tokens[0]), Rows(services(app).database)
+    zoom, rows = Zoom(app, config.zoom_secret_tokens[0]), Rows(get_services(app).database)
     zoom.deliver(events.started(Stream()))
     assert rows.meetings()[-1].id == 7
-    services(app).database.dispose()
+    get_services(app).database.dispose()
 
 
 def test_an_upgrade_can_be_taken_back(first: Database) -> None:

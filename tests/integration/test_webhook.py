@@ -304,7 +304,7 @@ def test_no_signed_body_gives_a_5xx(zoom: Zoom, body: Any) -> None:
     signature=st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=80),
 )
 def test_no_bytes_and_no_headers_give_a_5xx_or_get_in(
-    app: Flask, its: Services, raw: bytes, timestamp: str, signature: str
+    app: Flask, services: Services, raw: bytes, timestamp: str, signature: str
 ) -> None:
     headers = {"x-zm-request-timestamp": timestamp, "x-zm-signature": signature}
     answer = app.test_client().post("/zoom-webhook", data=raw, headers=headers)

@@ -51,10 +51,10 @@ def test_a_stored_delivery_that_is_taken_up_later_has_what_is_left_by_then() -> 
 
 @pytest.mark.parametrize("ahead", [75.0, -75.0], ids=["our clock ahead", "our clock behind"])
 def test_a_start_that_meets_one_503_is_connected_by_the_second_try_whatever_our_clock_says(
-    its: Services, recall: RecallSandbox, zoom: Zoom, rows: Rows, ahead: float
+    services: Services, recall: RecallSandbox, zoom: Zoom, rows: Rows, ahead: float
 ) -> None:
     recall.add_fault(Fault(kind="status", status=503, path="create"))
-    its.start_dispatcher()
+    services.start_dispatcher()
     body = events.started(Stream(), event_ts=int((time.time() - ahead) * 1000))
     assert zoom.deliver(body, age=ahead).status_code == 200
     row = wait_for(lambda: (row := rows.meeting()).state == "connected" and row)
@@ -68,10 +68,10 @@ def test_a_start_that_meets_one_503_is_connected_by_the_second_try_whatever_our_
     "event_ts", [1, 0, -1, 1_796_000_000, 1_796_000_000_000_000, 10**30], ids=str
 )
 def test_an_event_ts_that_cannot_be_one_does_not_cost_the_retries(
-    its: Services, recall: RecallSandbox, zoom: Zoom, rows: Rows, event_ts: int
+    services: Services, recall: RecallSandbox, zoom: Zoom, rows: Rows, event_ts: int
 ) -> None:
     recall.add_fault(Fault(kind="status", status=503, path="create"))
-    its.start_dispatcher()
+    services.start_dispatcher()
     stream = Stream()
     body = events.started(stream, event_ts=event_ts)
     assert zoom.deliver(body).get_json()["outcome"] == "accepted"
@@ -84,10 +84,10 @@ def test_an_event_ts_that_cannot_be_one_does_not_cost_the_retries(
 
 
 def test_a_redelivery_has_its_first_try_and_no_more(
-    its: Services, recall: RecallSandbox, zoom: Zoom, rows: Rows
+    services: Services, recall: RecallSandbox, zoom: Zoom, rows: Rows
 ) -> None:
     recall.add_fault(Fault(kind="status", status=503, path="create", times=None))
-    its.start_dispatcher()
+    services.start_dispatcher()
     zoom.deliver(events.started(Stream(), event_ts=int((time.time() - 300) * 1000)))
     row = wait_for(lambda: (row := rows.meeting()).state == "failed" and row)
     assert (row.reason, row.attempts) == ("window_expired", 1)

@@ -10,7 +10,7 @@ from flask import Flask
 
 from app import create_app
 from config import Config
-from rtms.services import services
+from rtms.services import get_services
 from tests.conftest import ENVIRON
 from tests.integration.conftest import Rows
 
@@ -25,13 +25,13 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
         Config.from_environ({**ENVIRON, **secret, "DATABASE_URL": f"sqlite:///{file}"})
     )
     yield made
-    services(made).recall.close()
-    services(made).database.dispose()
+    get_services(made).recall.close()
+    get_services(made).database.dispose()
 
 
 @pytest.fixture
 def rows(app: Flask) -> Rows:
-    return Rows(services(app).database)
+    return Rows(get_services(app).database)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from config import Config, ConfigError
 from rtms.dashboard.auth.login import is_local_path
 from rtms.dashboard.auth.sessions import DashboardSessions
 from rtms.dashboard.flash import redirect_with
-from rtms.services import services
+from rtms.services import get_services
 from tests.conftest import ENVIRON
 from tests.dashboard import PASSWORD, browser, csrf_token, log_in
 
@@ -36,8 +36,8 @@ def make(folder: Any, **environ: str) -> Flask:
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     made = make(tmp_path_factory.mktemp("app"), ADMIN_PASSWORD=PASSWORD, RECALL_BASE_URL=RECALL)
     yield made
-    services(made).recall.close()
-    services(made).database.dispose()
+    get_services(made).recall.close()
+    get_services(made).database.dispose()
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +45,8 @@ def without(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """A server that has no dashboard."""
     made = make(tmp_path_factory.mktemp("without"))
     yield made
-    services(made).recall.close()
-    services(made).database.dispose()
+    get_services(made).recall.close()
+    get_services(made).database.dispose()
 
 
 @pytest.fixture
@@ -209,16 +209,16 @@ def test_a_proxy_may_stand_between_where_the_public_url_is_known(tmp_path: Any) 
     made = make(tmp_path, ADMIN_PASSWORD=PASSWORD, PUBLIC_URL="https://rtms.example.com")
     assert log_in_from(made, Origin="https://rtms.example.com") == 303
     assert log_in_from(made, Origin="https://evil.example") == 403
-    services(made).recall.close()
-    services(made).database.dispose()
+    get_services(made).recall.close()
+    get_services(made).database.dispose()
 
 
 @pytest.mark.parametrize("host", ["rtms.example.com:443", "rtms.example.com", "10.0.0.7:8000"])
 def test_a_default_port_in_the_public_url_is_no_other_origin(tmp_path: Any, host: str) -> None:
     made = make(tmp_path, ADMIN_PASSWORD=PASSWORD, PUBLIC_URL="https://rtms.example.com:443")
     assert log_in_from(made, Host=host, Origin="https://rtms.example.com") == 303
-    services(made).recall.close()
-    services(made).database.dispose()
+    get_services(made).recall.close()
+    get_services(made).database.dispose()
 
 
 # ---- below a path
@@ -234,8 +234,8 @@ def below(tmp_path: Any) -> Iterator[Flask]:
         TRUSTED_PROXIES="1",
     )
     yield made
-    services(made).recall.close()
-    services(made).database.dispose()
+    get_services(made).recall.close()
+    get_services(made).database.dispose()
 
 
 TLS = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.1", "Host": "apps.example"}
@@ -352,8 +352,8 @@ def test_a_recall_that_is_reached_over_tls_needs_no_exception(tmp_path: Any) -> 
     made = make(tmp_path, ADMIN_PASSWORD=PASSWORD, RECALL_BASE_URL="https://us-east-1.recall.ai")
     policy = made.test_client().get("/login").headers["Content-Security-Policy"]
     assert "media-src 'self' https:;" in policy
-    services(made).recall.close()
-    services(made).database.dispose()
+    get_services(made).recall.close()
+    get_services(made).database.dispose()
 
 
 def test_no_page_has_a_style_or_a_script_of_its_own(app: Flask) -> None:
@@ -432,9 +432,9 @@ def test_the_longest_message_fits_into_a_cookie(app: Flask, client: FlaskClient)
     draw = random.Random(7)
     text = "".join(chr(draw.randrange(0x4E00, 0x9FFF)) for _ in range(10_000))
     with client.session_transaction() as kept:
-        its = dict(kept)
+        theirs = dict(kept)
     with app.test_request_context("/"):
-        session.update(its)
+        session.update(theirs)
         answer = redirect_with("/", text, "bad")
         app.session_interface.save_session(app, session, answer)
     name, _, rest = answer.headers["Set-Cookie"].partition("=")

@@ -19,13 +19,13 @@ from flask.testing import FlaskCliRunner
 from app import create_app
 from config import Config
 from models import CONNECTS
-from rtms.services import Services, services
+from rtms.services import Services, get_services
 from sandbox import RecallSandbox, Stream, events
 from sandbox.zoom import sign, stringify
 from tests.conftest import ENVIRON, database_url
-from tests.integration.conftest import Rows, app, environ, its, runner, wait_for
+from tests.integration.conftest import Rows, app, environ, runner, services, wait_for
 
-__all__ = ["app", "database_url", "environ", "its", "runner"]  # on each engine
+__all__ = ["app", "database_url", "environ", "runner", "services"]  # on each engine
 
 
 def deliver(app: Flask, body: dict[str, Any], **headers: str) -> int:
@@ -74,17 +74,17 @@ def test_sql_in_an_id_is_only_text(
 
 
 def test_a_moment_at_the_end_of_the_calendar_spoils_no_row_for_readers(
-    its: Services, rows: Rows
+    services: Services, rows: Rows
 ) -> None:
     """PostgreSQL tells moments in the session's time zone, whatever zone the database is set to."""
-    if not its.database.is_sqlite:
-        name = its.config.database_url.database
+    if not services.database.is_sqlite:
+        name = services.config.database_url.database
         zone = sa.text(f"ALTER DATABASE \"{name}\" SET timezone = 'Asia/Tokyo'")
-        its.database.write(lambda connection: connection.execute(zone))
-        its.database.dispose()
-    its.intake.take(events.started(Stream()))
+        services.database.write(lambda connection: connection.execute(zone))
+        services.database.dispose()
+    services.intake.take(events.started(Stream()))
     last = datetime(9999, 12, 31, 23, 59, 59, 999000, UTC)  # what an earlier version took from Zoom
-    its.database.write(
+    services.database.write(
         lambda connection: connection.execute(CONNECTS.update().values(stopped_at=last))
     )
     (row,) = rows.meetings()
@@ -111,7 +111,7 @@ TRAVERSALS = [
 def test_no_name_of_zooms_or_recalls_leads_out_of_the_folder(
     recall: RecallSandbox,
     app: Flask,
-    its: Services,
+    services: Services,
     rows: Rows,
     runner: FlaskCliRunner,
     tmp_path: Path,
@@ -120,12 +120,12 @@ def test_no_name_of_zooms_or_recalls_leads_out_of_the_folder(
 ) -> None:
     recall.set(processing_seconds=0.0)
     stream = Stream(meeting_uuid=name, meeting_id=name)
-    dispatcher = its.start_dispatcher()
+    dispatcher = services.start_dispatcher()
     assert deliver(app, events.started(stream)) == 200
     wait_for(lambda: rows.meeting().state == "connected")
     dispatcher.drain(timeout=10)
     recall.end_stream(stream.rtms_stream_id)
-    retrieve = its.recall.retrieve_direct_connect
+    retrieve = services.recall.retrieve_direct_connect
 
     def hostile(recall_id: str | None) -> dict[str, Any]:
         """What Recall has, under names of an attacker's."""
@@ -137,7 +137,7 @@ def test_no_name_of_zooms_or_recalls_leads_out_of_the_folder(
             shortcuts[f"x{name}"] = {**shortcuts["video_mixed"], "format": name}
         return body
 
-    monkeypatch.setattr(its.recall, "retrieve_direct_connect", hostile)
+    monkeypatch.setattr(services.recall, "retrieve_direct_connect", hostile)
     folder = tmp_path / "deep" / "down" / "here"
     before = everything_but(folder, tmp_path)
     done = runner.invoke(args=["meetings", "download", "1", "--to", str(folder)])
@@ -190,7 +190,7 @@ def test_nothing_that_is_sent_makes_a_line_of_its_own(
             deliver(app, events.started(Stream()), **{"x-zm-trackingid": latin})
             client.post("/zoom-webhook", data=text.encode())
             client.post(f"/{text}", data=b"")
-    services(app).database.dispose()
+    get_services(app).database.dispose()
     lines = log.getvalue().splitlines()
     assert len(lines) > 3 * len(HOSTILE)
     for line in lines:
@@ -205,11 +205,11 @@ def test_nothing_that_is_sent_makes_a_line_of_its_own(
 
 
 def test_no_row_shows_a_terminal_anything_but_text(
-    app: Flask, its: Services, runner: FlaskCliRunner
+    app: Flask, services: Services, runner: FlaskCliRunner
 ) -> None:
     deliver(app, {"event": "x", "payload": {"\x1b[2J": "\x1b[31m\r\n\u202e"}})
-    its.intake.take(events.started(Stream(meeting_id="\x1b[31m", operator_id="a\r\nb")))
-    its.database.write(
+    services.intake.take(events.started(Stream(meeting_id="\x1b[31m", operator_id="a\r\nb")))
+    services.database.write(
         lambda connection: connection.execute(CONNECTS.update().values(last_error="plain"))
     )
     for args in (

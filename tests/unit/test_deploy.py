@@ -18,7 +18,7 @@ import yaml
 from app import create_app
 from config import ROOT, Config, variables
 from rtms.doctor.connections import CONNECTIONS_A_PROCESS
-from rtms.services import services
+from rtms.services import get_services
 from tests.conftest import ENVIRON
 from tests.deploy_files import (
     compose,
@@ -67,7 +67,7 @@ def heroku() -> dict[str, Any]:
 def routes(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     file = tmp_path_factory.mktemp("app") / "rtms.sqlite3"
     made = create_app(Config.from_environ({**ENVIRON, "DATABASE_URL": f"sqlite:///{file}"}))
-    services(made).database.dispose()
+    get_services(made).database.dispose()
     return {rule.rule for rule in made.url_map.iter_rules()}
 
 

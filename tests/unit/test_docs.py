@@ -15,7 +15,7 @@ from config import ROOT, Config, ConfigError, variables
 from models import CONNECTS
 from rtms import VERSION, cli
 from rtms.dashboard.blueprint import WRONG_METHOD
-from rtms.services import services
+from rtms.services import get_services
 from rtms.states import EXPLANATIONS
 from tests.conftest import ENVIRON
 
@@ -119,7 +119,7 @@ def test_every_route_has_a_row(tmp_path: Path) -> None:
     database = {"DATABASE_URL": f"sqlite:///{tmp_path}/rtms.sqlite3"}
     config = Config.from_environ({**HELD, **database, "ADMIN_PASSWORD": "a password"})
     app = create_app(config)
-    services(app).database.dispose()
+    get_services(app).database.dispose()
     routes = {
         f"{method} {re.sub('<[^<>]*:', '<', rule.rule)}"
         for rule in app.url_map.iter_rules()

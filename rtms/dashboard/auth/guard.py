@@ -16,7 +16,7 @@ from rtms import clock
 from rtms.dashboard.auth import sessions
 from rtms.dashboard.blueprint import WRONG_METHOD, blueprint
 from rtms.dashboard.static import ASSETS
-from rtms.services import services
+from rtms.services import get_services
 
 CSRF_FIELD = "csrf_token"
 _NOT_YOURS = (
@@ -59,7 +59,7 @@ def recognise() -> bool:
         DatabaseUnavailable: the database cannot tell.
     """
     if "token" in session:
-        with services().database.read() as connection:
+        with get_services().database.read() as connection:
             g.logged_in = sessions.stands(connection, session["token"], now=clock.now())
     return bool(g.get("logged_in", False))
 
@@ -79,7 +79,7 @@ def _way_in() -> str:
 @blueprint.after_request
 def protect(answer: Response) -> Response:
     """Set the headers that every response of the dashboard has, and return it."""
-    config = services().config
+    config = get_services().config
     media = "'self' https:"
     recall = urlsplit(config.recall_base_url)
     if recall.scheme == "http":  # a stand-in on this machine

@@ -20,7 +20,7 @@ from rtms.dashboard.auth import guard, sessions, throttle
 from rtms.dashboard.blueprint import blueprint
 from rtms.dashboard.errors import page_or_json
 from rtms.dashboard.filters import duration
-from rtms.services import services
+from rtms.services import get_services
 
 _ELSEWHERE = (
     "The form was not sent from this server's own login page. Where a proxy stands in front of the "
@@ -41,18 +41,18 @@ def login() -> Answer | str:
 
 
 def _log_in() -> Answer:
-    its = services()
-    if not _is_from_here(its.config):
+    services = get_services()
+    if not _is_from_here(services.config):
         abort(403, _ELSEWHERE)
     address = throttle.address_of(request.remote_addr)
-    with its.database.read() as connection:  # a refused try costs no write
+    with services.database.read() as connection:  # a refused try costs no write
         _refuse_haste(connection, address)
     now = clock.now()
-    if not its.database.write(lambda c: throttle.count_try(c, address, now=now)):
-        with its.database.read() as connection:
+    if not services.database.write(lambda c: throttle.count_try(c, address, now=now)):
+        with services.database.read() as connection:
             _refuse_haste(connection, address)
         raise _too_many(1)  # another try was let through at this moment
-    if not _is_password(request.form.get("password", ""), its.config):
+    if not _is_password(request.form.get("password", ""), services.config):
         log.warning("dashboard: a wrong password", remote=address)
         page = render_template("login.html", next=_next(), wrong=True)
         return page_or_json(page, "That is not the password.", 403)
@@ -61,7 +61,7 @@ def _log_in() -> Answer:
         throttle.forget(connection, address)
         return sessions.begin(connection, now=now)
 
-    sessions.set_cookie(its.database.write(begin))
+    sessions.set_cookie(services.database.write(begin))
     log.info("dashboard: logged in", remote=address)
     return redirect(_next(), 303)
 
@@ -70,7 +70,7 @@ def _log_in() -> Answer:
 def logout() -> Answer:
     """End the session, in the table and in the browser."""
     token: str = session["token"]
-    services().database.write(lambda c: sessions.end(c, token))
+    get_services().database.write(lambda c: sessions.end(c, token))
     session.clear()
     log.info("dashboard: logged out", remote=throttle.address_of(request.remote_addr))
     return redirect(url_for("dashboard.login"), 303)

@@ -28,7 +28,7 @@ from rtms.jobs.names import JobName
 from rtms.recall.recording_config import keeps_nothing
 from rtms.recordings.utterances import turns
 from rtms.rows import as_dicts
-from rtms.services import services
+from rtms.services import get_services
 from rtms.states import is_over
 from rtms.zoom.stop_reasons import stop_reason_text
 
@@ -41,7 +41,7 @@ _PAYLOAD = sa.case((EVENTS.c.event == REQUEST_ANSWERED, EVENTS.c.payload)).label
 @blueprint.get(f"/meetings/<{ROW_ID}:id>")
 def meeting(id: int) -> str:
     """The page of a meeting. It asks nobody but the database."""
-    with services().database.read() as connection:
+    with get_services().database.read() as connection:
         row = _row(connection, id)
         stream = CONNECTS.c.rtms_stream_id == row["rtms_stream_id"]
         siblings = _all(
@@ -62,7 +62,7 @@ def meeting(id: int) -> str:
         attempts = _of(connection, ATTEMPTS, id)
         recordings = _of(connection, RECORDINGS, id)
     now = clock.now()
-    nothing_kept = keeps_nothing(services().config.recording_config)
+    nothing_kept = keeps_nothing(get_services().config.recording_config)
     events = run_of(row, siblings, said)
     over = is_over(row, now)
     moments = timeline(
@@ -108,7 +108,7 @@ def meeting(id: int) -> str:
 def meeting_transcript(id: int) -> Response:
     """A meeting's transcript: a page of its own, whose main part is also read beside a player."""
     wanted = request.args.get("recording", "")
-    with services().database.read() as connection:
+    with get_services().database.read() as connection:
         row = _row(connection, id)
         recordings = [
             one for one in _of(connection, RECORDINGS, id) if wanted in ("", str(one["id"]))
@@ -121,7 +121,7 @@ def meeting_transcript(id: int) -> Response:
         status, trouble = 404, f"Meeting {id} has no such recording."
     else:
         try:
-            said = turns(recall_lookup.transcript(services(), recording))
+            said = turns(recall_lookup.transcript(get_services(), recording))
         except NotToBeHad as error:
             status, trouble = error.status, str(error)
     page = render_template(
@@ -138,13 +138,13 @@ def meeting_transcript(id: int) -> Response:
 @blueprint.post(f"/meetings/<{ROW_ID}:id>/retry")
 def meeting_retry(id: int) -> Response:
     """Put a failed meeting back, to be connected now."""
-    its = services()
-    window = timedelta(seconds=its.config.connect_window_seconds)
-    with its.database.read() as connection:
+    services = get_services()
+    window = timedelta(seconds=services.config.connect_window_seconds)
+    with services.database.read() as connection:
         over = is_over(_row(connection, id), clock.now())
-    retried = manual_retry.retry(its.database, id, window=window)
-    if retried.done and its.dispatcher:
-        its.dispatcher.wake(JobName.CONNECT)
+    retried = manual_retry.retry(services.database, id, window=window)
+    if retried.done and services.dispatcher:
+        services.dispatcher.wake(JobName.CONNECT)
     if not retried.done:
         return redirect_with(_url(id), retried.detail, "bad")
     return redirect_with(_url(id), retried.detail, "warn" if over else "good")
@@ -153,17 +153,19 @@ def meeting_retry(id: int) -> Response:
 @blueprint.post(f"/meetings/<{ROW_ID}:id>/refresh")
 def meeting_refresh(id: int) -> Response:
     """Ask Recall about a meeting now, and write down what it says."""
-    its = services()
-    with its.database.read() as connection:
+    services = get_services()
+    with services.database.read() as connection:
         row = _row(connection, id)
     if row["recall_id"] is None:
         text = f"Meeting {id} was never connected: Recall knows nothing of it."
         return redirect_with(_url(id), text, "bad")
-    with recall_lookup.a_client(its) as recall:
-        trouble = refreshing.refresh(its.database, recall, its.config, id, row["recall_id"])
+    with recall_lookup.a_client(services) as recall:
+        trouble = refreshing.refresh(
+            services.database, recall, services.config, id, row["recall_id"]
+        )
     if trouble:
         return redirect_with(_url(id), f"Meeting {id} was not refreshed. {trouble}", "bad")
-    with its.database.read() as connection:
+    with services.database.read() as connection:
         now_is = _row(connection, id)
     has_changed = any(now_is[name] != row[name] for name in ("state", "status", "sub_code"))
     what = "What it said is below." if has_changed else "Nothing has changed."

@@ -9,7 +9,7 @@ from rtms.dashboard.blueprint import blueprint
 from rtms.dashboard.errors import page_or_json
 from rtms.dashboard.meetings import search
 from rtms.dashboard.meetings.search import BadQuestion, MeetingSearch
-from rtms.services import services
+from rtms.services import get_services
 
 _COLUMNS = tuple(
     CONNECTS.c[name]
@@ -29,7 +29,7 @@ def meetings() -> Response:
         asked, trouble = MeetingSearch(), str(error)
     page = None
     if trouble is None:
-        with services().database.read() as connection:
+        with get_services().database.read() as connection:
             page = search.find(connection, asked, _COLUMNS)
     body = render_template(
         "meetings.html", asked=asked, page=page, trouble=trouble, choices=search.CHOICES

@@ -17,7 +17,7 @@ from rtms.dashboard.meetings.media import MEDIA
 from rtms.dashboard.meetings.recall_lookup import NotToBeHad
 from rtms.dashboard.paging import ROW_ID
 from rtms.recordings import transcripts
-from rtms.services import services
+from rtms.services import get_services
 
 _TYPES = {"vtt": "text/vtt", "srt": "application/x-subrip", "txt": "text/plain"}
 
@@ -27,7 +27,7 @@ def recording_medium(id: int, kind: str) -> Response:
     """Lead to a medium."""
     recording = _recording(id)
     try:
-        found = recall_lookup.link(services(), recording, kind, _link_name())
+        found = recall_lookup.link(get_services(), recording, kind, _link_name())
     except NotToBeHad as error:
         return _page(recording, kind, error)
     return Response(
@@ -41,7 +41,7 @@ def recording_why(id: int, kind: str) -> Response:
     redirect itself, which leads to another origin."""
     recording = _recording(id)
     try:
-        recall_lookup.link(services(), recording, kind)
+        recall_lookup.link(get_services(), recording, kind)
     except NotToBeHad as error:
         return jsonify(to_be_had=False, words=str(error))
     return jsonify(
@@ -56,7 +56,7 @@ def recording_captions(id: int, format: transcripts.Format) -> Response:
     """A transcript as captions, or as text to read."""
     recording = _recording(id)
     try:
-        said = recall_lookup.captions(services(), recording, format)
+        said = recall_lookup.captions(get_services(), recording, format)
     except NotToBeHad as error:
         return _page(recording, "transcript", error)
     answer = Response(said, mimetype=_TYPES[format])
@@ -74,7 +74,7 @@ def _page(recording: dict[str, Any], kind: str, error: NotToBeHad) -> Response:
 
 
 def _recording(id: int) -> dict[str, Any]:
-    with services().database.read() as connection:
+    with get_services().database.read() as connection:
         row = connection.execute(sa.select(RECORDINGS).where(RECORDINGS.c.id == id)).one_or_none()
     if row is None:
         abort(404, f"There is no recording {id}. The list of meetings leads to those there are.")

@@ -48,20 +48,22 @@ class NotToBeHad(Exception):
 
 
 @contextmanager
-def a_client(its: Services) -> Iterator[Recall]:
+def a_client(services: Services) -> Iterator[Recall]:
     """A client for Recall that gives up before the person's request is cut off. While too many
     are in use, the request ends with 503."""
     if not _room.acquire(timeout=_FOR_A_TURN):
         abort(503, _BUSY)
     try:
         # A call takes at most three times that (rtms/recall/client.py).
-        with _client(its, _IN_ALL / 3) as recall:
+        with _client(services, _IN_ALL / 3) as recall:
             yield recall
     finally:
         _room.release()
 
 
-def link(its: Services, recording: Mapping[str, Any], kind: str, name: str = USUAL_LINK) -> str:
+def link(
+    services: Services, recording: Mapping[str, Any], kind: str, name: str = USUAL_LINK
+) -> str:
     """A fresh pre-signed link to a medium. Whoever has it can read the medium: it goes into the
     Location header of an answer, and nowhere else.
 
@@ -78,20 +80,22 @@ def link(its: Services, recording: Mapping[str, Any], kind: str, name: str = USU
         file = _file(recording, kind, name)
         return recordings.link(recording["meeting_direct_connect_id"], file)
 
-    found = _ask(its, recording, kind, ask)
+    found = _ask(services, recording, kind, ask)
     where = origin(found)
-    if where is None or not (where[0] == "https" or where == origin(its.config.recall_base_url)):
+    if where is None or not (
+        where[0] == "https" or where == origin(services.config.recall_base_url)
+    ):
         raise NotToBeHad(502, "Recall's link leads to an address that is not safe to follow.")
     return found
 
 
-def transcript(its: Services, recording: Mapping[str, Any]) -> list[Part]:
+def transcript(services: Services, recording: Mapping[str, Any]) -> list[Part]:
     """A recording's transcript, for a page.
 
     Raises:
         NotToBeHad: there is none, or it is too long for a page; it says why.
     """
-    parts = _ask(its, recording, TRANSCRIPT, _parts_of(recording))
+    parts = _ask(services, recording, TRANSCRIPT, _parts_of(recording))
     words = sum(len(part.words) for part in parts)
     if words > _MOST_WORDS:
         raise NotToBeHad(
@@ -102,7 +106,7 @@ def transcript(its: Services, recording: Mapping[str, Any]) -> list[Part]:
     return parts
 
 
-def captions(its: Services, recording: Mapping[str, Any], format: transcripts.Format) -> str:
+def captions(services: Services, recording: Mapping[str, Any], format: transcripts.Format) -> str:
     """A recording's transcript as a file.
 
     Raises:
@@ -113,7 +117,7 @@ def captions(its: Services, recording: Mapping[str, Any], format: transcripts.Fo
     def ask(recordings: Recordings, give_up_at: float) -> str:
         return transcripts.render(parts_of(recordings, give_up_at), format)
 
-    return _ask(its, recording, TRANSCRIPT, ask)
+    return _ask(services, recording, TRANSCRIPT, ask)
 
 
 def _parts_of(recording: Mapping[str, Any]) -> Callable[[Recordings, float], list[Part]]:
@@ -125,7 +129,7 @@ def _parts_of(recording: Mapping[str, Any]) -> Callable[[Recordings, float], lis
 
 
 def _ask(
-    its: Services,
+    services: Services,
     recording: Mapping[str, Any],
     kind: str,
     ask: Callable[[Recordings, float], _T],
@@ -149,7 +153,7 @@ def _ask(
 
     def run() -> None:
         try:
-            with _asking(its, recording, kind) as recordings:
+            with _asking(services, recording, kind) as recordings:
                 answer.set_result(ask(recordings, give_up_at))
         except BaseException as error:
             answer.set_exception(error)
@@ -169,8 +173,8 @@ def _ask(
 
 
 @contextmanager
-def _client(its: Services, patience: float) -> Iterator[Recall]:
-    config = its.config
+def _client(services: Services, patience: float) -> Iterator[Recall]:
+    config = services.config
     timeout = min(config.recall_timeout_seconds, patience)
     recall = Recall(config.recall_api_key, config.recall_base_url, timeout=timeout, connections=1)
     try:
@@ -180,10 +184,10 @@ def _client(its: Services, patience: float) -> Iterator[Recall]:
 
 
 @contextmanager
-def _asking(its: Services, recording: Mapping[str, Any], kind: str) -> Iterator[Recordings]:
-    with _client(its, _PATIENCE) as recall:
-        config = replace(its.config, recall_timeout_seconds=_PATIENCE)
-        recordings = Recordings(its.database, recall, config)
+def _asking(services: Services, recording: Mapping[str, Any], kind: str) -> Iterator[Recordings]:
+    with _client(services, _PATIENCE) as recall:
+        config = replace(services.config, recall_timeout_seconds=_PATIENCE)
+        recordings = Recordings(services.database, recall, config)
         try:
             yield recordings
         except NothingThere as error:

@@ -10,7 +10,7 @@ from rtms.dashboard.blueprint import blueprint
 from rtms.dashboard.overview import charts, headline, snapshot
 from rtms.dashboard.overview.cache import Latest
 from rtms.dashboard.overview.snapshot import OverviewSnapshot
-from rtms.services import services
+from rtms.services import get_services
 
 _LATEST = "rtms_overview"  # among the app's extensions
 
@@ -25,10 +25,10 @@ def _remember(state: BlueprintSetupState) -> None:
 @blueprint.get("/")
 def overview() -> str:
     """The first page. It is asked for again every few seconds (`refresh.js`)."""
-    its = services()
+    services = get_services()
 
     def read() -> OverviewSnapshot:
-        with its.database.read() as connection:
+        with services.database.read() as connection:
             return snapshot.read(connection, now=clock.now())
 
     latest: Latest[OverviewSnapshot] = current_app.extensions[_LATEST]
@@ -39,7 +39,7 @@ def overview() -> str:
         headline=headline.headline_of(found),
         starts=charts.starts(found.history.hours),
         connect_times=charts.connect_times(
-            found.connect_seconds, window=its.config.connect_window_seconds
+            found.connect_seconds, window=services.config.connect_window_seconds
         ),
         chart_height=charts.HEIGHT,
         chart_top=charts.TOP,
