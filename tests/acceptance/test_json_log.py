@@ -77,6 +77,7 @@ def test_a_servers_whole_life(tmp_path: Path, recall: RecallSandbox) -> None:
         before = {each.pid for each in server.workers(master)}
         master.send_signal(signal.SIGHUP)
         new_web_processes(server, master, before)
+        wait_for(lambda: server.log().count("Worker ready") == 4, "both to be ready")
         server.workers(master)[0].kill()
         wait_for(lambda: "was sent SIGKILL" in server.log(), "the master to notice")
         wait_for(lambda: len(server.workers(master)) == 2, "another process")
