@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 import json
 import os
@@ -354,22 +355,19 @@ def _archive_url(text: str) -> str | None:
         # Unlike Path.expanduser, it leaves a user's name that is unknown as it is.
         return str(ROOT / os.path.expanduser(text))  # noqa: PTH111
     # Here, not above: who keeps nothing need not have it loaded.
-    from fsspec import get_filesystem_class
+    from fsspec.registry import known_implementations, registry
 
-    try:
-        if not place:
-            raise ValueError(text)
-        get_filesystem_class(scheme)
-    except ImportError:
-        package = _ARCHIVE_DRIVERS.get(scheme, "<fsspec's driver for it>")
-        raise ValueError(
-            f"needs a driver that is not installed here: `pip install {package}`"
-        ) from None
-    except ValueError:
+    if not place or scheme not in {*known_implementations, *registry}:
         raise ValueError(
             "must be a folder, or a URL such as s3://bucket/folder, gs://bucket/folder or "
             "az://container/folder"
-        ) from None
+        )
+    # Found, not imported: gunicorn's master must not hold on to what its workers replace.
+    if scheme not in registry:
+        module = known_implementations[scheme]["class"].partition(".")[0]
+        if importlib.util.find_spec(module) is None:
+            package = _ARCHIVE_DRIVERS.get(scheme, "<fsspec's driver for it>")
+            raise ValueError(f"needs a driver that is not installed here: `pip install {package}`")
     return text
 
 

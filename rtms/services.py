@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from flask import Flask, current_app
 
 from config import Config
 from rtms.db.database import Database
+from rtms.jobs.names import JobName
 
 # The rest is imported by who uses it: most commands need the database alone.
 if TYPE_CHECKING:
@@ -93,9 +94,13 @@ class Services:
         self.app = app
         app.extensions["rtms"] = self
 
-    def start_dispatcher(self) -> Dispatcher:
+    def start_dispatcher(self, names: Collection[JobName] = tuple(JobName)) -> Dispatcher:
         """Begin to connect streams, to follow them and to tell of them, in threads of this
-        process."""
+        process.
+
+        Args:
+            names: the jobs that this process does, where the configuration wants them.
+        """
         from rtms.jobs.archive.job import ArchiveJob
         from rtms.jobs.connect.job import ConnectJob
         from rtms.jobs.follow.job import FollowJob
@@ -106,12 +111,16 @@ class Services:
 
         self.make_all()
         parts = (self.database, self.recall, self.config)
-        jobs: list[Job[Any]] = [ConnectJob(*parts, self.counts), FollowJob(*parts)]
-        if self.app and listeners(self.config):
+        jobs: list[Job[Any]] = []
+        if JobName.CONNECT in names:
+            jobs.append(ConnectJob(*parts, self.counts))
+        if JobName.FOLLOW in names:
+            jobs.append(FollowJob(*parts))
+        if JobName.NOTIFY in names and self.app and listeners(self.config):
             jobs.append(NotifyJob(self.app, self.database, self.config))
-        if self.config.archive_url:
+        if JobName.ARCHIVE in names and self.config.archive_url:
             jobs.append(ArchiveJob(*parts))
-        if self.config.retention_days:
+        if JobName.RETENTION in names and self.config.retention_days:
             jobs.append(RetentionJob(self.database, self.config))
         self.dispatcher = Dispatcher(*jobs, is_crowded=lambda: self.intake.is_crowded)
         self.dispatcher.start()

@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL, Connection
 from sqlalchemy.orm import Session
 
 from models import SCHEMA_REVISION
+from rtms.db.drivers import MakeCall, at_once
 from rtms.db.engines import PATIENCE, postgresql_engine, sqlite_engine, sqlite_path
 from rtms.db.errors import DatabaseUnavailable, RowRefused, error_text, is_worth_repeating
 from rtms.db.write_lock import WriteLock
@@ -33,19 +34,29 @@ AnyRow: TypeAlias = sa.Row[*tuple[Any, ...]]
 class Database:
     """One process's way to the database. Make it after a fork, never before.
 
+    Attributes:
+        make_call: makes the calls of SQLite that wait for the disk; by default in the thread that
+            wants them. A server whose requests share one thread replaces it.
+
     Raises:
         DatabaseUnavailable: an SQLite file has no folder, and none can be made.
     """
 
     def __init__(self, url: URL, *, for_migration: bool = False) -> None:
         self.url = url
+        self.make_call: MakeCall = at_once
         self.is_sqlite = url.get_backend_name() == "sqlite"
         if self.is_sqlite:
-            self.engine = sqlite_engine(url, enforce_foreign_keys=not for_migration)
+            self.engine = sqlite_engine(
+                url, self._make_call, enforce_foreign_keys=not for_migration
+            )
             self._write_lock: WriteLock | None = WriteLock(sqlite_path(url))
         else:
             self.engine = postgresql_engine(url, wait_for_locks=for_migration)
             self._write_lock = None
+
+    def _make_call(self, call: Callable[[], Any]) -> Any:
+        return self.make_call(call)
 
     def write(self, job: Callable[[Connection], T], *, give_up_at: float | None = None) -> T:
         """Run `job` in one transaction; when this returns, it is committed and on disk.

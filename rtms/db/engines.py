@@ -14,6 +14,7 @@ from sqlalchemy import exc
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Engine
 
+from rtms.db.drivers import MakeCall, sqlite_connection_class
 from rtms.db.errors import DatabaseUnavailable
 
 # Seconds. Zoom wants its answer within three; a database that takes longer is as good as away.
@@ -90,8 +91,11 @@ class _SqliteCompiler(sqlite.base.SQLiteCompiler):
         return text
 
 
-def sqlite_engine(url: URL, *, enforce_foreign_keys: bool) -> Engine:
+def sqlite_engine(url: URL, make_call: MakeCall, *, enforce_foreign_keys: bool) -> Engine:
     """Return an engine for an SQLite file, whose folder is made where there is none.
+
+    Args:
+        make_call: makes the calls that wait for the disk.
 
     Raises:
         DatabaseUnavailable: the folder cannot be made.
@@ -101,7 +105,8 @@ def sqlite_engine(url: URL, *, enforce_foreign_keys: bool) -> Engine:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DatabaseUnavailable(f"the folder of {path} cannot be made: {error}") from error
-    engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": PATIENCE}, **POOL)
+    connected = {"timeout": PATIENCE, "factory": sqlite_connection_class(make_call)}
+    engine = sa.create_engine(url, hide_parameters=True, connect_args=connected, **POOL)
     engine.dialect.statement_compiler = _SqliteCompiler
 
     @sa.event.listens_for(engine, "connect")
@@ -119,11 +124,11 @@ def sqlite_engine(url: URL, *, enforce_foreign_keys: bool) -> Engine:
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         # A writer takes the lock at once: what it reads stays true until it commits.
-        begin = connection.get_execution_options().get("begin", "BEGIN")
+        begin = connection.get_execution_options().get("begin")
         raw: Any = connection.connection.driver_connection
+        raw.is_writing = begin is not None
         try:
-            for statement in begin.split("; "):
-                raw.execute(statement)
+            raw.executescript(begin or "BEGIN")
         except sqlite3.Error as error:  # what SQLAlchemy makes of it elsewhere
             raise exc.OperationalError(begin, None, error) from error
 

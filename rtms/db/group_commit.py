@@ -91,6 +91,8 @@ class GroupCommit(Generic[J, R]):
                     del self._queue[: _MOST - 1]
             return [each.job for each in group]
 
+        # Those that arrived at the same moment, and have not run yet, are to be in this group.
+        time.sleep(0)
         try:
             self._do(gather, group, mine)
         finally:

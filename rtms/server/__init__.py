@@ -1,0 +1,2 @@
+"""What is ours about gunicorn and its gevent worker: besides `gunicorn.conf.py`, nothing else knows
+them."""

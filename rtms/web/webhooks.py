@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import datetime
 from typing import Any
@@ -18,7 +19,6 @@ from rtms.jobs.names import JobName
 from rtms.logs import about
 from rtms.monitoring.counters import Counts
 from rtms.services import Services, get_services
-from rtms.web.deferred_response import ARRIVED_AT, Answer, LateResponse
 from rtms.zoom import signature as zoom
 from rtms.zoom.events import Meaning, Stopped
 
@@ -97,29 +97,24 @@ def _raw() -> bytes:
 
 def _take_in(to: Services, body: dict[str, Any], tracking_id: str, sent_at: datetime) -> Response:
     tracking_id = tracking_id if tracking_id.isprintable() else ""
-    arrived_at = request.environ.get(ARRIVED_AT) or time.monotonic()
+    arrived_at = time.monotonic()
     ticket = to.intake.begin(body, tracking_id or None, sent_at=sent_at, since=arrived_at)
+    taken = ticket.result()
+    where = log.bind(row=taken.row_id, stream=taken.stream, tracking_id=tracking_id or None)
+    try:
+        _pass_on(to, taken, where)
+        _count(to.counts, body["event"], ticket.job.meaning, taken, arrived_at)
+        where.log(_LEVELS[taken.level], body["event"], outcome=taken.outcome, detail=taken.detail)
+    except Exception:  # committed: from here on nothing may keep Zoom from its 200
+        where.exception("a delivery is recorded, and what follows broke off")
+    if taken.outcome == "rejected":
+        return _json(400, error=taken.detail)
+    return _json(200, outcome=taken.outcome, detail=taken.detail)
 
-    def answer() -> Answer:
-        try:
-            taken = ticket.result()
-        except DatabaseUnavailable as error:
-            to.counts.refusal("zoom", 503)
-            return _not_recorded(error)
-        where = log.bind(row=taken.row_id, stream=taken.stream, tracking_id=tracking_id or None)
-        try:
-            _pass_on(to, taken, where)
-            _count(to.counts, body["event"], ticket.job.meaning, taken, arrived_at)
-            where.log(
-                _LEVELS[taken.level], body["event"], outcome=taken.outcome, detail=taken.detail
-            )
-        except Exception:  # committed: from here on nothing may keep Zoom from its 200
-            where.exception("a delivery is recorded, and what follows broke off")
-        if taken.outcome == "rejected":
-            return Answer(400, {"error": taken.detail})
-        return Answer(200, {"outcome": taken.outcome, "detail": taken.detail})
 
-    return LateResponse(answer)
+def _json(status: int, **said: str) -> Response:
+    """Make an answer. Of a delivery's share of a core, Flask's own way takes several times this."""
+    return Response(json.dumps(said), status, mimetype="application/json")
 
 
 def _pass_on(to: Services, taken: Taken, where: Any) -> None:
@@ -142,15 +137,6 @@ def _count(
     counts.acknowledged(time.monotonic() - arrived_at)
     if isinstance(meaning, Stopped) and taken.outcome != "duplicate":
         counts.stop(meaning.stop_reason)
-
-
-def _not_recorded(error: DatabaseUnavailable) -> Answer:
-    log.error("delivery not recorded: the database is unreachable", error=str(error))
-    return Answer(
-        503,
-        {"error": "The delivery could not be recorded. Please deliver it again."},
-        {"Retry-After": _RETRY_AFTER},
-    )
 
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -179,4 +165,7 @@ def _unauthorized(error: Exception) -> tuple[Response, int]:
 
 @blueprint.errorhandler(DatabaseUnavailable)
 def _unavailable(error: DatabaseUnavailable) -> Response:
-    return _not_recorded(error).as_response()
+    log.error("delivery not recorded: the database is unreachable", error=str(error))
+    answer = _json(503, error="The delivery could not be recorded. Please deliver it again.")
+    answer.headers["Retry-After"] = _RETRY_AFTER
+    return answer

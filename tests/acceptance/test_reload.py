@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -96,6 +98,36 @@ def test_a_reload_with_a_database_that_cannot_be_used_changes_nothing(
     master.send_signal(signal.SIGHUP)
     wait_for(lambda: "SIGHUP changes nothing" in server.log(), "the error")
     assert f"{other} cannot be used" in server.log()
+    assert zoom.deliver(events.started(Stream())).ok
+    assert {each.pid for each in server.workers(master)} == before
+
+
+UNUSABLE = {
+    "EXTENSIONS=nowhere.to_be_found": "nowhere.to_be_found cannot be imported",
+    "EXTENSIONS=raises_at_import": "raises_at_import fails while it is imported",
+    "EXTENSIONS=exits_at_import": "ends while it makes the application",
+    "PUBLIC_URL=https://rtms.example.com/metrics": "must not have /metrics as its path",
+    "DATABASE_URL=sqlite:///{project}/full.sqlite3": "full.sqlite3 cannot be used",
+}
+
+
+@pytest.mark.parametrize("setting", UNUSABLE)
+def test_a_reload_of_what_makes_no_application_changes_nothing(
+    server: Server, zoom: ZoomSandbox, project: Path, setting: str
+) -> None:
+    server.root = project
+    (project / "raises_at_import.py").write_text("1 / 0\n")
+    (project / "exits_at_import.py").write_text("raise SystemExit\n")
+    with closing(sqlite3.connect(project / "full.sqlite3")) as full:
+        full.execute("CREATE TABLE meeting_direct_connects (taken)")
+    if setting.startswith("DATABASE_URL"):
+        (project / ".env").write_text(f"DATABASE_URL={server.environ.pop('DATABASE_URL')}\n")
+    master = server.start()
+    before = {each.pid for each in server.workers(master)}
+    (project / ".env").write_text(setting.format(project=project))
+    master.send_signal(signal.SIGHUP)
+    wait_for(lambda: "SIGHUP changes nothing" in server.log(), "the error")
+    assert UNUSABLE[setting] in server.log()
     assert zoom.deliver(events.started(Stream())).ok
     assert {each.pid for each in server.workers(master)} == before
 

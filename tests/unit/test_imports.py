@@ -14,7 +14,8 @@ from config import ROOT
 # From the top down. A module imports from lower rows and from its own package; packages of one row
 # do not import each other.
 ROWS = (
-    ("app", "gunicorn_conf"),
+    ("gunicorn_conf",),
+    ("app",),
     ("rtms.cli", "rtms.server"),
     ("rtms.web", "rtms.dashboard", "rtms.doctor"),
     ("rtms.services",),
@@ -33,6 +34,7 @@ NEVER = {
     "rtms.zoom": ("rtms.db", "flask"),
     "rtms.intake": ("rtms.recall.client",),
     "rtms.cli": ("rtms.web", "rtms.dashboard"),
+    "rtms.server": ("rtms.web", "rtms.dashboard", "rtms.doctor"),
     "rtms": ("sandbox", "bench", "tests"),
     "sandbox": ("rtms", "models", "config", "app"),
 }

@@ -25,8 +25,7 @@ from rtms.services import Services
 
 USUAL_LINK = "download_url"
 _T = TypeVar("_T")
-# Seconds for all that is asked for one page: a request has five, in which the page is made and
-# sent as well.
+# Seconds for all that is asked for one page: people do not wait for much longer.
 _IN_ALL = 4.0
 _PATIENCE = 2.0  # seconds to connect, and again for each read
 _AT_ONCE = 4  # pages for which this process asks Recall at a time

@@ -1,8 +1,8 @@
 """Loaded into the server through EXTENSIONS: no delivery is committed while a file is there, as on
-a disk or behind a network that stands still."""
+a disk that stands still. A call of the driver's waits for it in C, where nothing else can run."""
 
+import ctypes
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,19 @@ _write = Database.write
 
 
 def _stalled(self: Database, job: Any, **named: Any) -> Any:
-    written = _write(self, job, **named)
-    if job.__qualname__.startswith("Intake."):
-        while _STALL.exists():
-            _STALL.with_suffix(".held").touch()  # it stands still now
-            time.sleep(0.01)
-    return written
+    def and_wait(connection: Any) -> Any:
+        done = job(connection)
+        if job.__qualname__.startswith("Intake."):
+            self.make_call(_wait)
+        return done
+
+    return _write(self, and_wait, **named)
+
+
+def _wait() -> None:
+    while _STALL.exists():
+        _STALL.with_suffix(".held").touch()  # it stands still now
+        ctypes.CDLL(None).usleep(10_000)
 
 
 Database.write = _stalled  # type: ignore[method-assign]

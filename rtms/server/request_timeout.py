@@ -1,0 +1,103 @@
+"""A limit of time for each request, under gunicorn's gevent worker.
+
+gunicorn limits the time that a request's header takes (its `keepalive`). Here are the limits for
+its body and for its answer, so that a client that sends or reads slowly holds nothing for long.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
+
+import gevent
+from werkzeug.exceptions import RequestTimeout
+from werkzeug.wsgi import ClosingIterator
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import InputStream, StartResponse, WSGIApplication, WSGIEnvironment
+
+
+T = TypeVar("T")
+
+_CHUNK = 64 * 1024
+_MOST_DISCARDED = 64 * _CHUNK  # bytes
+
+
+class RequestTimeLimit:
+    """Limits how long a request's body, and each part of its answer, may take on the wire.
+
+    A client that sends faster than it is served gets its turns like any other: what it has sent
+    already makes no greenlet wait, so each request lets the others run first.
+
+    Args:
+        app: the application.
+        seconds: for the whole body, and again for each part of the answer.
+    """
+
+    def __init__(self, app: WSGIApplication, seconds: float) -> None:
+        self._app = app
+        self._seconds = seconds
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        gevent.sleep(0)
+        body = _Body(environ["wsgi.input"], time.monotonic() + self._seconds)
+        environ["wsgi.input"] = body
+        parts = self._app(environ, start_response)
+        return ClosingIterator(self._sent(parts), [*_close(parts), body.discard])
+
+    def _sent(self, parts: Iterable[bytes]) -> Iterator[bytes]:
+        for part in parts:
+            # gunicorn sends it while this waits in `yield`, and takes this error for a client that
+            # has gone: it closes the connection and logs nothing.
+            with gevent.Timeout(self._seconds, BrokenPipeError(errno.EPIPE, "read too slowly")):
+                yield part
+
+
+class _Body:
+    """A request's body, which has to be here by a moment of `time.monotonic()`.
+
+    Raises:
+        RequestTimeout: it was not; in each method.
+    """
+
+    def __init__(self, body: InputStream, give_up_at: float) -> None:
+        self._body = body
+        self._give_up_at = give_up_at
+
+    def read(self, size: int = -1) -> bytes:
+        return self._in_time(self._body.read, size)
+
+    def readline(self, size: int = -1) -> bytes:
+        return self._in_time(self._body.readline, size)
+
+    def readlines(self, hint: int = -1) -> list[bytes]:
+        return self._in_time(self._body.readlines, hint)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
+    def discard(self) -> None:
+        """Read what the application did not want, so that the client hears the answer.
+
+        Raises:
+            BrokenPipeError: it does not end in time, or in so many bytes, or is malformed.
+                gunicorn closes the connection, and logs nothing.
+        """
+        with suppress(Exception):  # gunicorn has errors of its own for what it cannot read
+            for _ in range(_MOST_DISCARDED // _CHUNK):
+                if not self.read(_CHUNK):
+                    return
+                gevent.sleep(0)
+        raise BrokenPipeError(errno.EPIPE, "a body that nobody reads")
+
+    def _in_time(self, read: Callable[[int], T], size: int) -> T:
+        with gevent.Timeout(max(self._give_up_at - time.monotonic(), 0), RequestTimeout()):
+            return read(size)
+
+
+def _close(parts: Iterable[bytes]) -> list[Callable[[], None]]:
+    close = getattr(parts, "close", None)
+    return [close] if close else []
