@@ -83,12 +83,10 @@ def _add_routes(app: Flask) -> None:
     from werkzeug.middleware.proxy_fix import ProxyFix
 
     from rtms import dashboard
-    from rtms.recall import proxies
     from rtms.web import health, metrics, webhooks
     from rtms.web.path_prefix import Front
 
     services = get_services(app)
-    proxies.check(services.config)
     services.make_all()
     app.config["MAX_CONTENT_LENGTH"] = services.config.max_body_bytes
     app.register_blueprint(webhooks.blueprint)

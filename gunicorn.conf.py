@@ -16,7 +16,7 @@ from typing import Any
 from config import Config, ConfigError
 from rtms import stderr
 from rtms.server import addresses, versions
-from rtms.server.reload_check import problem_with
+from rtms.server.trial_process import problem_with
 
 REQUEST_SECONDS = 5.0  # for each part of a request on the wire; Zoom waits three for all of it
 
@@ -59,7 +59,18 @@ def on_starting(server: Any) -> None:
     """Before there is any process."""
     config = _current()  # gunicorn has set its own variables (--env) by now
     config.keep()
+    if any(name.lower().endswith("_proxy") for name in os.environ):
+        problem = problem_with(partial(_check_proxies, config))
+        if problem:
+            stderr.tell_the_end(problem)
+            sys.exit(3)
     _warn(server, config)
+
+
+def _check_proxies(config: Config) -> None:
+    from rtms.recall import proxies  # here, not above: it imports requests
+
+    proxies.check(config)
 
 
 def _warn(server: Any, config: Config) -> None:

@@ -37,9 +37,9 @@ def write_json() -> None:
     threading.excepthook = _on_error_in_thread
 
 
-def tell_the_end(error: Exception) -> None:
+def tell_the_end(why: object) -> None:
     """Say why a process cannot start."""
-    text = str(error)
+    text = str(why)
     if log_format_given() == "json":
         text = json.dumps(_line(text, "critical", datetime.now(UTC).timestamp()))
     sys.stderr.write(f"{text}\n")

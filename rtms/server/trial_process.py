@@ -1,4 +1,4 @@
-"""Whether the application can be made, tried before a reload."""
+"""Try in a short-lived process what a start or a reload depends on."""
 
 from __future__ import annotations
 
@@ -12,19 +12,16 @@ _FINE = "fine"
 _SECONDS = 20.0  # for the user's own modules too
 
 
-def problem_with(make_app: Callable[[], object]) -> str | None:
-    """Make the application in a short-lived process: what that imports, or breaks, stays there.
-
-    Args:
-        make_app: makes it.
+def problem_with(step: Callable[[], object]) -> str | None:
+    """Do a step of the start in a short-lived process: what it imports, or breaks, stays there.
 
     Returns:
-        Why it cannot be made, in words; None where it can.
+        Why the step fails, in words; None where it succeeds.
     """
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _try(make_app, writer)
+        _try(step, writer)
     os.close(writer)
     try:
         with open(reader, encoding="utf-8") as pipe:
@@ -37,10 +34,10 @@ def problem_with(make_app: Callable[[], object]) -> str | None:
     return None if said == _FINE else said
 
 
-def _try(make_app: Callable[[], object], writer: int) -> NoReturn:
+def _try(step: Callable[[], object], writer: int) -> NoReturn:
     said = "The process ends while it makes the application."
     try:
-        make_app()
+        step()
         said = _FINE
     except Exception as error:
         said = str(error) or type(error).__name__
