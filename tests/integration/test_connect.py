@@ -16,9 +16,9 @@ from config import Config
 from models import CONNECTS, GATES
 from rtms import clock
 from rtms.db.database import Database
-from rtms.jobs.connect import pending
+from rtms.jobs.connect import outcomes, pending
 from rtms.jobs.connect.job import ConnectJob
-from rtms.jobs.connect.outcomes import Outcomes, Try
+from rtms.jobs.connect.outcomes import Try
 from rtms.jobs.connect.pending import PendingRow
 from rtms.queue import paced
 from rtms.queue.leases import new_owner
@@ -318,34 +318,32 @@ def test_that_recall_connected_it_is_written_whoever_holds_the_lease(
     assert len(recall.connections) == 1
 
 
-def tried(row: PendingRow, outcome: CreateOutcome) -> Try:
-    return Try(leased=row, sent_at=clock.now(), outcome=outcome)
+def record(services: Services, row: PendingRow, outcome: CreateOutcome) -> object:
+    """Record an outcome, and return what came of it."""
+    attempt = Try(leased=row, sent_at=clock.now(), outcome=outcome)
+    return outcomes.record(services.database, attempt, ())
 
 
-def test_two_answers_about_one_row_in_one_transaction_are_one(
-    services: Services, rows: Rows
-) -> None:
+def test_two_answers_about_one_row_are_one(services: Services, rows: Rows) -> None:
     connect = ConnectJob(services.database, services.recall, services.config)
     start(services, 1)
     (lost,) = connect.lease(1)
     connect.hand_back([lost])
     (mine,) = connect.lease(1)
     answer = Created(recall_id="7", status="connecting", sub_code=None)
-    outcomes = Outcomes(services.database, services.config)
-    tickets = [outcomes.enqueue(tried(row, answer)) for row in (mine, lost)]
-    first, second = (ticket.result() for ticket in tickets)
-    assert first is not None
-    assert second is None
+    with ThreadPoolExecutor(2) as pool:
+        recorded = list(pool.map(lambda row: record(services, row, answer), (mine, lost)))
+    assert recorded.count(None) == 1
     row = rows.meeting()
     assert (row.state, row.recall_id, row.attempts) == ("connected", "7", 1)
 
 
-def test_outcomes_of_every_kind_are_written_in_one_transaction(
+def test_outcomes_of_every_kind_are_written_at_the_same_moment(
     services: Services, rows: Rows
 ) -> None:
     connect = ConnectJob(services.database, services.recall, services.config)
     start(services, 5)
-    outcomes: list[CreateOutcome] = [
+    answers: list[CreateOutcome] = [
         Created(recall_id="1", status="connecting", sub_code=None),
         RateLimited(retry_after=60.0, error="Recall answered 429."),
         Created(recall_id="3", status="connecting", sub_code=None),
@@ -353,9 +351,8 @@ def test_outcomes_of_every_kind_are_written_in_one_transaction(
         Refused(error="Recall answered 400."),
     ]
     leased = sorted(connect.lease(5), key=lambda job: job.id)
-    writes = Outcomes(services.database, services.config)
-    tickets = [writes.enqueue(tried(*each)) for each in zip(leased, outcomes, strict=True)]
-    assert all(ticket.result() for ticket in tickets)
+    with ThreadPoolExecutor(5) as pool:
+        assert all(pool.map(lambda row, answer: record(services, row, answer), leased, answers))
     written = rows.meetings()
     assert [row.state for row in written] == [
         "connected", "pending", "connected", "pending", "failed",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
 from models import ATTEMPTS
-from rtms.recall.client import Created, CreateOutcome, NotDone, OutcomeUnknown, RateLimited, Refused
+from rtms.recall.client import CreateOutcome, NotDone, OutcomeUnknown, RateLimited, Refused
 
 RETRIED = "retried"  # by a person
 
@@ -22,30 +21,28 @@ _OUTCOME_NAMES: dict[type[CreateOutcome], str] = {
 
 def record(
     connection: Connection,
-    tries: Iterable[tuple[int, CreateOutcome, datetime | None]],
+    id: int,
+    outcome: Refused | RateLimited | NotDone | OutcomeUnknown,
     *,
+    next_try_at: datetime | None,
     now: datetime,
 ) -> None:
-    """Record failed tries, in the transaction that records their outcomes. A successful try is in
-    its row.
+    """Record a failed try, in the transaction that records its outcome. A successful try is in its
+    row.
 
     Args:
-        tries: of each the row's id, the outcome, and when the row is tried next.
-        now: when the outcomes are recorded.
+        id: the row's.
+        next_try_at: when the row is tried next; None where it is not.
     """
-    rows = [
-        {
-            "meeting_direct_connect_id": id,
-            "at": now,
-            "outcome": _OUTCOME_NAMES[type(outcome)],
-            "error": outcome.error,
-            "next_try_at": next_try_at,
-        }
-        for id, outcome, next_try_at in tries
-        if not isinstance(outcome, Created)
-    ]
-    if rows:
-        connection.execute(ATTEMPTS.insert(), rows)
+    connection.execute(
+        ATTEMPTS.insert().values(
+            meeting_direct_connect_id=id,
+            at=now,
+            outcome=_OUTCOME_NAMES[type(outcome)],
+            error=outcome.error,
+            next_try_at=next_try_at,
+        )
+    )
 
 
 def record_retry(connection: Connection, id: int, *, now: datetime) -> None:

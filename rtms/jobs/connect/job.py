@@ -14,8 +14,8 @@ from models import State
 from rtms import clock
 from rtms.db.database import AnyRow, Database
 from rtms.db.errors import DatabaseUnavailable
-from rtms.jobs.connect import pending
-from rtms.jobs.connect.outcomes import Outcomes, RowBefore, Try
+from rtms.jobs.connect import outcomes, pending
+from rtms.jobs.connect.outcomes import Try
 from rtms.jobs.connect.pending import QUEUE, PendingRow
 from rtms.jobs.connect.retry_policy import Decision
 from rtms.jobs.names import JobName
@@ -44,7 +44,6 @@ class ConnectJob:
         self._config = config
         self._counts = counts or Counts()
         self._listeners = outbox.listeners(config)
-        self._outcomes = Outcomes(database, config)
         self._window = timedelta(seconds=config.connect_window_seconds)
         self._expired_at = datetime.min.replace(tzinfo=UTC)
         self.threads = config.connect_threads
@@ -162,7 +161,7 @@ class ConnectJob:
     def _record(self, attempt: Try) -> None:
         """Record a try's outcome, if this process still has the lease."""
         leased, outcome = attempt.leased, attempt.outcome
-        recorded = self._outcomes.record(attempt)
+        recorded = outcomes.record(self._database, attempt, self._listeners)
         if recorded is None:
             about(leased).warning("the lease was lost; the row's new owner repeats the request")
         else:
@@ -174,7 +173,7 @@ class ConnectJob:
 
 
 def _log(
-    where: Any, outcome: CreateOutcome, row: RowBefore, decision: Decision, seconds: float
+    where: Any, outcome: CreateOutcome, row: AnyRow, decision: Decision, seconds: float
 ) -> None:
     tries = row.attempts + decision.is_try
     if isinstance(outcome, Created):
