@@ -8,7 +8,6 @@ import os
 import re
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 # Only a strong ETag promises the same bytes (RFC 9110, 8.8.1 and 13.1.5).
@@ -47,12 +46,7 @@ class Partial:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.offset == 0 and not self._placed:  # nothing worth keeping
             with suppress(OSError):
                 self._forget_files()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Mapping
-from types import TracebackType
 from typing import Self
 
 import requests
@@ -45,12 +44,7 @@ class LinkAnswer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._response.close()
 
     def chunks(self) -> Iterator[bytes]:
@@ -91,12 +85,7 @@ class Links:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._session.close()
 
     def open(self, link: str, headers: Mapping[str, str]) -> LinkAnswer:
