@@ -100,8 +100,7 @@ def _has(text: str) -> sa.ColumnElement[bool]:
 
 
 @meetings.command(
-    "show",
-    unanswered={**dict.fromkeys(c.name for c in COLUMNS), "events": [], "recordings": []},
+    "show", unanswered={**dict.fromkeys(c.name for c in COLUMNS), "events": [], "recordings": []}
 )
 @click.argument("id", type=RowId())
 @as_json

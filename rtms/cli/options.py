@@ -174,10 +174,7 @@ def fetch(statement: sa.Select[Any]) -> list[dict[str, Any]]:
 
 
 def received(
-    wanted: sa.Select[Any],
-    table: sa.FromClause,
-    since: datetime | None,
-    until: datetime | None,
+    wanted: sa.Select[Any], table: sa.FromClause, since: datetime | None, until: datetime | None
 ) -> sa.Select[Any]:
     """Return the query limited to rows received from `since` on and before `until`."""
     if since:

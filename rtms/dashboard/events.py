@@ -108,13 +108,7 @@ def find(connection: Connection, asked: EventSearch, key: Key) -> Page:
             beginning_with(EVENTS, EVENTS.c.rtms_stream_id, asked.stream),
         ]
     return paging.fetch(
-        connection,
-        EVENTS,
-        ways,
-        key,
-        span=span,
-        wanted=_wanted(asked),
-        columns=_COLUMNS,
+        connection, EVENTS, ways, key, span=span, wanted=_wanted(asked), columns=_COLUMNS
     )
 
 

@@ -11,14 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from models import (
-    ATTEMPTS,
-    CONNECTS,
-    EVENTS,
-    GATES,
-    SCHEMA_REVISION,
-    Source,
-)
+from models import ATTEMPTS, CONNECTS, EVENTS, GATES, SCHEMA_REVISION, Source
 from rtms import clock
 from rtms.db.database import AnyRow, Database
 from rtms.monitoring import heartbeat
@@ -84,8 +77,7 @@ def read(database: Database, counter: MeetingCounter, queues: Mapping[str, Queue
 
 def _recent(connection: Connection, now: datetime) -> tuple[StateCounts, StateCounts]:
     met_429 = sa.exists().where(
-        ATTEMPTS.c.meeting_direct_connect_id == CONNECTS.c.id,
-        ATTEMPTS.c.outcome == "rate_limited",
+        ATTEMPTS.c.meeting_direct_connect_id == CONNECTS.c.id, ATTEMPTS.c.outcome == "rate_limited"
     )
     rows = connection.execute(
         sa.select(

@@ -150,13 +150,7 @@ def find(
     # The way by state has answered for the state.
     left = asked if asked.q else replace(asked, state=None)
     return paging.fetch(
-        connection,
-        CONNECTS,
-        ways,
-        asked.key,
-        span=span,
-        wanted=_wanted(left),
-        columns=columns,
+        connection, CONNECTS, ways, asked.key, span=span, wanted=_wanted(left), columns=columns
     )
 
 

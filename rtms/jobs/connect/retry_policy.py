@@ -100,11 +100,7 @@ def _after_a_429(
 
 
 def _next_try(
-    attempts: int,
-    retry_after: float | None,
-    now: datetime,
-    connect_by: datetime,
-    jitter: float,
+    attempts: int, retry_after: float | None, now: datetime, connect_by: datetime, jitter: float
 ) -> datetime | None:
     """Return when to try again; None where the window leaves no time. A wait that would end after
     the window is cut short for a last try."""

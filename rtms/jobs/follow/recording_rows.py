@@ -106,9 +106,7 @@ def _upsert(connection: Connection, id: int, recording: RecordingState) -> int |
         "media": recording.media_statuses(),
     }
     statement = insert_into(connection, RECORDINGS).values(
-        meeting_direct_connect_id=id,
-        recall_recording_id=recording.recall_recording_id,
-        **values,
+        meeting_direct_connect_id=id, recall_recording_id=recording.recall_recording_id, **values
     )
     recording_id: int | None = connection.scalar(
         statement.on_conflict_do_update(

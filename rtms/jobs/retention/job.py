@@ -138,9 +138,7 @@ class RetentionJob:
 
 
 def _in_steps(
-    database: Database,
-    delete: Callable[[Connection], Old | None],
-    report: Callable[[Old], None],
+    database: Database, delete: Callable[[Connection], Old | None], report: Callable[[Old], None]
 ) -> Old:
     deleted, began = Old(), time.monotonic()
     while (step := _step_with_retries(database, delete, deleted)) is not None:
