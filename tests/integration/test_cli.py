@@ -198,6 +198,20 @@ def test_meetings_retry_minds_no_other_meeting(
     assert [row.state for row in rows.meetings()] == ["pending", "pending"]
 
 
+def test_meetings_retry_does_not_take_two_unnamed_users_for_one(
+    services: Services, runner: FlaskCliRunner, rows: Rows
+) -> None:
+    stream = Stream()
+    first, second = events.started(stream), events.started(stream.beside())
+    for start in (first, second):
+        del start["payload"]["operator_id"]
+    services.intake.take(first)
+    fail(services)
+    services.intake.take(second)
+    assert "pending again" in run(runner, "meetings", "retry", "1")
+    assert [row.state for row in rows.meetings()] == ["pending", "pending"]
+
+
 def test_meetings_retry_is_recorded_and_logged(services: Services, runner: FlaskCliRunner) -> None:
     services.intake.take(events.started(stream := Stream()))
     fail(services)

@@ -8,10 +8,11 @@ from datetime import timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from models import CONNECTS, LIVE, State
+from models import CONNECTS, State
 from rtms import clock
 from rtms.db.database import Database
 from rtms.jobs.connect import attempts
+from rtms.jobs.connect.rivals import live_rival
 from rtms.logs import about, meeting_of
 from rtms.recall.idempotency import KEY_LIFETIME, new_key
 
@@ -50,23 +51,7 @@ def retry(database: Database, id: int, *, window: timedelta) -> Retried:
         database.serialize_on(
             connection, f"stream:{row.rtms_stream_id}", f"meeting:{row.meeting_uuid}"
         )
-        same_stream = CONNECTS.c.rtms_stream_id == row.rtms_stream_id
-        # Only RECORD_STREAMS=first gives a meeting a slot.
-        same_slot = sa.false() if row.meeting_slot is None else _has_slot(row.meeting_slot)
-        same_user = sa.and_(
-            CONNECTS.c.meeting_uuid == row.meeting_uuid, CONNECTS.c.operator_id == row.operator_id
-        )
-        live = connection.execute(
-            sa.select(
-                CONNECTS.c.id,
-                sa.case(
-                    (same_stream, "has the same stream, and a second connect would disconnect it"),
-                    (same_user, "records a later stream of the same user in this meeting"),
-                    else_="records the same meeting, and RECORD_STREAMS=first wants one stream "
-                    "of it",
-                ).label("why"),
-            ).where(sa.or_(same_stream, same_slot, same_user), sa.text(LIVE))
-        ).first()
+        live = live_rival(connection, row)
         if live:
             return Retried(
                 id=id,
@@ -106,7 +91,3 @@ def retry(database: Database, id: int, *, window: timedelta) -> Retried:
         with database.read() as connection:
             about(meeting_of(connection, id)).info("retried by hand")
     return retried
-
-
-def _has_slot(slot: str) -> sa.ColumnElement[bool]:
-    return CONNECTS.c.meeting_slot == slot

@@ -16,6 +16,7 @@ from rtms.db.database import AnyRow, Database
 from rtms.jobs.connect import attempts
 from rtms.jobs.connect.pending import PendingRow
 from rtms.jobs.connect.retry_policy import Decision, decide
+from rtms.jobs.connect.rivals import live_rival
 from rtms.jobs.notify import outbox
 from rtms.recall import rate_limit
 from rtms.recall.client import Created, CreateOutcome, RateLimited
@@ -95,28 +96,10 @@ def _decide(connection: Connection, row: AnyRow, outcome: CreateOutcome, now: da
         opens_at=opens_at,
     )
     was_given_up = row.superseded_by is None and row.state not in LIVE_STATES
-    if was_given_up and isinstance(outcome, Created) and _is_replaced(connection, row):
+    if was_given_up and isinstance(outcome, Created) and live_rival(connection, row):
+        # Recall had connected it after all, but another row took its place meanwhile.
         return replace(decision, state=State.ENDED)
     return decision
-
-
-def _is_replaced(connection: Connection, row: AnyRow) -> bool:
-    """Return whether another live row took the place of a row that was given up, but that Recall
-    had connected after all."""
-    mine, other = CONNECTS.alias("mine"), CONNECTS.alias("other")
-    is_replaced = sa.exists().where(
-        mine.c.id == row.id,
-        other.c.id != mine.c.id,
-        other.c.meeting_uuid == mine.c.meeting_uuid,
-        sa.or_(
-            other.c.rtms_stream_id == mine.c.rtms_stream_id,
-            other.c.operator_id == mine.c.operator_id,
-            other.c.meeting_slot == mine.c.meeting_slot,
-        ),
-        other.c.state.in_(LIVE_STATES),
-        other.c.stopped_at.is_(None),
-    )
-    return bool(connection.scalar(sa.select(is_replaced)))
 
 
 def _change(attempt: Try, decision: Decision, row: AnyRow, now: datetime) -> dict[str, Any]:
