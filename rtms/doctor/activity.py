@@ -124,7 +124,7 @@ def judge_meetings(counts: MeetingCounts) -> Iterator[Finding]:
         yield warning(
             "meetings",
             f"{counts.unfollowed} lookups of meetings at Recall are more than "
-            f"{_minutes(_LATE_LOOKUP)} late.",
+            f"{_LATE_LOOKUP // timedelta(minutes=1)} minutes late.",
             "Check that a process that connects is running, or raise RECALL_RETRIEVES_PER_MINUTE "
             "if Recall allows it. No recording is lost meanwhile.",
         )
@@ -240,10 +240,6 @@ def _counts(connection: Connection, now: datetime) -> MeetingCounts:
 
 def _count(connection: Connection, table: sa.Table, which: sa.ColumnElement[bool]) -> int:
     return connection.scalar(sa.select(sa.func.count()).select_from(table).where(which)) or 0
-
-
-def _minutes(span: timedelta) -> str:
-    return f"{span.total_seconds() / 60:.0f} minutes"
 
 
 def _span(span: timedelta) -> str:

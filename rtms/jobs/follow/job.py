@@ -202,7 +202,8 @@ def _next_state(
     error = "Recall does not have it any more (404): it was deleted, or is in another region."
     if row.state in (State.DONE, State.FAILED):
         return NextState(state=row.state, reason=row.reason, error=error)
-    if connection.scalar(_recordings_of(row.id)):
+    recorded = sa.exists().where(RECORDINGS.c.meeting_direct_connect_id == row.id)
+    if connection.scalar(sa.select(recorded)):
         return NextState(state=State.DONE, error=error)
     return NextState(state=State.FAILED, reason=Reason.RECALL_FAILED, error=error)
 
@@ -215,10 +216,6 @@ def _hinted_at(connection: Connection, row: AnyRow) -> datetime | None:
         )
     )
     return at
-
-
-def _recordings_of(id: int) -> sa.Select[Any]:
-    return sa.select(sa.func.count()).where(RECORDINGS.c.meeting_direct_connect_id == id)
 
 
 def _log(row: AnyRow, new: NextState, *, archived: bool) -> None:

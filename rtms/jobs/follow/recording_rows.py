@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -50,7 +49,11 @@ def record(
     to_archive: list[int] = []
     has_failed = False
     for recording in found.recordings:
-        before = connection.execute(_as_it_was(recording)).one_or_none()
+        before = connection.execute(
+            sa.select(RECORDINGS).where(
+                RECORDINGS.c.recall_recording_id == recording.recall_recording_id
+            )
+        ).one_or_none()
         recording_id = _upsert(connection, row.id, recording)
         if recording_id is None:  # another meeting's
             continue
@@ -83,12 +86,6 @@ def happened(recording: RecordingState, before: AnyRow | None) -> Iterator[Happe
         event = _TRANSCRIPT.get(status)
         if event is not None:
             yield event
-
-
-def _as_it_was(recording: RecordingState) -> sa.Select[Any]:
-    return sa.select(RECORDINGS).where(
-        RECORDINGS.c.recall_recording_id == recording.recall_recording_id
-    )
 
 
 def _upsert(connection: Connection, id: int, recording: RecordingState) -> int | None:
