@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -57,18 +58,18 @@ class Heartbeat:
         self._counts = counts
         self._dispatches = dispatches
         self._kind = "web"
-        self._identity: Identity | None = None
         self._writing = threading.Lock()
         self._written: tuple[float, dict[str, Any]] | None = None  # when, and what
         self._leaving = threading.Event()
         self._thread: threading.Thread | None = None
 
-    @property
+    @cached_property
     def identity(self) -> Identity:
         """This process's identity, made at the first call, which is after the fork."""
-        if self._identity is None:
-            self._identity = _new_identity()
-        return self._identity
+        host, pid = socket.gethostname()[:64], os.getpid()
+        # Containers may share a host name, and each may have its process as number 1.
+        name = f"{host}:{pid}:{uuid.uuid4().hex[:6]}"
+        return Identity(name=name, host=host, pid=pid, started_at=clock.now())
 
     def start(self, kind: str) -> None:
         """Start a thread that writes the row regularly.
@@ -191,10 +192,3 @@ def _write(connection: Connection, row: dict[str, Any]) -> None:
     seen_at, now = PROCESSES.c.seen_at, row["seen_at"]
     forgotten = sa.or_(seen_at < now - _FORGOTTEN_AFTER, seen_at > now + _FORGOTTEN_AFTER)
     connection.execute(PROCESSES.delete().where(forgotten))
-
-
-def _new_identity() -> Identity:
-    host, pid = socket.gethostname()[:64], os.getpid()
-    # Containers may share a host name, and each may have its process as number 1.
-    name = f"{host}:{pid}:{uuid.uuid4().hex[:6]}"
-    return Identity(name=name, host=host, pid=pid, started_at=clock.now())
