@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from models import EVENTS
 from rtms import clock
 from rtms.cli import tables
-from rtms.cli.options import Commands, Id, RowId, as_json, fail, fetch, page, received
+from rtms.cli.options import Commands, Id, RowId, as_json, fetch, page, received
 from rtms.cli.output import answer
 from rtms.cli.pruning import age_text, confirm, counted, deleting, older_than
 from rtms.services import get_services
@@ -80,7 +80,7 @@ def events_replay(id: int, as_json: bool) -> None:
     _event(id)
     taken = get_services().intake.replay(id)
     if taken is None:
-        raise fail(f"Event {id} is not from Zoom, so it cannot be replayed.")
+        raise click.ClickException(f"Event {id} is not from Zoom, so it cannot be replayed.")
     if as_json:
         answer(
             {"id": id, "outcome": taken.outcome, "detail": taken.detail, "meeting": taken.row_id}
@@ -114,5 +114,5 @@ def events_prune(older_than: timedelta, yes: bool, as_json: bool) -> None:
 def _event(id: int) -> dict[str, Any]:
     rows = fetch(sa.select(EVENTS).where(EVENTS.c.id == id))
     if not rows:
-        raise fail(f"There is no event {id}. `flask events list` shows the ids.")
+        raise click.ClickException(f"There is no event {id}. `flask events list` shows the ids.")
     return rows[0]

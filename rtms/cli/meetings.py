@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from models import CONNECTS, EVENTS, RECORDINGS, State
 from rtms import clock
 from rtms.cli import tables
-from rtms.cli.options import Commands, Id, RowId, as_json, fail, fetch, page, received
+from rtms.cli.options import Commands, Id, RowId, as_json, fetch, page, received
 from rtms.cli.output import answer
 from rtms.cli.pruning import age_text, confirm, counted, deleting, older_than
 from rtms.cli.waiting import Waiting
@@ -108,7 +108,9 @@ def meetings_show(id: int, as_json: bool) -> None:
     """Show one meeting: its row, what its state means, and its webhook events."""
     rows = fetch(sa.select(*COLUMNS).where(CONNECTS.c.id == id))
     if not rows:
-        raise fail(f"There is no meeting {id}. `flask meetings list` shows the ids.")
+        raise click.ClickException(
+            f"There is no meeting {id}. `flask meetings list` shows the ids."
+        )
     row = rows[0]
     events = fetch(
         sa.select(EVENTS)

@@ -162,11 +162,6 @@ def page(command: F) -> F:
     return command
 
 
-def fail(message: str) -> click.ClickException:
-    """Return the error that ends a command with a message and exit code 1."""
-    return click.ClickException(message)
-
-
 def fetch(statement: sa.Select[Any]) -> list[dict[str, Any]]:
     """Return the rows of a query, and say on stderr if it takes a while."""
     with Waiting("Reading the database"), get_services().database.read() as connection:

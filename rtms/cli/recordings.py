@@ -15,7 +15,7 @@ from models import CONNECTS
 from rtms.cli import tables
 from rtms.cli.downloading import download_all
 from rtms.cli.meetings import meetings
-from rtms.cli.options import RowId, as_json, fail, fetch
+from rtms.cli.options import RowId, as_json, fetch
 from rtms.cli.output import JSON
 from rtms.cli.waiting import Waiting
 from rtms.jobs.follow import job as follow_job
@@ -176,4 +176,4 @@ def _plain_failures() -> Iterator[None]:
     try:
         yield
     except (NothingThere, RecallError, DownloadError) as error:
-        raise fail(str(error)) from None
+        raise click.ClickException(str(error)) from None
