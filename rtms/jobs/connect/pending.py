@@ -5,9 +5,9 @@ Statements for use inside a transaction. Each takes the current time as an argum
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -140,8 +140,9 @@ def claim(
 
 def any_hopeless(connection: Connection, *, now: datetime) -> bool:
     """Return whether `give_up` would give up a row. This takes no lock and a third of the time."""
-    hopeless = sa.or_(_is_expired(now), _is_too_old(now), _is_restarted(now))
-    return bool(connection.scalar(sa.select(sa.exists().where(QUEUE.predicate, hopeless))))
+    conditions = [condition for condition, _ in _endings(now)]
+    hopeless = sa.exists().where(QUEUE.predicate, sa.or_(*conditions))
+    return bool(connection.scalar(sa.select(hopeless)))
 
 
 def give_up(connection: Connection, *, now: datetime) -> list[AnyRow]:
@@ -150,76 +151,52 @@ def give_up(connection: Connection, *, now: datetime) -> list[AnyRow]:
     Returns:
         Those rows: id, rtms_stream_id, tracking_id, state, reason, last_error.
     """
+    c = CONNECTS.c
     return [
-        *_give_up_expired(connection, now),
-        *_give_up_too_old(connection, now),
-        *_give_up_restarted(connection, now),
+        row
+        for condition, values in _endings(now)
+        for row in connection.execute(
+            CONNECTS.update()
+            .where(QUEUE.predicate, condition)
+            .values(due_at=None, lease_owner=None, leased_until=None, **values)
+            .returning(c.id, c.rtms_stream_id, c.tracking_id, c.state, c.reason, c.last_error)
+        )
     ]
 
 
-def _give_up_expired(connection: Connection, now: datetime) -> Sequence[AnyRow]:
-    """Give up rows that were tried and whose window has closed. Only a first try may come later."""
+def _endings(now: datetime) -> list[tuple[sa.ColumnElement[bool], dict[str, Any]]]:
+    """Return which rows are given up, and how each ends."""
     stopped = CONNECTS.c.stopped_at.is_not(None)
-    return _end(
-        connection,
-        _is_expired(now),
-        state=sa.case((stopped, State.SKIPPED), else_=State.FAILED),
-        reason=sa.case((stopped, Reason.STOPPED_FIRST), else_=Reason.WINDOW_EXPIRED),
-    )
-
-
-def _give_up_too_old(connection: Connection, now: datetime) -> Sequence[AnyRow]:
-    """Give up rows with an unknown outcome that is too old for their key to be used again."""
-    return _end(
-        connection,
-        _is_too_old(now),
-        state=State.FAILED,
-        reason=Reason.WINDOW_EXPIRED,
-        last_error="The process that was connecting it ended, and it is not known whether Recall "
-        "has the stream. Recall has forgotten the request by now, so repeating it could "
-        "disconnect a live stream. Look in Recall for the metadata meeting_direct_connect_id with "
-        "this row's id; if it is not there, `flask meetings retry` connects it again.",
-    )
-
-
-def _give_up_restarted(connection: Connection, now: datetime) -> Sequence[AnyRow]:
-    """Give up unleased, stopped runs of streams that were started again."""
-    return _end(
-        connection,
-        _is_restarted(now),
-        state=State.SKIPPED,
-        reason=Reason.STOPPED_FIRST,
-        last_error="The stream stopped before it was known whether Recall had connected it, and "
-        "was started again since: repeating the request would disconnect the new run. If Recall "
-        "has a recording of this run, its metadata meeting_direct_connect_id is this row's id.",
-    )
-
-
-def _end(
-    connection: Connection, condition: sa.ColumnElement[bool], **values: object
-) -> Sequence[AnyRow]:
-    return connection.execute(
-        CONNECTS.update()
-        .where(QUEUE.predicate, condition)
-        .values(due_at=None, lease_owner=None, leased_until=None, **values)
-        .returning(
-            CONNECTS.c.id,
-            CONNECTS.c.rtms_stream_id,
-            CONNECTS.c.tracking_id,
-            CONNECTS.c.state,
-            CONNECTS.c.reason,
-            CONNECTS.c.last_error,
-        )
-    ).all()
-
-
-def _is_expired(now: datetime) -> sa.ColumnElement[bool]:
-    return sa.and_(_WAS_TRIED, CONNECTS.c.connect_by <= now)
-
-
-def _is_too_old(now: datetime) -> sa.ColumnElement[bool]:
-    return sa.and_(QUEUE.unleased(now), CONNECTS.c.key_used_at <= now - KEY_LIFETIME)
-
-
-def _is_restarted(now: datetime) -> sa.ColumnElement[bool]:
-    return sa.and_(QUEUE.unleased(now), _RESTARTED)
+    unleased = QUEUE.unleased(now)
+    return [
+        (  # It was tried, and its window has closed. Only a first try may come later.
+            sa.and_(_WAS_TRIED, CONNECTS.c.connect_by <= now),
+            {
+                "state": sa.case((stopped, State.SKIPPED), else_=State.FAILED),
+                "reason": sa.case((stopped, Reason.STOPPED_FIRST), else_=Reason.WINDOW_EXPIRED),
+            },
+        ),
+        (  # Its outcome is unknown, and too old for its key to be used again.
+            sa.and_(unleased, CONNECTS.c.key_used_at <= now - KEY_LIFETIME),
+            {
+                "state": State.FAILED,
+                "reason": Reason.WINDOW_EXPIRED,
+                "last_error": "The process that was connecting it ended, and it is not known "
+                "whether Recall has the stream. Recall has forgotten the request by now, so "
+                "repeating it could disconnect a live stream. Look in Recall for the metadata "
+                "meeting_direct_connect_id with this row's id; if it is not there, `flask "
+                "meetings retry` connects it again.",
+            },
+        ),
+        (  # It is a stopped run of a stream that was started again.
+            sa.and_(unleased, _RESTARTED),
+            {
+                "state": State.SKIPPED,
+                "reason": Reason.STOPPED_FIRST,
+                "last_error": "The stream stopped before it was known whether Recall had "
+                "connected it, and was started again since: repeating the request would "
+                "disconnect the new run. If Recall has a recording of this run, its metadata "
+                "meeting_direct_connect_id is this row's id.",
+            },
+        ),
+    ]
