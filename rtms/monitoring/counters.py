@@ -34,6 +34,10 @@ _ANSWERS = {
     507: "not_done",
     None: "no_answer",
 }
+_CREATE_OUTCOMES = tuple(dict.fromkeys((*_ANSWERS.values(), "refused")))
+_RETRIEVE_OUTCOMES = (
+    "found", "not_found", "rate_limited", "refused_401", "refused_402", "refused_403",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -76,20 +80,7 @@ RECALL_ANSWERS = Counter(
     "rtms_recall_answers",
     "Recall's responses to requests, by operation (create, retrieve) and outcome.",
     ("operation", "outcome"),
-    tuple(
-        ("create", outcome) for outcome in dict.fromkeys((*_ANSWERS.values(), "refused", "unknown"))
-    )
-    + tuple(
-        ("retrieve", outcome)
-        for outcome in (
-            "found",
-            "not_found",
-            "rate_limited",
-            "refused_401",
-            "refused_402",
-            "refused_403",
-        )
-    ),
+    (*product(("create",), _CREATE_OUTCOMES), *product(("retrieve",), _RETRIEVE_OUTCOMES)),
 )
 STOPPED = Counter(
     "rtms_streams_stopped",
