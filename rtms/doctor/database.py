@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import statistics
 import time
 from collections.abc import Iterator
@@ -115,7 +116,7 @@ def _file(path: Path, config: Config) -> Iterator[Finding]:
                 f"{path} is on {kind}: {trouble}.",
                 "Put the file on a persistent local disk, or use PostgreSQL.",
             )
-    yield disks.judge_room(path.parent, disks.free_bytes(path.parent))
+    yield disks.judge_room(path.parent, shutil.disk_usage(path.parent).free)
 
 
 def _settings(database: Database) -> Iterator[Finding]:

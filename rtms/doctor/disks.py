@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 from rtms.doctor.finding import Finding, failure, ok, warning
@@ -58,11 +57,6 @@ def trouble_with(kind: str) -> str | None:
     if kind in _IN_A_CONTAINER:
         return "a container's own layer, and lost with the container"
     return None
-
-
-def free_bytes(folder: Path) -> int:
-    """Return the free bytes of a folder's file system."""
-    return shutil.disk_usage(folder).free
 
 
 def judge_room(folder: Path, free: int) -> Finding:

@@ -6,7 +6,6 @@ import hmac
 import secrets
 import time
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import urlsplit
 
 from config import Config
@@ -121,7 +120,11 @@ def _scheme(url: str) -> Iterator[Finding]:
 def _try(endpoint: Endpoint, config: Config) -> Iterator[Finding]:
     # The challenge first: it meets a server that sleeps as Zoom would.
     token = config.zoom_secret_tokens[0]
-    asked = _validation(secrets.token_hex(11))
+    asked = {
+        "event": signature.CHALLENGE_EVENT,
+        "event_ts": int(time.time() * 1000),
+        "payload": {"plainToken": secrets.token_hex(11)},
+    }
     raw = encode(asked)
     answer = endpoint.post(raw, signed(token, str(int(time.time())), raw))
     stranger = tunnels.explain(answer)
@@ -177,11 +180,3 @@ def _forgery(endpoint: Endpoint) -> Finding:
                 "See that PUBLIC_URL leads to this server, and what a proxy does with POST.",
             )
     return ok(_FORGERY, "Deliveries that are not signed by Zoom are refused.")
-
-
-def _validation(plain_token: str) -> dict[str, Any]:
-    return {
-        "event": signature.CHALLENGE_EVENT,
-        "event_ts": int(time.time() * 1000),
-        "payload": {"plainToken": plain_token},
-    }

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-Row = Mapping[str, Any]
+from rtms.dashboard.meetings.moments import Row
 
 
 def run_of(row: Row, siblings: Sequence[Row], events: Sequence[Row]) -> list[Row]:
