@@ -118,7 +118,7 @@ def meetings_download(
     if bool(ids) == all_done:
         raise click.UsageError("Give the ids of meetings, or --all-done.")
     recordings = _recordings()
-    wanted = list(recordings.done()) if all_done else list(ids)
+    wanted = recordings.done() if all_done else ids
     if not (wanted or as_json):
         click.echo("No meeting is done yet.", err=True)
     downloaded = []

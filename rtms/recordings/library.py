@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -166,13 +166,11 @@ class Recordings:
                     f"The transcript of meeting {id} cannot be read: {error}"
                 ) from None
 
-    def done(self) -> Iterator[int]:
-        """Yield the ids of all meetings that are done, oldest first."""
+    def done(self) -> Sequence[int]:
+        """Return the ids of all meetings that are done, oldest first."""
+        done = sa.select(CONNECTS.c.id).where(CONNECTS.c.state == "done").order_by(CONNECTS.c.id)
         with self._database.read() as connection:
-            ids = connection.scalars(
-                sa.select(CONNECTS.c.id).where(CONNECTS.c.state == "done").order_by(CONNECTS.c.id)
-            ).all()
-        yield from ids
+            return connection.scalars(done).all()
 
     def _look_up(self, id: int, kinds: Sequence[str]) -> tuple[AnyRow, tuple[RecordingState, ...]]:
         with self._database.read() as connection:
