@@ -54,12 +54,13 @@ def decide(
             return Decision(state=State.ENDED if stopped else State.CONNECTED)
         case Refused(error=error):
             return Decision(state=State.FAILED, reason=Reason.REFUSED, new_key=True, error=error)
-        case RateLimited(error=error):
-            return replace(
-                _after_a_429(attempts, now, connect_by, opens_at or now, stopped, error),
-                is_try=False,
-                new_key=True,
-            )
+        case RateLimited(error=error):  # it is tried until its window closes, and at least once
+            decision = Decision(state=State.PENDING, due_at=opens_at or now, error=error)
+            if stopped:
+                decision = _over(error)
+            elif attempts and now >= connect_by:
+                decision = _expired(error)
+            return replace(decision, is_try=False, new_key=True)
         case NotDone(retry_after=seconds, error=error):
             due_at = _next_try(attempts, seconds, now, connect_by, jitter)
             if stopped:
@@ -80,23 +81,6 @@ def decide(
             if due_at is None:
                 return _over(error) if stopped else _expired(error)
             return Decision(state=State.PENDING, due_at=due_at, error=error)
-
-
-def _after_a_429(
-    attempts: int,
-    now: datetime,
-    connect_by: datetime,
-    opens_at: datetime,
-    stopped: bool,
-    error: str,
-) -> Decision:
-    """Decide after a 429, which is no try: a row is tried until its window closes, and at least
-    once."""
-    if stopped:
-        return _over(error)
-    if attempts and now >= connect_by:
-        return _expired(error)
-    return Decision(state=State.PENDING, due_at=opens_at, error=error)
 
 
 def _next_try(
