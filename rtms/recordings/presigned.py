@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from typing import Self
 
 import requests
-from requests.auth import AuthBase
 
 from rtms.recall.http import NETWORK_ERRORS, CannotBeSent, Session, join, network_error_text, origin
 
@@ -114,7 +113,7 @@ class Links:
             return self._session.get(
                 link,
                 headers=dict(headers),
-                auth=_NoAuth(),
+                auth=lambda request: request,  # or the library takes a password out of .netrc
                 timeout=self._timeout,
                 allow_redirects=False,
                 stream=True,
@@ -133,13 +132,6 @@ class Links:
         if scheme == "https" or where == self._allowed:
             return None
         return f"leads to {host[:100]} over {scheme[:20]}, and only https is followed"
-
-
-class _NoAuth(AuthBase):
-    """Sends no authorization. (An explicit auth keeps requests from reading .netrc.)"""
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
 
 
 class _HideQueries(logging.Filter):
