@@ -36,28 +36,23 @@ def retry(database: Database, id: int, *, window: timedelta) -> Retried:
         DatabaseUnavailable: nothing was changed.
     """
 
+    def refused(why: str) -> Retried:
+        return Retried(id=id, done=False, detail=why)
+
     def job(connection: Connection) -> Retried:
         row = connection.execute(
             sa.select(CONNECTS).where(CONNECTS.c.id == id).with_for_update()
         ).one_or_none()
         if row is None:
-            return Retried(id=id, done=False, detail=f"There is no meeting {id}.")
+            return refused(f"There is no meeting {id}.")
         if row.state != State.FAILED:
-            return Retried(
-                id=id,
-                done=False,
-                detail=f"Meeting {id} is {row.state}: only failed meetings can be retried.",
-            )
+            return refused(f"Meeting {id} is {row.state}: only failed meetings can be retried.")
         database.serialize_on(
             connection, f"stream:{row.rtms_stream_id}", f"meeting:{row.meeting_uuid}"
         )
         live = live_rival(connection, row)
         if live:
-            return Retried(
-                id=id,
-                done=False,
-                detail=f"Meeting {id} was not retried: meeting {live.id} {live.why}.",
-            )
+            return refused(f"Meeting {id} was not retried: meeting {live.id} {live.why}.")
         now = clock.now()
         # The old key gets the lost response again. Recall had answered, or has forgotten the key
         # after an hour: then only a new key has an effect.
