@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -103,7 +102,7 @@ def refresh(
         DatabaseUnavailable: nothing was written.
     """
     with database.read() as connection:
-        seen = _recorded(connection, id)
+        due_at_before, answer_before = _recorded(connection, id)
     try:
         audio = audio_count(config.recording_config)
         found, trouble = look_up(recall, recall_id, audio=audio, take_turn=take_turn), None
@@ -122,13 +121,14 @@ def refresh(
         change: dict[str, Any] = {}
         if not leased_by_another:
             change = {"lease_owner": None, "leased_until": None}
-        if _recorded(connection, id).answer != seen.answer:
+        _, answer_now = _recorded(connection, id)
+        if answer_now != answer_before:
             # Another process asked meanwhile, and either answer may be the newer one: ask again.
             change["due_at"] = now
             connection.execute(CONNECTS.update().where(CONNECTS.c.id == id).values(change))
             return None
         new = _next_state(connection, row, found, trouble, config, now)
-        hinted = row.due_at is not None and row.due_at != seen.due_at and row.due_at <= now
+        hinted = row.due_at is not None and row.due_at != due_at_before and row.due_at <= now
         change |= {
             "state": new.state,
             "reason": new.reason,
@@ -149,22 +149,15 @@ def refresh(
     return str(trouble) if trouble else None
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Recorded:
-    """What is recorded of a direct connect, to detect a concurrent change."""
-
-    due_at: datetime | None
-    answer: Sequence[AnyRow]  # Recall's last
-
-
-def _recorded(connection: Connection, id: int) -> _Recorded:
+def _recorded(connection: Connection, id: int) -> tuple[datetime | None, Sequence[AnyRow]]:
+    """Return when a direct connect is due and what Recall's last answer about it was, to detect a
+    concurrent change."""
+    due_at = connection.scalar(sa.select(CONNECTS.c.due_at).where(CONNECTS.c.id == id))
     recordings = sa.select(RECORDINGS.c.id, RECORDINGS.c.status, RECORDINGS.c.media)
-    return _Recorded(
-        due_at=connection.scalar(sa.select(CONNECTS.c.due_at).where(CONNECTS.c.id == id)),
-        answer=connection.execute(
-            recordings.where(RECORDINGS.c.meeting_direct_connect_id == id).order_by(RECORDINGS.c.id)
-        ).all(),
+    answer = connection.execute(
+        recordings.where(RECORDINGS.c.meeting_direct_connect_id == id).order_by(RECORDINGS.c.id)
     )
+    return due_at, answer.all()
 
 
 def _locked(connection: Connection, id: int, owner: str | None) -> AnyRow | None:
