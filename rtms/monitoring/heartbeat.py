@@ -137,17 +137,14 @@ class Heartbeat:
     def stop(self) -> None:
         """Stop writing and delete the row."""
         self._leaving.set()
-        if self._thread is None or not self._writing.acquire(timeout=PATIENCE):
+        if self._thread is None:
             return
+        delete = PROCESSES.delete().where(PROCESSES.c.name == self.identity.name)
         try:
-            mine = PROCESSES.c.name == self.identity.name
-            self._database.write(
-                lambda connection: connection.execute(PROCESSES.delete().where(mine))
-            )
+            with self._alone():
+                self._database.write(lambda connection: connection.execute(delete))
         except DatabaseUnavailable as error:
             log.info("the process ends, but its row could not be deleted", error=str(error))
-        finally:
-            self._writing.release()
 
     def _beat_until_stopped(self) -> None:
         is_written, pause = True, 0.0
