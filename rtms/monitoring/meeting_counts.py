@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from itertools import product
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,15 +27,9 @@ _NEWEST = 200  # how many failed meetings to check for a recent failure
 
 # Every state and reason of a meeting. (States without a reason have an empty one here.)
 STATES_AND_REASONS: tuple[tuple[str, str], ...] = (
-    *((state, "") for state in (State.PENDING, State.CONNECTED, State.ENDED, State.DONE)),
-    *(
-        (State.FAILED, reason)
-        for reason in (Reason.REFUSED, Reason.WINDOW_EXPIRED, Reason.RECALL_FAILED)
-    ),
-    *(
-        (State.SKIPPED, reason)
-        for reason in (Reason.STOPPED_FIRST, Reason.UNSUPPORTED, Reason.NOT_WANTED)
-    ),
+    *product((State.PENDING, State.CONNECTED, State.ENDED, State.DONE), ("",)),
+    *product((State.FAILED,), (Reason.REFUSED, Reason.WINDOW_EXPIRED, Reason.RECALL_FAILED)),
+    *product((State.SKIPPED,), (Reason.STOPPED_FIRST, Reason.UNSUPPORTED, Reason.NOT_WANTED)),
 )
 
 _WITH_REASON = (State.FAILED, State.SKIPPED)
