@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rtms.cli import tables
@@ -48,13 +49,5 @@ def as_json(findings: Sequence[Finding]) -> dict[str, Any]:
     """Return the findings for scripts. `ok` is true if no check failed."""
     return {
         "ok": not any(finding.grade == Grade.FAILURE for finding in findings),
-        "findings": [
-            {
-                "about": finding.about,
-                "grade": str(finding.grade),
-                "found": finding.found,
-                "next_step": finding.next_step,
-            }
-            for finding in findings
-        ],
+        "findings": [asdict(finding) for finding in findings],
     }
