@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TypeAlias
 
 from rich.cells import cell_len
@@ -164,12 +165,9 @@ def _row(
         else:
             stacks.append([])
             under.append(each.at)
-    for number in range(max(len(stack) for stack in stacks)):
-        line: Line = []
-        for stack, each in zip(stacks, beside, strict=True):
-            text, style = stack[number] if number < len(stack) else ("", PLAIN)
-            line.append((_padded(text, each.width), style))
-        yield _trimmed(line)
+    for line in zip_longest(*stacks, fillvalue=("", PLAIN)):
+        placed = zip(line, beside, strict=True)
+        yield _trimmed([(_padded(text, each.width), style) for (text, style), each in placed])
     label = max((cell_len(columns[at].heading) for at in under), default=0)
     for at in sorted(under):
         text, style = row[at]
