@@ -23,16 +23,9 @@ from rtms.intake import handlers
 from rtms.intake.event_log import record_once
 from rtms.intake.handlers import Arrival, Taken
 from rtms.intake.start_rules import Verdict, judge
-from rtms.zoom.events import (
-    ConcurrencyLimited,
-    MalformedEvent,
-    Meaning,
-    MeetingStarted,
-    RequestStatus,
-    Started,
-    dedupe_key,
-    parse,
-)
+from rtms.zoom.events import dedupe_key, parse
+from rtms.zoom.fields import MalformedEvent
+from rtms.zoom.meanings import ConcurrencyLimited, Meaning, MeetingStarted, RequestStatus, Started
 
 _NEW_CONNECTS = BulkInsert(CONNECTS, handlers.NEW_ROW_COLUMNS)
 _NEW_EVENTS = BulkInsert(

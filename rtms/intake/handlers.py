@@ -26,7 +26,8 @@ from rtms.intake.meeting_names import MeetingName
 from rtms.intake.start_rules import Known, OtherStream, Verdict, is_to_rejoin, judge
 from rtms.recall.idempotency import new_key
 from rtms.recall.polling import first_look
-from rtms.zoom.events import (
+from rtms.zoom.events import parse
+from rtms.zoom.meanings import (
     ConcurrencyLimited,
     ConcurrencyNearLimit,
     Interrupted,
@@ -35,7 +36,6 @@ from rtms.zoom.events import (
     RequestStatus,
     Started,
     Stopped,
-    parse,
 )
 from rtms.zoom.stop_reasons import NOT_AUTHENTICATED, is_fault, stop_reason_text
 

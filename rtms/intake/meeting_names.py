@@ -11,7 +11,8 @@ from sqlalchemy.engine import Connection
 from models import EVENTS, Source
 from rtms import clock
 from rtms.text import search_text
-from rtms.zoom.events import MeetingStarted, parse
+from rtms.zoom.events import parse
+from rtms.zoom.meanings import MeetingStarted
 
 EVENT = "meeting.started"
 

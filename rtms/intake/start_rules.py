@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models import LIVE_STATES, Product, Reason, State
-from rtms.zoom.events import Started
+from rtms.zoom.meanings import Started
 
 
 @dataclass(frozen=True, kw_only=True)

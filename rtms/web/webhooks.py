@@ -20,7 +20,7 @@ from rtms.logs import about
 from rtms.monitoring.counters import Counts
 from rtms.services import Services, get_services
 from rtms.zoom import signature as zoom
-from rtms.zoom.events import Meaning, Stopped
+from rtms.zoom.meanings import Meaning, Stopped
 
 _RETRY_AFTER = "30"  # seconds; Zoom itself comes back after five minutes
 

@@ -15,7 +15,8 @@ from rtms.intake import handlers
 from rtms.intake.handlers import Arrival
 from rtms.intake.start_rules import Verdict
 from rtms.services import Services
-from rtms.zoom.events import Started, parse
+from rtms.zoom.events import parse
+from rtms.zoom.meanings import Started
 from sandbox import Stream, events
 
 INSERT = BulkInsert(CONNECTS, handlers.NEW_ROW_COLUMNS)

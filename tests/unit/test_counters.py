@@ -18,7 +18,7 @@ from rtms.monitoring.counters import (
     answer_label,
     read_counts,
 )
-from rtms.zoom.events import Unknown
+from rtms.zoom.meanings import Unknown
 from tests.conftest import load
 from tests.unit.test_events import MEANINGS
 

@@ -12,19 +12,18 @@ from hypothesis import strategies as st
 
 from models import Product
 from rtms.payload import BadBody, BadSignature, decode_body
-from rtms.zoom.events import (
+from rtms.zoom.events import dedupe_key, parse
+from rtms.zoom.fields import MalformedEvent
+from rtms.zoom.meanings import (
     ConcurrencyLimited,
     ConcurrencyNearLimit,
     Interrupted,
-    MalformedEvent,
     Meaning,
     MeetingStarted,
     RequestStatus,
     Started,
     Stopped,
     Unknown,
-    dedupe_key,
-    parse,
 )
 from rtms.zoom.signature import BadChallenge, answer_challenge, verify
 from rtms.zoom.stop_reasons import is_fault, stop_reason_text

@@ -8,7 +8,7 @@ import pytest
 
 from models import Product, Reason, State
 from rtms.intake.start_rules import Known, OtherStream, Verdict, is_to_rejoin, judge
-from rtms.zoom.events import Started
+from rtms.zoom.meanings import Started
 
 URLS = "wss://one.example:443"
 OTHER_URLS = "wss://two.example:443"
