@@ -74,15 +74,12 @@ _WITHOUT_SERVERS = (Product.CONTACT_CENTER, Product.PHONE)
 
 
 def _started(fields: EventFields, product: Product) -> Started:
-    if product in _WITHOUT_SERVERS:
-        server_urls = fields.text("server_urls", longest=_MAX_SERVER_URLS) or ""
-    else:
-        server_urls = fields.required_text("server_urls", longest=_MAX_SERVER_URLS)
+    read = fields.text if product in _WITHOUT_SERVERS else fields.required_text
     return Started(
         product=product,
         rtms_stream_id=fields.required_text("rtms_stream_id"),
         meeting_uuid=fields.required_text(*_UUID_FIELDS[product]),
-        server_urls=server_urls,
+        server_urls=read("server_urls", longest=_MAX_SERVER_URLS) or "",
         event_ts=fields.event_ts(),
         meeting_id=fields.text("meeting_id", "webinar_id"),
         account_id=fields.text("account_id"),

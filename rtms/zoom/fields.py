@@ -21,7 +21,15 @@ class MalformedEvent(Exception):
 
 class EventFields:
     """An event's fields. Zoom's OpenAPI has them in `payload`, some of its guides in
-    `payload.object`."""
+    `payload.object`. Of several names, the first with a valid value counts.
+
+    Args:
+        body: the delivery.
+        sent_ts: when Zoom sent it, in milliseconds since epoch.
+
+    Raises:
+        MalformedEvent: it has no `payload`, though Zoom publishes one for its kind.
+    """
 
     def __init__(self, body: dict[str, Any], sent_ts: int) -> None:
         self._name: str = body["event"]
@@ -32,11 +40,17 @@ class EventFields:
                 raise MalformedEvent(f"{self._name} has no `payload` object.")
             payload = {"payload": payload}
         nested = payload.get("object")
-        self.payload: dict[str, Any] = payload
+        self._payload: dict[str, Any] = payload
         self._fields = {**payload, **nested} if isinstance(nested, dict) else payload
         self._event_ts = body.get("event_ts")
 
     def event_ts(self) -> int:
+        """Return when it happened, in milliseconds since epoch; when it was sent, if its own time
+        is implausible.
+
+        Raises:
+            MalformedEvent: it has no whole number there.
+        """
         value = self._event_ts
         if type(value) is not int:
             raise MalformedEvent(
@@ -46,6 +60,11 @@ class EventFields:
         return value if is_plausible else self._sent_ts
 
     def required_text(self, *names: str, longest: int = _MAX_ID) -> str:
+        """Return a printable string.
+
+        Raises:
+            MalformedEvent: none of the names has one of at most `longest` characters.
+        """
         for name in names:
             value = self._fields.get(name)
             if isinstance(value, str) and 0 < len(value) <= longest and value.isprintable():
@@ -56,18 +75,20 @@ class EventFields:
         )
 
     def text(self, *names: str, longest: int = _MAX_ID) -> str | None:
+        """Return a printable string, or a number as text; None where there is none."""
         for name in names:
             if (value := _valid_text(self._fields.get(name), longest)) is not None:
                 return value
         return None
 
     def title(self, name: str) -> str | None:
+        """Return a text that a person wrote, made fit to be displayed."""
         value = self._fields.get(name)
         return shown(value) if isinstance(value, str) else None
 
     def anywhere(self, *names: str) -> str | None:
         """Return the first valid text with one of these names, at any depth."""
-        level: list[Any] = [self.payload]
+        level: list[Any] = [self._payload]
         while level:
             objects = [each for each in level if isinstance(each, dict)]
             found = (_valid_text(each.get(name), _MAX_ID) for each in objects for name in names)
@@ -79,14 +100,17 @@ class EventFields:
         return None
 
     def integer(self, name: str) -> int | None:
+        """Return a number that the database's integer can store; else None."""
         value = self._fields.get(name)
         return value if type(value) is int and abs(value) < 2**31 else None
 
     def boolean(self, name: str) -> bool | None:
+        """Return a boolean; None where there is none."""
         value = self._fields.get(name)
         return value if isinstance(value, bool) else None
 
     def object(self, name: str) -> dict[str, Any]:
+        """Return an object; empty where there is none."""
         value = self._fields.get(name)
         return value if isinstance(value, dict) else {}
 
