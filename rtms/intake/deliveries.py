@@ -20,14 +20,16 @@ from rtms.db.database import Database
 from rtms.db.engines import PATIENCE
 from rtms.db.group_commit import GroupCommit, Ticket
 from rtms.intake import handlers
+from rtms.intake.columns import NEW_ROW_COLUMNS, new_row
 from rtms.intake.event_log import record_once
-from rtms.intake.handlers import Arrival, Taken
+from rtms.intake.results import Arrival, Taken
 from rtms.intake.start_rules import Verdict, judge
+from rtms.intake.starts import taken_for
 from rtms.zoom.events import dedupe_key, parse
 from rtms.zoom.fields import MalformedEvent
 from rtms.zoom.meanings import ConcurrencyLimited, Meaning, MeetingStarted, RequestStatus, Started
 
-_NEW_CONNECTS = BulkInsert(CONNECTS, handlers.NEW_ROW_COLUMNS)
+_NEW_CONNECTS = BulkInsert(CONNECTS, NEW_ROW_COLUMNS)
 _NEW_EVENTS = BulkInsert(
     EVENTS,
     (
@@ -239,12 +241,12 @@ class Intake:
             return {}
         verdicts = {at: self._judge_fresh(start) for at, start in fresh.items()}
         new_rows = [
-            handlers.new_row(self._config, start, verdicts[at], deliveries[at].arrival)
+            new_row(self._config, start, verdicts[at], deliveries[at].arrival)
             for at, start in fresh.items()
         ]
         ids = _NEW_CONNECTS.execute_for_ids(connection, new_rows, by="rtms_stream_id")
         taken = {
-            at: handlers.taken_for(start, verdicts[at], ids[start.rtms_stream_id])
+            at: taken_for(start, verdicts[at], ids[start.rtms_stream_id])
             for at, start in fresh.items()
         }
         _NEW_EVENTS.execute(

@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from rtms import clock, payload
 from rtms.db.errors import DatabaseUnavailable
 from rtms.intake import recall_status
-from rtms.intake.handlers import Taken
+from rtms.intake.results import Taken
 from rtms.jobs.names import JobName
 from rtms.logs import about
 from rtms.monitoring.counters import Counts

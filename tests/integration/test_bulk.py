@@ -11,15 +11,15 @@ from models import CONNECTS, EVENTS
 from rtms import clock
 from rtms.db.bulk import BulkFind, BulkInsert
 from rtms.db.errors import RowRefused
-from rtms.intake import handlers
-from rtms.intake.handlers import Arrival
+from rtms.intake import columns
+from rtms.intake.results import Arrival
 from rtms.intake.start_rules import Verdict
 from rtms.services import Services
 from rtms.zoom.events import parse
 from rtms.zoom.meanings import Started
 from sandbox import Stream, events
 
-INSERT = BulkInsert(CONNECTS, handlers.NEW_ROW_COLUMNS)
+INSERT = BulkInsert(CONNECTS, columns.NEW_ROW_COLUMNS)
 EVENT_COLUMNS = [each.name for each in EVENTS.c if each.name != "id"]
 INSERT_EVENTS = BulkInsert(EVENTS, EVENT_COLUMNS)
 FIND = BulkFind(EVENTS.c.rtms_stream_id, CONNECTS.c.rtms_stream_id)
@@ -32,7 +32,7 @@ def new_row(services: Services) -> dict[str, Any]:
     arrival = Arrival(
         received_at=clock.now(), sent_at=None, tracking_id="t'); DROP TABLE gates; --"
     )
-    return handlers.new_row(services.config, start, Verdict(detail="", new_row=True), arrival)
+    return columns.new_row(services.config, start, Verdict(detail="", new_row=True), arrival)
 
 
 @pytest.mark.parametrize("count", [1, 2, 63])
@@ -48,7 +48,7 @@ def test_each_row_is_written_as_it_is_and_has_the_id_it_is_said_to_have(
             stored = connection.execute(
                 sa.select(CONNECTS).where(CONNECTS.c.id == ids[row["rtms_stream_id"]])
             ).one()
-            assert {name: getattr(stored, name) for name in handlers.NEW_ROW_COLUMNS} == row
+            assert {name: getattr(stored, name) for name in columns.NEW_ROW_COLUMNS} == row
 
 
 def test_whatever_a_body_holds_is_kept(services: Services) -> None:

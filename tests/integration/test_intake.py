@@ -17,7 +17,7 @@ from models import CONNECTS
 from rtms import clock
 from rtms.db.database import Database
 from rtms.intake.deliveries import Intake
-from rtms.intake.handlers import Taken
+from rtms.intake.results import Taken
 from rtms.jobs.connect.job import ConnectJob
 from rtms.services import Services
 from sandbox import RecallSandbox, Stream, events

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rtms.intake.handlers import Arrival, window_closes_at
+from rtms.intake.columns import window_closes_at
+from rtms.intake.results import Arrival
 from rtms.services import Services
 from sandbox import Fault, RecallSandbox, Stream, events
 from tests.integration.conftest import Rows, Zoom, wait_for

@@ -1,0 +1,102 @@
+"""What a start and a stop write into `meeting_direct_connects`."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from config import Config
+from models import State
+from rtms import clock
+from rtms.intake.meeting_names import MeetingName
+from rtms.intake.results import Arrival
+from rtms.intake.start_rules import Verdict
+from rtms.recall.idempotency import new_key
+from rtms.zoom.meanings import Started, Stopped
+
+NEW_ROW_COLUMNS = (
+    "rtms_stream_id",
+    "meeting_uuid",
+    "meeting_id",
+    "product",
+    "account_id",
+    "operator_id",
+    "is_original_host",
+    "server_urls",
+    "event_ts",
+    "tracking_id",
+    "topic",
+    "topic_search",
+    "host_id",
+    "state",
+    "reason",
+    "last_error",
+    "attempts",
+    "meeting_slot",
+    "due_at",
+    "connect_by",
+    "idempotency_key",
+    "received_at",
+)
+
+
+def new_row(
+    config: Config,
+    start: Started,
+    verdict: Verdict,
+    arrival: Arrival,
+    named: MeetingName | None = None,
+) -> dict[str, Any]:
+    """Return a start's row of `meeting_direct_connects`, without its id.
+
+    Args:
+        named: its meeting's name, if known.
+    """
+    one_a_meeting = config.record_streams == "first"
+    return {
+        "rtms_stream_id": start.rtms_stream_id,
+        "meeting_uuid": start.meeting_uuid,
+        "meeting_id": start.meeting_id,
+        "product": start.product,
+        "account_id": start.account_id,
+        "operator_id": start.operator_id,
+        "is_original_host": start.is_original_host,
+        "server_urls": start.server_urls,
+        "event_ts": start.event_ts,
+        "tracking_id": arrival.tracking_id,
+        **(named or MeetingName()).columns(),
+        "state": State.SKIPPED if verdict.skip else State.PENDING,
+        "reason": verdict.skip,
+        "last_error": verdict.detail if verdict.skip else None,
+        "attempts": 0,
+        "meeting_slot": start.meeting_uuid if one_a_meeting else None,
+        "due_at": None if verdict.skip else arrival.received_at,
+        "connect_by": window_closes_at(
+            start.event_ts, arrival, seconds=config.connect_window_seconds
+        ),
+        "idempotency_key": new_key(),
+        "received_at": arrival.received_at,
+    }
+
+
+def window_closes_at(event_ts: int, arrival: Arrival, *, seconds: float) -> datetime:
+    """Return when Zoom stops waiting for a stream to be connected, by our clock.
+
+    The time already spent is measured by Zoom's clock alone, from the event to its sending, so an
+    offset between the two clocks does not matter.
+
+    Args:
+        event_ts: milliseconds since epoch, Zoom's clock.
+        arrival: when it arrived.
+        seconds: how long Zoom waits (CONNECT_WINDOW_SECONDS).
+    """
+    passed = max(arrival.sent_ts - event_ts, 0) / 1000
+    return arrival.received_at + timedelta(seconds=seconds - passed)
+
+
+def stop_columns(stop: Stopped) -> dict[str, Any]:
+    """Return a stop as columns."""
+    return {
+        "stopped_at": clock.from_milliseconds(stop.event_ts),
+        "stop_reason": stop.stop_reason,
+    }

@@ -1,0 +1,52 @@
+"""Apply an event about a meeting rather than one of its streams."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from models import CONNECTS, LIVE, LIVE_OF_A_USER
+from rtms.intake.meeting_names import MeetingName
+from rtms.intake.results import Taken
+from rtms.zoom.meanings import MeetingStarted, RequestStatus
+
+
+def name_meeting(connection: Connection, event: MeetingStarted) -> Taken:
+    """Name the live streams of a meeting. Later ones are named when they start."""
+    named = MeetingName(topic=event.topic, host_id=event.host_id).columns()
+    # A field it leaves out keeps its value, such as a topic from Recall. `id` keeps the statement
+    # valid where it leaves out all of them.
+    given = {name: value for name, value in named.items() if value is not None}
+    row_id = connection.scalar(
+        CONNECTS.update()
+        .where(CONNECTS.c.meeting_uuid == event.meeting_uuid, sa.text(LIVE_OF_A_USER))
+        .values({"id": CONNECTS.c.id, **given})
+        .returning(CONNECTS.c.id)
+    )
+    return Taken(
+        outcome="accepted",
+        detail="the meeting began; its streams are shown with its topic and host",
+        level="debug",
+        row_id=row_id,
+    )
+
+
+def show_request(connection: Connection, event: RequestStatus) -> Taken:
+    """Find the stream that a request's answer is about, if there is one by now."""
+    named = [
+        CONNECTS.c[name] == value
+        for name in ("rtms_stream_id", "meeting_uuid", "meeting_id")
+        if (value := getattr(event, name))
+    ]
+    row = connection.execute(
+        sa.select(CONNECTS.c.id, CONNECTS.c.rtms_stream_id)
+        .where(sa.text(LIVE), sa.or_(sa.false(), *named))
+        .order_by(CONNECTS.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    return Taken(
+        outcome="accepted",
+        detail="the host answered a request to start a stream; the event's payload says how",
+        stream=row.rtms_stream_id if row else event.rtms_stream_id,
+        row_id=row.id if row else None,
+    )

@@ -1,0 +1,78 @@
+"""Apply an `rtms_started`."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from config import Config
+from models import CONNECTS, Reason, State
+from rtms.intake import meeting_names
+from rtms.intake.columns import new_row, stop_columns
+from rtms.intake.results import Arrival, Taken
+from rtms.intake.start_rules import Verdict, judge
+from rtms.intake.stream_queries import (
+    known_rows,
+    operator_was_wanted,
+    other_streams,
+    starts_after,
+    stop_after,
+)
+from rtms.recall.polling import first_look
+from rtms.zoom.meanings import Started
+
+
+def apply_start(connection: Connection, config: Config, start: Started, arrival: Arrival) -> Taken:
+    later = starts_after(start.rtms_stream_id, start.event_ts)
+    stop = stop_after(connection, start)
+    verdict = judge(
+        start,
+        known_rows(connection, start.rtms_stream_id),
+        others=other_streams(connection, start),
+        operator_was_wanted=operator_was_wanted(connection, config, start),
+        last_stop_ts=stop.event_ts if stop else None,
+        record_streams=config.record_streams,
+        later_start_known=bool(connection.scalar(sa.select(later.exists()))),
+    )
+    if not verdict.new_row:
+        return Taken(
+            outcome="duplicate", detail=verdict.detail, level="debug", stream=start.rtms_stream_id
+        )
+    older = CONNECTS.c.id.in_(verdict.supersedes)
+    if verdict.supersedes:
+        connection.execute(
+            CONNECTS.update()
+            .where(older)
+            .values(
+                state=State.ENDED,
+                # The recording made so far is followed like any other.
+                due_at=sa.case(
+                    (CONNECTS.c.recall_id.is_not(None), first_look(arrival.received_at))
+                ),
+            )
+        )
+    named = meeting_names.of_meetings(connection, [start.meeting_uuid]).get(start.meeting_uuid)
+    row_id = connection.scalar(
+        CONNECTS.insert()
+        .values(**new_row(config, start, verdict, arrival, named))
+        .returning(CONNECTS.c.id)
+    )
+    if verdict.supersedes:
+        connection.execute(CONNECTS.update().where(older).values(superseded_by=row_id))
+    if verdict.skip == Reason.STOPPED_FIRST and stop:
+        connection.execute(
+            CONNECTS.update().where(CONNECTS.c.id == row_id).values(stop_columns(stop))
+        )
+    return taken_for(start, verdict, row_id)
+
+
+def taken_for(start: Started, verdict: Verdict, row_id: int | None) -> Taken:
+    """Return the outcome of a start that inserted a row."""
+    return Taken(
+        outcome="ignored" if verdict.skip else "accepted",
+        detail=verdict.detail,
+        level="warning" if verdict.skip == Reason.UNSUPPORTED else "info",
+        stream=start.rtms_stream_id,
+        row_id=row_id,
+        is_due=verdict.skip is None,
+    )

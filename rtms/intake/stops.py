@@ -1,0 +1,101 @@
+"""Apply an `rtms_stopped`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from config import Config
+from models import CONNECTS, EVENTS, Reason, State
+from rtms.intake.columns import stop_columns
+from rtms.intake.results import Arrival, Taken
+from rtms.intake.starts import apply_start
+from rtms.intake.stream_queries import starts_after
+from rtms.recall.polling import first_look
+from rtms.zoom.events import parse
+from rtms.zoom.meanings import Started, Stopped
+from rtms.zoom.stop_reasons import NOT_AUTHENTICATED, is_fault, stop_reason_text
+
+
+def apply_stop(connection: Connection, config: Config, stop: Stopped, arrival: Arrival) -> Taken:
+    row_id = _end(connection, stop, arrival.received_at)
+    detail = f"the stream stopped: {stop_reason_text(stop.stop_reason)}"
+    level = "warning" if is_fault(stop.stop_reason) else "info"
+    if stop.stop_reason == NOT_AUTHENTICATED:  # every stream fails until the credentials are right
+        level = "error"
+    restart = _apply_restart(connection, config, stop, arrival) if row_id else None
+    if restart:
+        detail += f"; it was started again since as meeting {restart.row_id}"
+    elif row_id is None:
+        detail += "; its start has not arrived yet"
+    return Taken(
+        outcome="accepted",
+        detail=detail,
+        level=level,
+        stream=stop.rtms_stream_id,
+        row_id=row_id,
+        is_due=restart is not None and restart.is_due,
+    )
+
+
+def _apply_restart(
+    connection: Connection, config: Config, stop: Stopped, arrival: Arrival
+) -> Taken | None:
+    """Apply a restart that arrived before this stop. It was taken for a duplicate of the start."""
+    later = connection.execute(
+        starts_after(stop.rtms_stream_id, stop.event_ts).order_by(EVENTS.c.event_ts.desc()).limit(1)
+    ).first()
+    if later is None:
+        return None
+    arrived = Arrival(
+        received_at=later.received_at, sent_at=later.sent_at, tracking_id=later.tracking_id
+    )
+    start = parse(later.payload, arrived.sent_ts)
+    assert isinstance(start, Started)
+    taken = apply_start(connection, config, start, arrived.moved_to(arrival.received_at))
+    if taken.row_id is None:
+        return None
+    connection.execute(
+        EVENTS.update().where(EVENTS.c.id == later.id).values(outcome=taken.recorded)
+    )
+    return taken
+
+
+def _end(connection: Connection, stop: Stopped, received_at: datetime) -> int | None:
+    """End a stopped stream's connected rows and skip its untried ones. A row with a try whose
+    outcome is unknown stays pending, because Recall may have the stream.
+
+    Returns:
+        The id of the latest row; None where there is none.
+    """
+    why = stop_reason_text(stop.stop_reason)
+    newer = CONNECTS.alias("newer")
+    moved = sa.exists().where(
+        newer.c.id == CONNECTS.c.superseded_by, newer.c.rtms_stream_id == stop.rtms_stream_id
+    )
+    rows = connection.execute(
+        sa.select(CONNECTS.c.id, CONNECTS.c.state, CONNECTS.c.key_used_at)
+        .where(
+            CONNECTS.c.rtms_stream_id == stop.rtms_stream_id,
+            CONNECTS.c.event_ts <= stop.event_ts,
+            CONNECTS.c.stopped_at.is_(None),
+            sa.not_(moved),  # to other servers: the later row is the one that stops
+        )
+        .order_by(CONNECTS.c.event_ts)
+        .with_for_update(of=CONNECTS)  # the dispatcher may be claiming it or recording its outcome
+    ).all()
+    for row in rows:
+        change = stop_columns(stop)
+        if row.state == State.CONNECTED:
+            change |= {"state": State.ENDED, "due_at": first_look(received_at)}
+        elif row.state == State.PENDING and row.key_used_at is None:
+            change |= {
+                "state": State.SKIPPED,
+                "reason": Reason.STOPPED_FIRST,
+                "due_at": None,
+                "last_error": f"The stream was over before it was connected: {why}.",
+            }
+        connection.execute(CONNECTS.update().where(CONNECTS.c.id == row.id).values(change))
+    return rows[-1].id if rows else None
