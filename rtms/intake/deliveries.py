@@ -22,9 +22,9 @@ from rtms.db.group_commit import GroupCommit, Ticket
 from rtms.intake import handlers
 from rtms.intake.columns import NEW_ROW_COLUMNS, new_row
 from rtms.intake.event_log import record_once
-from rtms.intake.results import Arrival, Taken
+from rtms.intake.results import Arrival, IntakeResult
 from rtms.intake.start_rules import Verdict, judge
-from rtms.intake.starts import taken_for
+from rtms.intake.starts import start_result
 from rtms.zoom.events import dedupe_key, parse
 from rtms.zoom.fields import MalformedEvent
 from rtms.zoom.meanings import ConcurrencyLimited, Meaning, MeetingStarted, RequestStatus, Started
@@ -71,11 +71,11 @@ class _Delivery:
 
     body: dict[str, Any]
     meaning: Meaning | None
-    rejected: Taken | None  # why it cannot be parsed; None where it can
+    rejected: IntakeResult | None  # why it cannot be parsed; None where it can
     dedupe_key: str
     arrival: Arrival
 
-    def event(self, taken: Taken) -> dict[str, Any]:
+    def event(self, taken: IntakeResult) -> dict[str, Any]:
         """Return the delivery's row of `webhook_events`."""
         return {
             "source": Source.ZOOM.value,
@@ -106,7 +106,7 @@ class Intake:
         """Whether deliveries arrive faster than they can be recorded one by one."""
         return self._last_size >= _CROWD and time.monotonic() - self._last_at < _CROWD_SECONDS
 
-    def take(self, body: dict[str, Any], tracking_id: str | None = None) -> Taken:
+    def take(self, body: dict[str, Any], tracking_id: str | None = None) -> IntakeResult:
         """Record a verified delivery and apply it. When this returns, both are on disk.
 
         Args:
@@ -125,7 +125,7 @@ class Intake:
         *,
         sent_at: datetime | None = None,
         since: float | None = None,
-    ) -> Ticket[Any, Taken]:
+    ) -> Ticket[Any, IntakeResult]:
         """Enqueue a verified delivery. It is on disk once the ticket's `result` returns.
 
         Args:
@@ -145,14 +145,14 @@ class Intake:
             since=since,
         )
 
-    def replay(self, event_id: int) -> Taken | None:
+    def replay(self, event_id: int) -> IntakeResult | None:
         """Apply a stored Zoom event again, as if it had just arrived.
 
         Returns:
             The outcome; None where no such event is stored.
         """
 
-        def job(connection: Connection) -> Taken | None:
+        def job(connection: Connection) -> IntakeResult | None:
             stored = connection.execute(
                 sa.select(
                     EVENTS.c.payload, EVENTS.c.tracking_id, EVENTS.c.sent_at, EVENTS.c.received_at
@@ -183,8 +183,8 @@ class Intake:
 
     def _commit(
         self, gather: Callable[[], Sequence[_Delivery]], give_up_at: float
-    ) -> Sequence[Taken]:
-        def job(connection: Connection) -> list[Taken]:
+    ) -> Sequence[IntakeResult]:
+        def job(connection: Connection) -> list[IntakeResult]:
             deliveries = gather()
             self._last_size, self._last_at = len(deliveries), time.monotonic()
             self._serialize(connection, (each.meaning for each in deliveries))
@@ -220,7 +220,7 @@ class Intake:
 
     def _take_fresh(
         self, connection: Connection, deliveries: Sequence[_Delivery]
-    ) -> dict[int, Taken]:
+    ) -> dict[int, IntakeResult]:
         """Insert the starts of unknown streams of unknown meetings, which most are, with a few bulk
         statements. The decision about such a start depends on no other row.
 
@@ -246,7 +246,7 @@ class Intake:
         ]
         ids = _NEW_CONNECTS.execute_for_ids(connection, new_rows, by="rtms_stream_id")
         taken = {
-            at: taken_for(start, verdicts[at], ids[start.rtms_stream_id])
+            at: start_result(start, verdicts[at], ids[start.rtms_stream_id])
             for at, start in fresh.items()
         }
         _NEW_EVENTS.execute(
@@ -280,7 +280,7 @@ class Intake:
             record_streams=self._config.record_streams,
         )
 
-    def _take_one(self, connection: Connection, delivery: _Delivery) -> Taken:
+    def _take_one(self, connection: Connection, delivery: _Delivery) -> IntakeResult:
         if delivery.rejected:
             record_once(connection, delivery.event(delivery.rejected))
             return delivery.rejected
@@ -292,12 +292,12 @@ class Intake:
         return taken if stored else _duplicate(delivery.meaning)
 
 
-def _parse(body: dict[str, Any], arrival: Arrival) -> tuple[Meaning | None, Taken | None]:
+def _parse(body: dict[str, Any], arrival: Arrival) -> tuple[Meaning | None, IntakeResult | None]:
     """Return a body's meaning, or why it is rejected."""
     try:
         return parse(body, arrival.sent_ts), None
     except MalformedEvent as error:
-        return None, Taken(outcome="rejected", detail=str(error), level="error")
+        return None, IntakeResult(outcome="rejected", detail=str(error), level="error")
 
 
 def _meeting_of(meaning: Meaning | None) -> dict[str, str | None]:
@@ -308,8 +308,8 @@ def _meeting_of(meaning: Meaning | None) -> dict[str, str | None]:
     return {"meeting_uuid": None, "meeting_id": None}
 
 
-def _duplicate(meaning: Meaning) -> Taken:
-    return Taken(
+def _duplicate(meaning: Meaning) -> IntakeResult:
+    return IntakeResult(
         outcome="duplicate",
         detail="this delivery is already recorded",
         level="debug",  # the metrics count it

@@ -7,7 +7,7 @@ from sqlalchemy.engine import Connection
 from config import Config
 from rtms.intake.interruptions import apply_interruption
 from rtms.intake.meeting_events import name_meeting, show_request
-from rtms.intake.results import Arrival, Taken
+from rtms.intake.results import Arrival, IntakeResult
 from rtms.intake.starts import apply_start
 from rtms.intake.stops import apply_stop
 from rtms.zoom.meanings import (
@@ -22,7 +22,9 @@ from rtms.zoom.meanings import (
 )
 
 
-def apply(connection: Connection, config: Config, meaning: Meaning, arrival: Arrival) -> Taken:
+def apply(
+    connection: Connection, config: Config, meaning: Meaning, arrival: Arrival
+) -> IntakeResult:
     """Apply an event. The caller serializes on the names that `names_of` returns."""
     match meaning:
         case Started():
@@ -36,9 +38,9 @@ def apply(connection: Connection, config: Config, meaning: Meaning, arrival: Arr
         case RequestStatus():
             return show_request(connection, meaning)
         case ConcurrencyNearLimit():
-            return Taken(outcome="accepted", detail=_near_limit(meaning), level="warning")
+            return IntakeResult(outcome="accepted", detail=_near_limit(meaning), level="warning")
         case ConcurrencyLimited():
-            return Taken(
+            return IntakeResult(
                 outcome="accepted",
                 detail=f"Zoom started no stream for {_which(meaning.meeting_uuid)}: the account "
                 f"has as many as Zoom allows at once{_in_brackets(meaning.number)}. Ask Zoom for "
@@ -46,7 +48,7 @@ def apply(connection: Connection, config: Config, meaning: Meaning, arrival: Arr
                 level="error",
             )
         case _:
-            return Taken(outcome="unknown", detail="the server does not handle this event")
+            return IntakeResult(outcome="unknown", detail="the server does not handle this event")
 
 
 def _near_limit(event: ConcurrencyNearLimit) -> str:

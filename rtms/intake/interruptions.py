@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from config import Config
 from models import CONNECTS, LIVE_STATES
 from rtms import clock
-from rtms.intake.results import Arrival, Taken
+from rtms.intake.results import Arrival, IntakeResult
 from rtms.intake.start_rules import is_to_rejoin
 from rtms.intake.starts import apply_start
 from rtms.intake.stream_queries import known_rows
@@ -19,7 +19,7 @@ from rtms.zoom.meanings import Interrupted, Started
 
 def apply_interruption(
     connection: Connection, config: Config, event: Interrupted, arrival: Arrival
-) -> Taken:
+) -> IntakeResult:
     row_id = connection.scalar(
         CONNECTS.update()
         .where(
@@ -38,7 +38,7 @@ def apply_interruption(
             return replace(
                 taken, detail=f"the signalling connection broke; {taken.detail}", level="warning"
             )
-    return Taken(
+    return IntakeResult(
         outcome="accepted",
         detail="the stream's signalling connection broke; Zoom waits for Recall to reconnect",
         level="warning",

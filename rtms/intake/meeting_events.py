@@ -7,11 +7,11 @@ from sqlalchemy.engine import Connection
 
 from models import CONNECTS, LIVE, LIVE_OF_A_USER
 from rtms.intake.meeting_names import MeetingName
-from rtms.intake.results import Taken
+from rtms.intake.results import IntakeResult
 from rtms.zoom.meanings import MeetingStarted, RequestStatus
 
 
-def name_meeting(connection: Connection, event: MeetingStarted) -> Taken:
+def name_meeting(connection: Connection, event: MeetingStarted) -> IntakeResult:
     """Name the live streams of a meeting. Later ones are named when they start."""
     named = MeetingName(topic=event.topic, host_id=event.host_id).columns()
     # A field it leaves out keeps its value, such as a topic from Recall. `id` keeps the statement
@@ -23,7 +23,7 @@ def name_meeting(connection: Connection, event: MeetingStarted) -> Taken:
         .values({"id": CONNECTS.c.id, **given})
         .returning(CONNECTS.c.id)
     )
-    return Taken(
+    return IntakeResult(
         outcome="accepted",
         detail="the meeting began; its streams are shown with its topic and host",
         level="debug",
@@ -31,7 +31,7 @@ def name_meeting(connection: Connection, event: MeetingStarted) -> Taken:
     )
 
 
-def show_request(connection: Connection, event: RequestStatus) -> Taken:
+def show_request(connection: Connection, event: RequestStatus) -> IntakeResult:
     """Find the stream that a request's answer is about, if there is one by now."""
     named = [
         CONNECTS.c[name] == value
@@ -44,7 +44,7 @@ def show_request(connection: Connection, event: RequestStatus) -> Taken:
         .order_by(CONNECTS.c.id.desc())
         .limit(1)
     ).one_or_none()
-    return Taken(
+    return IntakeResult(
         outcome="accepted",
         detail="the host answered a request to start a stream; the event's payload says how",
         stream=row.rtms_stream_id if row else event.rtms_stream_id,

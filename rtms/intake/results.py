@@ -9,7 +9,7 @@ from rtms import clock
 
 
 @dataclass(frozen=True, kw_only=True)
-class Taken:
+class IntakeResult:
     """The outcome of a delivery."""
 
     outcome: str  # accepted, duplicate, ignored, unknown or rejected

@@ -9,7 +9,7 @@ from config import Config
 from models import CONNECTS, Reason, State
 from rtms.intake import meeting_names
 from rtms.intake.columns import new_row, stop_columns
-from rtms.intake.results import Arrival, Taken
+from rtms.intake.results import Arrival, IntakeResult
 from rtms.intake.start_rules import Verdict, judge
 from rtms.intake.stream_queries import (
     known_rows,
@@ -22,7 +22,9 @@ from rtms.recall.polling import first_look
 from rtms.zoom.meanings import Started
 
 
-def apply_start(connection: Connection, config: Config, start: Started, arrival: Arrival) -> Taken:
+def apply_start(
+    connection: Connection, config: Config, start: Started, arrival: Arrival
+) -> IntakeResult:
     later = starts_after(start.rtms_stream_id, start.event_ts)
     stop = stop_after(connection, start)
     verdict = judge(
@@ -35,7 +37,7 @@ def apply_start(connection: Connection, config: Config, start: Started, arrival:
         later_start_known=bool(connection.scalar(sa.select(later.exists()))),
     )
     if not verdict.new_row:
-        return Taken(
+        return IntakeResult(
             outcome="duplicate", detail=verdict.detail, level="debug", stream=start.rtms_stream_id
         )
     older = CONNECTS.c.id.in_(verdict.supersedes)
@@ -63,12 +65,12 @@ def apply_start(connection: Connection, config: Config, start: Started, arrival:
         connection.execute(
             CONNECTS.update().where(CONNECTS.c.id == row_id).values(stop_columns(stop))
         )
-    return taken_for(start, verdict, row_id)
+    return start_result(start, verdict, row_id)
 
 
-def taken_for(start: Started, verdict: Verdict, row_id: int | None) -> Taken:
+def start_result(start: Started, verdict: Verdict, row_id: int | None) -> IntakeResult:
     """Return the outcome of a start that inserted a row."""
-    return Taken(
+    return IntakeResult(
         outcome="ignored" if verdict.skip else "accepted",
         detail=verdict.detail,
         level="warning" if verdict.skip == Reason.UNSUPPORTED else "info",

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from config import Config
 from models import CONNECTS, EVENTS, Reason, State
 from rtms.intake.columns import stop_columns
-from rtms.intake.results import Arrival, Taken
+from rtms.intake.results import Arrival, IntakeResult
 from rtms.intake.starts import apply_start
 from rtms.intake.stream_queries import starts_after
 from rtms.recall.polling import first_look
@@ -19,7 +19,9 @@ from rtms.zoom.meanings import Started, Stopped
 from rtms.zoom.stop_reasons import NOT_AUTHENTICATED, is_fault, stop_reason_text
 
 
-def apply_stop(connection: Connection, config: Config, stop: Stopped, arrival: Arrival) -> Taken:
+def apply_stop(
+    connection: Connection, config: Config, stop: Stopped, arrival: Arrival
+) -> IntakeResult:
     row_id = _end(connection, stop, arrival.received_at)
     detail = f"the stream stopped: {stop_reason_text(stop.stop_reason)}"
     level = "warning" if is_fault(stop.stop_reason) else "info"
@@ -30,7 +32,7 @@ def apply_stop(connection: Connection, config: Config, stop: Stopped, arrival: A
         detail += f"; it was started again since as meeting {restart.row_id}"
     elif row_id is None:
         detail += "; its start has not arrived yet"
-    return Taken(
+    return IntakeResult(
         outcome="accepted",
         detail=detail,
         level=level,
@@ -42,7 +44,7 @@ def apply_stop(connection: Connection, config: Config, stop: Stopped, arrival: A
 
 def _apply_restart(
     connection: Connection, config: Config, stop: Stopped, arrival: Arrival
-) -> Taken | None:
+) -> IntakeResult | None:
     """Apply a restart that arrived before this stop. It was taken for a duplicate of the start."""
     later = connection.execute(
         starts_after(stop.rtms_stream_id, stop.event_ts).order_by(EVENTS.c.event_ts.desc()).limit(1)

@@ -119,7 +119,7 @@ class Counts:
 
         Args:
             event: the sender's name for it.
-            outcome: `results.Taken.outcome`.
+            outcome: `results.IntakeResult.outcome`.
         """
         self._add("rtms_deliveries", source, event if event in _EVENTS else OTHER, outcome)
 

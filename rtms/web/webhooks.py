@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from rtms import clock, payload
 from rtms.db.errors import DatabaseUnavailable
 from rtms.intake import recall_status
-from rtms.intake.results import Taken
+from rtms.intake.results import IntakeResult
 from rtms.jobs.names import JobName
 from rtms.logs import about
 from rtms.monitoring.counters import Counts
@@ -117,7 +117,7 @@ def _json(status: int, **said: str) -> Response:
     return Response(json.dumps(said), status, mimetype="application/json")
 
 
-def _pass_on(to: Services, taken: Taken, where: Any) -> None:
+def _pass_on(to: Services, taken: IntakeResult, where: Any) -> None:
     """Let a stream that is due be connected."""
     if not taken.is_due:
         return
@@ -131,7 +131,7 @@ def _pass_on(to: Services, taken: Taken, where: Any) -> None:
 
 
 def _count(
-    counts: Counts, event: str, meaning: Meaning | None, taken: Taken, arrived_at: float
+    counts: Counts, event: str, meaning: Meaning | None, taken: IntakeResult, arrived_at: float
 ) -> None:
     counts.delivery("zoom", event, taken.outcome)
     counts.acknowledged(time.monotonic() - arrived_at)

@@ -17,7 +17,7 @@ from models import CONNECTS
 from rtms import clock
 from rtms.db.database import Database
 from rtms.intake.deliveries import Intake
-from rtms.intake.results import Taken
+from rtms.intake.results import IntakeResult
 from rtms.jobs.connect.job import ConnectJob
 from rtms.services import Services
 from sandbox import RecallSandbox, Stream, events
@@ -311,11 +311,11 @@ def test_a_senders_clock_that_is_ahead_does_not_lengthen_the_window(
 # ---- at the same moment
 
 
-def at_once(config: Config, *bodies: dict[str, Any]) -> list[Taken]:
+def at_once(config: Config, *bodies: dict[str, Any]) -> list[IntakeResult]:
     """Take deliveries in at the same moment, each as a process of its own would."""
     barrier = Barrier(len(bodies))
 
-    def one(body: dict[str, Any]) -> Taken:
+    def one(body: dict[str, Any]) -> IntakeResult:
         database = Database(config.database_url)
         try:
             barrier.wait()
