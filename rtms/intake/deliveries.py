@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,81 +13,19 @@ from sqlalchemy.engine import Connection
 from config import Config
 from models import CONNECTS, EVENTS, LIVE_OF_A_USER, Source
 from rtms import clock
-from rtms.db.bulk import BulkFind, BulkInsert, PartialIndex
 from rtms.db.database import Database
 from rtms.db.engines import PATIENCE
 from rtms.db.group_commit import GroupCommit, Ticket
 from rtms.intake import handlers
-from rtms.intake.columns import NEW_ROW_COLUMNS, new_row
 from rtms.intake.event_log import record_once
+from rtms.intake.fresh_starts import take_fresh_starts
+from rtms.intake.parsed_delivery import Delivery, parse_or_reject
 from rtms.intake.results import Arrival, IntakeResult
-from rtms.intake.start_rules import Verdict, judge
-from rtms.intake.starts import start_result
-from rtms.zoom.events import dedupe_key, parse
-from rtms.zoom.fields import MalformedEvent
-from rtms.zoom.meanings import ConcurrencyLimited, Meaning, MeetingStarted, RequestStatus, Started
-
-_NEW_CONNECTS = BulkInsert(CONNECTS, NEW_ROW_COLUMNS)
-_NEW_EVENTS = BulkInsert(
-    EVENTS,
-    (
-        "source",
-        "event",
-        "event_ts",
-        "dedupe_key",
-        "rtms_stream_id",
-        "tracking_id",
-        "sent_at",
-        "payload",
-        "received_at",
-        "outcome",
-    ),
-)
-
-# Streams that any event or row names.
-_KNOWN_STREAMS = BulkFind(EVENTS.c.rtms_stream_id, CONNECTS.c.rtms_stream_id)
-# Meetings that have a live stream of a known user, or whose name is known.
-_KNOWN_MEETINGS = BulkFind(
-    EVENTS.c.meeting_uuid,
-    CONNECTS.c.meeting_uuid,
-    by={
-        CONNECTS.c.meeting_uuid: PartialIndex(
-            name="uq_live_operator",
-            then="operator_id",
-            condition=LIVE_OF_A_USER,
-        )
-    },
-)
+from rtms.zoom.events import dedupe_key
+from rtms.zoom.meanings import Meaning, Started
 
 _CROWD = 4  # deliveries in one group
 _CROWD_SECONDS = 0.05  # how long intake counts as crowded after such a group
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Delivery:
-    """A verified delivery, parsed before it waits for the database."""
-
-    body: dict[str, Any]
-    meaning: Meaning | None
-    rejected: IntakeResult | None  # why it cannot be parsed; None where it can
-    dedupe_key: str
-    arrival: Arrival
-
-    def event(self, taken: IntakeResult) -> dict[str, Any]:
-        """Return the delivery's row of `webhook_events`."""
-        return {
-            "source": Source.ZOOM.value,
-            "event": self.body["event"],
-            "event_ts": getattr(self.meaning, "event_ts", None),
-            "dedupe_key": self.dedupe_key,
-            "rtms_stream_id": taken.stream,
-            **_meeting_of(self.meaning),
-            "tracking_id": self.arrival.tracking_id,
-            "sent_at": self.arrival.sent_at,
-            "payload": self.body,
-            "received_at": self.arrival.received_at,
-            "outcome": taken.recorded,
-        }
 
 
 class Intake:
@@ -133,9 +69,9 @@ class Intake:
             since: when it arrived (`time.monotonic()`); by default now.
         """
         arrival = Arrival(received_at=clock.now(), sent_at=sent_at, tracking_id=tracking_id)
-        meaning, rejected = _parse(body, arrival)
+        meaning, rejected = parse_or_reject(body, arrival)
         return self._group.enqueue(
-            _Delivery(
+            Delivery(
                 body=body,
                 meaning=meaning,
                 rejected=rejected,
@@ -165,7 +101,7 @@ class Intake:
                 sent_at=stored.sent_at,
                 tracking_id=stored.tracking_id,
             )
-            meaning, rejected = _parse(stored.payload, arrival)
+            meaning, rejected = parse_or_reject(stored.payload, arrival)
             if rejected:
                 taken = rejected
             else:
@@ -182,13 +118,13 @@ class Intake:
         return self._database.write(job)
 
     def _commit(
-        self, gather: Callable[[], Sequence[_Delivery]], give_up_at: float
+        self, gather: Callable[[], Sequence[Delivery]], give_up_at: float
     ) -> Sequence[IntakeResult]:
         def job(connection: Connection) -> list[IntakeResult]:
             deliveries = gather()
             self._last_size, self._last_at = len(deliveries), time.monotonic()
             self._serialize(connection, (each.meaning for each in deliveries))
-            taken = self._take_fresh(connection, deliveries)
+            taken = take_fresh_starts(connection, self._config, deliveries)
             self._lock_rows(
                 connection, [one for at, one in enumerate(deliveries) if at not in taken]
             )
@@ -203,7 +139,7 @@ class Intake:
         names = [name for each in meanings if each for name in handlers.names_of(each)]
         self._database.serialize_on(connection, *names)
 
-    def _lock_rows(self, connection: Connection, deliveries: Sequence[_Delivery]) -> None:
+    def _lock_rows(self, connection: Connection, deliveries: Sequence[Delivery]) -> None:
         """Lock the rows of the deliveries' streams, and the rows that a start may supersede."""
         streams = {getattr(each.meaning, "rtms_stream_id", None) for each in deliveries} - {None}
         meetings = {
@@ -218,69 +154,7 @@ class Intake:
                 ),
             )
 
-    def _take_fresh(
-        self, connection: Connection, deliveries: Sequence[_Delivery]
-    ) -> dict[int, IntakeResult]:
-        """Insert the starts of unknown streams of unknown meetings, which most are, with a few bulk
-        statements. The decision about such a start depends on no other row.
-
-        Returns:
-            Their outcomes, by their index in the deliveries.
-        """
-        starts = self._independent_starts(deliveries)
-        if not starts:
-            return {}
-        streams = _KNOWN_STREAMS.execute(connection, [s.rtms_stream_id for s in starts.values()])
-        meetings = _KNOWN_MEETINGS.execute(connection, [s.meeting_uuid for s in starts.values()])
-        fresh = {
-            at: start
-            for at, start in starts.items()
-            if start.rtms_stream_id not in streams and start.meeting_uuid not in meetings
-        }
-        if not fresh:
-            return {}
-        verdicts = {at: self._judge_fresh(start) for at, start in fresh.items()}
-        new_rows = [
-            new_row(self._config, start, verdicts[at], deliveries[at].arrival)
-            for at, start in fresh.items()
-        ]
-        ids = _NEW_CONNECTS.execute_for_ids(connection, new_rows, by="rtms_stream_id")
-        taken = {
-            at: start_result(start, verdicts[at], ids[start.rtms_stream_id])
-            for at, start in fresh.items()
-        }
-        _NEW_EVENTS.execute(
-            connection, [deliveries[at].event(outcome) for at, outcome in taken.items()]
-        )
-        return taken
-
-    def _independent_starts(self, deliveries: Sequence[_Delivery]) -> dict[int, Started]:
-        """Return, by index, the starts whose stream and meeting no other delivery names."""
-        if self._config.record_streams != "all":  # the streams of a meeting depend on each other
-            return {}
-        names = Counter(
-            getattr(each.meaning, name, None)
-            for each in deliveries
-            for name in ("rtms_stream_id", "meeting_uuid")
-        )
-        return {
-            at: each.meaning
-            for at, each in enumerate(deliveries)
-            if isinstance(each.meaning, Started)
-            and names[each.meaning.rtms_stream_id] == names[each.meaning.meeting_uuid] == 1
-        }
-
-    def _judge_fresh(self, start: Started) -> Verdict:
-        return judge(
-            start,
-            (),
-            others=(),
-            operator_was_wanted=False,
-            last_stop_ts=None,
-            record_streams=self._config.record_streams,
-        )
-
-    def _take_one(self, connection: Connection, delivery: _Delivery) -> IntakeResult:
+    def _take_one(self, connection: Connection, delivery: Delivery) -> IntakeResult:
         if delivery.rejected:
             record_once(connection, delivery.event(delivery.rejected))
             return delivery.rejected
@@ -290,22 +164,6 @@ class Intake:
         taken = handlers.apply(connection, self._config, delivery.meaning, delivery.arrival)
         stored = record_once(connection, delivery.event(taken))
         return taken if stored else _duplicate(delivery.meaning)
-
-
-def _parse(body: dict[str, Any], arrival: Arrival) -> tuple[Meaning | None, IntakeResult | None]:
-    """Return a body's meaning, or why it is rejected."""
-    try:
-        return parse(body, arrival.sent_ts), None
-    except MalformedEvent as error:
-        return None, IntakeResult(outcome="rejected", detail=str(error), level="error")
-
-
-def _meeting_of(meaning: Meaning | None) -> dict[str, str | None]:
-    """Return the meeting of an event that is about no stream, or about one not yet known."""
-    if isinstance(meaning, MeetingStarted | RequestStatus | ConcurrencyLimited):
-        number = getattr(meaning, "meeting_id", None)
-        return {"meeting_uuid": meaning.meeting_uuid, "meeting_id": number}
-    return {"meeting_uuid": None, "meeting_id": None}
 
 
 def _duplicate(meaning: Meaning) -> IntakeResult:
