@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,19 +16,9 @@ from rtms.recall.idempotency import new_key
 from rtms.zoom.meanings import Started, Stopped
 
 NEW_ROW_COLUMNS = (
-    "rtms_stream_id",
-    "meeting_uuid",
-    "meeting_id",
-    "product",
-    "account_id",
-    "operator_id",
-    "is_original_host",
-    "server_urls",
-    "event_ts",
+    *(field.name for field in fields(Started)),
+    *MeetingName().columns(),
     "tracking_id",
-    "topic",
-    "topic_search",
-    "host_id",
     "state",
     "reason",
     "last_error",
@@ -52,24 +43,15 @@ def new_row(
     Args:
         named: its meeting's name, if known.
     """
-    one_a_meeting = config.record_streams == "first"
     return {
-        "rtms_stream_id": start.rtms_stream_id,
-        "meeting_uuid": start.meeting_uuid,
-        "meeting_id": start.meeting_id,
-        "product": start.product,
-        "account_id": start.account_id,
-        "operator_id": start.operator_id,
-        "is_original_host": start.is_original_host,
-        "server_urls": start.server_urls,
-        "event_ts": start.event_ts,
+        **vars(start),
         "tracking_id": arrival.tracking_id,
         **(named or MeetingName()).columns(),
         "state": State.SKIPPED if verdict.skip else State.PENDING,
         "reason": verdict.skip,
         "last_error": verdict.detail if verdict.skip else None,
         "attempts": 0,
-        "meeting_slot": start.meeting_uuid if one_a_meeting else None,
+        "meeting_slot": start.meeting_uuid if config.record_streams == "first" else None,
         "due_at": None if verdict.skip else arrival.received_at,
         "connect_by": window_closes_at(
             start.event_ts, arrival, seconds=config.connect_window_seconds
@@ -87,7 +69,6 @@ def window_closes_at(event_ts: int, arrival: Arrival, *, seconds: float) -> date
 
     Args:
         event_ts: milliseconds since epoch, Zoom's clock.
-        arrival: when it arrived.
         seconds: how long Zoom waits (CONNECT_WINDOW_SECONDS).
     """
     passed = max(arrival.sent_ts - event_ts, 0) / 1000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,11 +17,10 @@ from rtms.db.database import Database
 from rtms.db.engines import PATIENCE
 from rtms.db.group_commit import GroupCommit, Ticket
 from rtms.intake import handlers
-from rtms.intake.event_log import record_once
+from rtms.intake.event_log import is_recorded, record_once
 from rtms.intake.fresh_starts import take_fresh_starts
-from rtms.intake.parsed_delivery import Delivery, parse_or_reject
+from rtms.intake.parsed_delivery import Delivery
 from rtms.intake.results import Arrival, IntakeResult
-from rtms.zoom.events import dedupe_key
 from rtms.zoom.meanings import Meaning, Started
 
 _CROWD = 4  # deliveries in one group
@@ -69,17 +68,7 @@ class Intake:
             since: when it arrived (`time.monotonic()`); by default now.
         """
         arrival = Arrival(received_at=clock.now(), sent_at=sent_at, tracking_id=tracking_id)
-        meaning, rejected = parse_or_reject(body, arrival)
-        return self._group.enqueue(
-            Delivery(
-                body=body,
-                meaning=meaning,
-                rejected=rejected,
-                dedupe_key=dedupe_key(body, meaning),
-                arrival=arrival,
-            ),
-            since=since,
-        )
+        return self._group.enqueue(Delivery.of(body, arrival), since=since)
 
     def replay(self, event_id: int) -> IntakeResult | None:
         """Apply a stored Zoom event again, as if it had just arrived.
@@ -90,30 +79,18 @@ class Intake:
 
         def job(connection: Connection) -> IntakeResult | None:
             stored = connection.execute(
-                sa.select(
-                    EVENTS.c.payload, EVENTS.c.tracking_id, EVENTS.c.sent_at, EVENTS.c.received_at
-                ).where(EVENTS.c.id == event_id, EVENTS.c.source == Source.ZOOM)
+                sa.select(EVENTS).where(EVENTS.c.id == event_id, EVENTS.c.source == Source.ZOOM)
             ).one_or_none()
             if stored is None:
                 return None
-            arrival = Arrival(
-                received_at=stored.received_at,
-                sent_at=stored.sent_at,
-                tracking_id=stored.tracking_id,
-            )
-            meaning, rejected = parse_or_reject(stored.payload, arrival)
-            if rejected:
-                taken = rejected
-            else:
-                assert meaning is not None
-                self._serialize(connection, [meaning])
-                now = arrival.moved_to(clock.now())
-                taken = handlers.apply(connection, self._config, meaning, now)
-            if taken.outcome != "duplicate":  # a duplicate leaves the first outcome on record
+            delivery = Delivery.of(stored.payload, Arrival.of_event(stored))
+            self._serialize(connection, [delivery])
+            result = self._apply(connection, delivery, delivery.arrival.moved_to(clock.now()))
+            if result.outcome != "duplicate":  # a duplicate leaves the first outcome on record
                 connection.execute(
-                    EVENTS.update().where(EVENTS.c.id == event_id).values(outcome=taken.recorded)
+                    EVENTS.update().where(EVENTS.c.id == event_id).values(outcome=result.recorded)
                 )
-            return taken
+            return result
 
         return self._database.write(job)
 
@@ -123,20 +100,21 @@ class Intake:
         def job(connection: Connection) -> list[IntakeResult]:
             deliveries = gather()
             self._last_size, self._last_at = len(deliveries), time.monotonic()
-            self._serialize(connection, (each.meaning for each in deliveries))
-            taken = take_fresh_starts(connection, self._config, deliveries)
+            self._serialize(connection, deliveries)
+            results = take_fresh_starts(connection, self._config, deliveries)
             self._lock_rows(
-                connection, [one for at, one in enumerate(deliveries) if at not in taken]
+                connection, [one for at, one in enumerate(deliveries) if at not in results]
             )
             for index, delivery in enumerate(deliveries):
-                if index not in taken:
-                    taken[index] = self._take_one(connection, delivery)
-            return [taken[index] for index in range(len(deliveries))]
+                if index not in results:
+                    results[index] = self._take_one(connection, delivery)
+            return [results[index] for index in range(len(deliveries))]
 
         return self._database.write(job, give_up_at=give_up_at)
 
-    def _serialize(self, connection: Connection, meanings: Iterable[Meaning | None]) -> None:
-        names = [name for each in meanings if each for name in handlers.names_of(each)]
+    def _serialize(self, connection: Connection, deliveries: Sequence[Delivery]) -> None:
+        meanings = (each.meaning for each in deliveries if each.meaning)
+        names = [name for meaning in meanings for name in handlers.names_of(meaning)]
         self._database.serialize_on(connection, *names)
 
     def _lock_rows(self, connection: Connection, deliveries: Sequence[Delivery]) -> None:
@@ -155,15 +133,17 @@ class Intake:
             )
 
     def _take_one(self, connection: Connection, delivery: Delivery) -> IntakeResult:
+        if delivery.meaning and is_recorded(connection, delivery.dedupe_key):
+            return _duplicate(delivery.meaning)
+        result = self._apply(connection, delivery, delivery.arrival)
+        stored = record_once(connection, delivery.event(result))
+        return result if stored or not delivery.meaning else _duplicate(delivery.meaning)
+
+    def _apply(self, connection: Connection, delivery: Delivery, arrival: Arrival) -> IntakeResult:
         if delivery.rejected:
-            record_once(connection, delivery.event(delivery.rejected))
             return delivery.rejected
         assert delivery.meaning is not None
-        if _is_recorded(connection, delivery.dedupe_key):
-            return _duplicate(delivery.meaning)
-        taken = handlers.apply(connection, self._config, delivery.meaning, delivery.arrival)
-        stored = record_once(connection, delivery.event(taken))
-        return taken if stored else _duplicate(delivery.meaning)
+        return handlers.apply(connection, self._config, delivery.meaning, arrival)
 
 
 def _duplicate(meaning: Meaning) -> IntakeResult:
@@ -172,12 +152,4 @@ def _duplicate(meaning: Meaning) -> IntakeResult:
         detail="this delivery is already recorded",
         level="debug",  # the metrics count it
         stream=getattr(meaning, "rtms_stream_id", None),
-    )
-
-
-def _is_recorded(connection: Connection, key: str) -> bool:
-    return bool(
-        connection.scalar(
-            sa.select(sa.exists().where(EVENTS.c.source == Source.ZOOM, EVENTS.c.dedupe_key == key))
-        )
     )

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from models import EVENTS
+from models import EVENTS, Source
 from rtms.db.engines import insert_into
+
+
+def is_recorded(connection: Connection, key: str) -> bool:
+    """Return whether an event of Zoom's is recorded.
+
+    Args:
+        key: `rtms.zoom.events.dedupe_key`.
+    """
+    recorded = sa.exists().where(EVENTS.c.source == Source.ZOOM, EVENTS.c.dedupe_key == key)
+    return bool(connection.scalar(sa.select(recorded)))
 
 
 def record_once(connection: Connection, event: dict[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from rtms.db.bulk import BulkFind, BulkInsert, PartialIndex
 from rtms.intake.columns import NEW_ROW_COLUMNS, new_row
 from rtms.intake.parsed_delivery import Delivery
 from rtms.intake.results import IntakeResult
-from rtms.intake.start_rules import Verdict, judge
+from rtms.intake.start_rules import judge
 from rtms.intake.starts import start_result
 from rtms.zoom.meanings import Started
 
@@ -71,19 +71,19 @@ def take_fresh_starts(
     }
     if not fresh:
         return {}
-    verdicts = {at: _judge_fresh(config, start) for at, start in fresh.items()}
+    verdicts = {at: judge(start, (), record_streams="all") for at, start in fresh.items()}
     new_rows = [
         new_row(config, start, verdicts[at], deliveries[at].arrival) for at, start in fresh.items()
     ]
     ids = _NEW_CONNECTS.execute_for_ids(connection, new_rows, by="rtms_stream_id")
-    taken = {
+    results = {
         at: start_result(start, verdicts[at], ids[start.rtms_stream_id])
         for at, start in fresh.items()
     }
     _NEW_EVENTS.execute(
-        connection, [deliveries[at].event(outcome) for at, outcome in taken.items()]
+        connection, [deliveries[at].event(result) for at, result in results.items()]
     )
-    return taken
+    return results
 
 
 def _independent_starts(config: Config, deliveries: Sequence[Delivery]) -> dict[int, Started]:
@@ -101,14 +101,3 @@ def _independent_starts(config: Config, deliveries: Sequence[Delivery]) -> dict[
         if isinstance(each.meaning, Started)
         and names[each.meaning.rtms_stream_id] == names[each.meaning.meeting_uuid] == 1
     }
-
-
-def _judge_fresh(config: Config, start: Started) -> Verdict:
-    return judge(
-        start,
-        (),
-        others=(),
-        operator_was_wanted=False,
-        last_stop_ts=None,
-        record_streams=config.record_streams,
-    )

@@ -6,7 +6,7 @@ from sqlalchemy.engine import Connection
 
 from config import Config
 from rtms.intake.interruptions import apply_interruption
-from rtms.intake.meeting_events import name_meeting, show_request
+from rtms.intake.meeting_events import name_meeting, report_limit, show_request, warn_near_limit
 from rtms.intake.results import Arrival, IntakeResult
 from rtms.intake.starts import apply_start
 from rtms.intake.stops import apply_stop
@@ -38,37 +38,11 @@ def apply(
         case RequestStatus():
             return show_request(connection, meaning)
         case ConcurrencyNearLimit():
-            return IntakeResult(outcome="accepted", detail=_near_limit(meaning), level="warning")
+            return warn_near_limit(meaning)
         case ConcurrencyLimited():
-            return IntakeResult(
-                outcome="accepted",
-                detail=f"Zoom started no stream for {_which(meaning.meeting_uuid)}: the account "
-                f"has as many as Zoom allows at once{_in_brackets(meaning.number)}. Ask Zoom for "
-                "more, or stop streams that are not needed",
-                level="error",
-            )
+            return report_limit(meaning)
         case _:
             return IntakeResult(outcome="unknown", detail="the server does not handle this event")
-
-
-def _near_limit(event: ConcurrencyNearLimit) -> str:
-    """Return what Zoom said about its limit of streams at once."""
-    if event.number is None or event.limit is None:
-        share = "" if event.percentage is None else f": {event.percentage} % are in use"
-        return f"the account is close to the number of streams that Zoom allows at once{share}"
-    share = _in_brackets(event.percentage, " %")
-    return (
-        f"{event.number} of the {event.limit} streams that Zoom allows this account at once are "
-        f"in use{share}"
-    )
-
-
-def _which(meeting_uuid: str | None) -> str:
-    return "a meeting that it does not name" if meeting_uuid is None else f"meeting {meeting_uuid}"
-
-
-def _in_brackets(number: int | None, unit: str = "") -> str:
-    return "" if number is None else f" ({number}{unit})"
 
 
 def names_of(meaning: Meaning) -> list[str]:

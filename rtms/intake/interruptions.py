@@ -20,6 +20,7 @@ from rtms.zoom.meanings import Interrupted, Started
 def apply_interruption(
     connection: Connection, config: Config, event: Interrupted, arrival: Arrival
 ) -> IntakeResult:
+    """Apply an interruption: note it, and move the stream to other servers if Zoom names some."""
     row_id = connection.scalar(
         CONNECTS.update()
         .where(
@@ -33,10 +34,10 @@ def apply_interruption(
     )
     if event.rejoin and is_to_rejoin(event.rejoin, known_rows(connection, event.rtms_stream_id)):
         start = _with_known_fields(connection, event.rejoin)
-        taken = apply_start(connection, config, start, arrival)
-        if taken.row_id is not None:
+        result = apply_start(connection, config, start, arrival)
+        if result.row_id is not None:
             return replace(
-                taken, detail=f"the signalling connection broke; {taken.detail}", level="warning"
+                result, detail=f"the signalling connection broke; {result.detail}", level="warning"
             )
     return IntakeResult(
         outcome="accepted",

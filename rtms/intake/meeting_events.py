@@ -8,7 +8,12 @@ from sqlalchemy.engine import Connection
 from models import CONNECTS, LIVE, LIVE_OF_A_USER
 from rtms.intake.meeting_names import MeetingName
 from rtms.intake.results import IntakeResult
-from rtms.zoom.meanings import MeetingStarted, RequestStatus
+from rtms.zoom.meanings import (
+    ConcurrencyLimited,
+    ConcurrencyNearLimit,
+    MeetingStarted,
+    RequestStatus,
+)
 
 
 def name_meeting(connection: Connection, event: MeetingStarted) -> IntakeResult:
@@ -50,3 +55,32 @@ def show_request(connection: Connection, event: RequestStatus) -> IntakeResult:
         stream=row.rtms_stream_id if row else event.rtms_stream_id,
         row_id=row.id if row else None,
     )
+
+
+def warn_near_limit(event: ConcurrencyNearLimit) -> IntakeResult:
+    """Return a warning with what Zoom said about its limit of streams at once."""
+    if event.number is None or event.limit is None:
+        share = "" if event.percentage is None else f": {event.percentage} % are in use"
+        detail = f"the account is close to the number of streams that Zoom allows at once{share}"
+    else:
+        detail = (
+            f"{event.number} of the {event.limit} streams that Zoom allows this account at once "
+            f"are in use{_in_brackets(event.percentage, ' %')}"
+        )
+    return IntakeResult(outcome="accepted", detail=detail, level="warning")
+
+
+def report_limit(event: ConcurrencyLimited) -> IntakeResult:
+    """Return an error that says for which meeting Zoom started no stream."""
+    named = event.meeting_uuid is not None
+    which = f"meeting {event.meeting_uuid}" if named else "a meeting that it does not name"
+    return IntakeResult(
+        outcome="accepted",
+        detail=f"Zoom started no stream for {which}: the account has as many as Zoom allows at "
+        f"once{_in_brackets(event.number)}. Ask Zoom for more, or stop streams that are not needed",
+        level="error",
+    )
+
+
+def _in_brackets(number: int | None, unit: str = "") -> str:
+    return "" if number is None else f" ({number}{unit})"

@@ -7,7 +7,7 @@ from typing import Any
 
 from models import Source
 from rtms.intake.results import Arrival, IntakeResult
-from rtms.zoom.events import parse
+from rtms.zoom.events import dedupe_key, parse
 from rtms.zoom.fields import MalformedEvent
 from rtms.zoom.meanings import ConcurrencyLimited, Meaning, MeetingStarted, RequestStatus
 
@@ -22,36 +22,33 @@ class Delivery:
     dedupe_key: str
     arrival: Arrival
 
-    def event(self, taken: IntakeResult) -> dict[str, Any]:
-        """Return the delivery's row of `webhook_events`."""
+    @classmethod
+    def of(cls, body: dict[str, Any], arrival: Arrival) -> Delivery:
+        """Parse a decoded, verified body."""
+        meaning, rejected = None, None
+        try:
+            meaning = parse(body, arrival.sent_ts)
+        except MalformedEvent as error:
+            rejected = IntakeResult(outcome="rejected", detail=str(error), level="error")
+        key = dedupe_key(body, meaning)
+        return cls(body=body, meaning=meaning, rejected=rejected, dedupe_key=key, arrival=arrival)
+
+    def event(self, result: IntakeResult) -> dict[str, Any]:
+        """Return the delivery's row of `webhook_events`. It names the meeting only if the event is
+        about no stream, or about one not yet known."""
+        of_meeting = isinstance(self.meaning, MeetingStarted | RequestStatus | ConcurrencyLimited)
+        meeting = self.meaning if of_meeting else None
         return {
             "source": Source.ZOOM.value,
             "event": self.body["event"],
             "event_ts": getattr(self.meaning, "event_ts", None),
             "dedupe_key": self.dedupe_key,
-            "rtms_stream_id": taken.stream,
-            **_meeting_of(self.meaning),
+            "rtms_stream_id": result.stream,
+            "meeting_uuid": getattr(meeting, "meeting_uuid", None),
+            "meeting_id": getattr(meeting, "meeting_id", None),
             "tracking_id": self.arrival.tracking_id,
             "sent_at": self.arrival.sent_at,
             "payload": self.body,
             "received_at": self.arrival.received_at,
-            "outcome": taken.recorded,
+            "outcome": result.recorded,
         }
-
-
-def parse_or_reject(
-    body: dict[str, Any], arrival: Arrival
-) -> tuple[Meaning | None, IntakeResult | None]:
-    """Return a body's meaning, or why it is rejected."""
-    try:
-        return parse(body, arrival.sent_ts), None
-    except MalformedEvent as error:
-        return None, IntakeResult(outcome="rejected", detail=str(error), level="error")
-
-
-def _meeting_of(meaning: Meaning | None) -> dict[str, str | None]:
-    """Return the meeting of an event that is about no stream, or about one not yet known."""
-    if isinstance(meaning, MeetingStarted | RequestStatus | ConcurrencyLimited):
-        number = getattr(meaning, "meeting_id", None)
-        return {"meeting_uuid": meaning.meeting_uuid, "meeting_id": number}
-    return {"meeting_uuid": None, "meeting_id": None}

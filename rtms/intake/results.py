@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rtms import clock
+from rtms.db.database import AnyRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,13 @@ class Arrival:
     received_at: datetime  # by our clock
     sent_at: datetime | None  # by Zoom's clock; None in rows of older versions
     tracking_id: str | None
+
+    @classmethod
+    def of_event(cls, event: AnyRow) -> Arrival:
+        """Return the arrival of a row of `webhook_events`."""
+        return cls(
+            received_at=event.received_at, sent_at=event.sent_at, tracking_id=event.tracking_id
+        )
 
     @property
     def sent_ts(self) -> int:

@@ -48,10 +48,10 @@ def judge(
     start: Started,
     known: Sequence[Known],
     *,
-    others: Sequence[OtherStream],
-    operator_was_wanted: bool,
-    last_stop_ts: int | None,
     record_streams: str,
+    others: Sequence[OtherStream] = (),
+    operator_was_wanted: bool = False,
+    last_stop_ts: int | None = None,
     later_start_known: bool = False,
 ) -> Verdict:
     """Decide what an `rtms_started` means (Zoom: failover and reconnection).
@@ -59,10 +59,10 @@ def judge(
     Args:
         start: the event.
         known: every row of its stream.
+        record_streams: RECORD_STREAMS.
         others: the live rows of other streams of its meeting.
         operator_was_wanted: whether the same user had a wanted stream in this meeting.
         last_stop_ts: `event_ts` of the stream's latest `rtms_stopped`, if any.
-        record_streams: RECORD_STREAMS.
         later_start_known: whether a later start of the stream is recorded. A start that repeated
             the live stream left no row.
     """

@@ -12,11 +12,11 @@ from rtms.intake.columns import new_row, stop_columns
 from rtms.intake.results import Arrival, IntakeResult
 from rtms.intake.start_rules import Verdict, judge
 from rtms.intake.stream_queries import (
+    early_stop,
     known_rows,
+    later_events,
     operator_was_wanted,
     other_streams,
-    starts_after,
-    stop_after,
 )
 from rtms.recall.polling import first_look
 from rtms.zoom.meanings import Started
@@ -25,8 +25,9 @@ from rtms.zoom.meanings import Started
 def apply_start(
     connection: Connection, config: Config, start: Started, arrival: Arrival
 ) -> IntakeResult:
-    later = starts_after(start.rtms_stream_id, start.event_ts)
-    stop = stop_after(connection, start)
+    """Apply a start: insert its row, which replaces others or is skipped, or do nothing."""
+    later = later_events(start.rtms_stream_id, ".rtms_started", start.event_ts)
+    stop = early_stop(connection, start)
     verdict = judge(
         start,
         known_rows(connection, start.rtms_stream_id),
@@ -54,17 +55,12 @@ def apply_start(
             )
         )
     named = meeting_names.of_meetings(connection, [start.meeting_uuid]).get(start.meeting_uuid)
-    row_id = connection.scalar(
-        CONNECTS.insert()
-        .values(**new_row(config, start, verdict, arrival, named))
-        .returning(CONNECTS.c.id)
-    )
+    row = new_row(config, start, verdict, arrival, named)
+    if verdict.skip == Reason.STOPPED_FIRST and stop:
+        row |= stop_columns(stop)
+    row_id = connection.scalar(CONNECTS.insert().values(row).returning(CONNECTS.c.id))
     if verdict.supersedes:
         connection.execute(CONNECTS.update().where(older).values(superseded_by=row_id))
-    if verdict.skip == Reason.STOPPED_FIRST and stop:
-        connection.execute(
-            CONNECTS.update().where(CONNECTS.c.id == row_id).values(stop_columns(stop))
-        )
     return start_result(start, verdict, row_id)
 
 

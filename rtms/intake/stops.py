@@ -12,7 +12,7 @@ from models import CONNECTS, EVENTS, Reason, State
 from rtms.intake.columns import stop_columns
 from rtms.intake.results import Arrival, IntakeResult
 from rtms.intake.starts import apply_start
-from rtms.intake.stream_queries import starts_after
+from rtms.intake.stream_queries import later_events
 from rtms.recall.polling import first_look
 from rtms.zoom.events import parse
 from rtms.zoom.meanings import Started, Stopped
@@ -22,6 +22,7 @@ from rtms.zoom.stop_reasons import NOT_AUTHENTICATED, is_fault, stop_reason_text
 def apply_stop(
     connection: Connection, config: Config, stop: Stopped, arrival: Arrival
 ) -> IntakeResult:
+    """Apply a stop: end or skip its stream's rows, and start it again if it was started since."""
     row_id = _end(connection, stop, arrival.received_at)
     detail = f"the stream stopped: {stop_reason_text(stop.stop_reason)}"
     level = "warning" if is_fault(stop.stop_reason) else "info"
@@ -46,23 +47,20 @@ def _apply_restart(
     connection: Connection, config: Config, stop: Stopped, arrival: Arrival
 ) -> IntakeResult | None:
     """Apply a restart that arrived before this stop. It was taken for a duplicate of the start."""
-    later = connection.execute(
-        starts_after(stop.rtms_stream_id, stop.event_ts).order_by(EVENTS.c.event_ts.desc()).limit(1)
-    ).first()
+    starts = later_events(stop.rtms_stream_id, ".rtms_started", stop.event_ts)
+    later = connection.execute(starts.order_by(EVENTS.c.event_ts.desc()).limit(1)).first()
     if later is None:
         return None
-    arrived = Arrival(
-        received_at=later.received_at, sent_at=later.sent_at, tracking_id=later.tracking_id
-    )
+    arrived = Arrival.of_event(later)
     start = parse(later.payload, arrived.sent_ts)
     assert isinstance(start, Started)
-    taken = apply_start(connection, config, start, arrived.moved_to(arrival.received_at))
-    if taken.row_id is None:
+    result = apply_start(connection, config, start, arrived.moved_to(arrival.received_at))
+    if result.row_id is None:
         return None
     connection.execute(
-        EVENTS.update().where(EVENTS.c.id == later.id).values(outcome=taken.recorded)
+        EVENTS.update().where(EVENTS.c.id == later.id).values(outcome=result.recorded)
     )
-    return taken
+    return result
 
 
 def _end(connection: Connection, stop: Stopped, received_at: datetime) -> int | None:

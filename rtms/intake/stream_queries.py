@@ -15,6 +15,7 @@ from rtms.zoom.meanings import Started, Stopped
 
 
 def known_rows(connection: Connection, stream: str) -> list[Known]:
+    """Return every row of a stream."""
     rows = connection.execute(
         sa.select(
             CONNECTS.c.id,
@@ -22,51 +23,32 @@ def known_rows(connection: Connection, stream: str) -> list[Known]:
             CONNECTS.c.server_urls,
             CONNECTS.c.state,
             CONNECTS.c.reason,
-            CONNECTS.c.stopped_at,
+            CONNECTS.c.stopped_at.is_not(None).label("stopped"),
         )
         .where(CONNECTS.c.rtms_stream_id == stream)
         .with_for_update()  # the dispatcher may be recording an outcome
     )
-    return [
-        Known(
-            id=row.id,
-            event_ts=row.event_ts,
-            server_urls=row.server_urls,
-            state=row.state,
-            reason=row.reason,
-            stopped=row.stopped_at is not None,
-        )
-        for row in rows
-    ]
+    return [Known(**row._mapping) for row in rows]
 
 
-def starts_after(stream: str, event_ts: int) -> sa.Select[Any]:
-    """Select the recorded starts of a stream that are later by Zoom's clock."""
-    return sa.select(
-        EVENTS.c.id,
-        EVENTS.c.payload,
-        EVENTS.c.tracking_id,
-        EVENTS.c.received_at,
-        EVENTS.c.sent_at,
-    ).where(
+def later_events(stream: str, ending: str, event_ts: int) -> sa.Select[Any]:
+    """Select the recorded events of a stream that are later by Zoom's clock.
+
+    Args:
+        ending: of the events' names.
+        event_ts: milliseconds since epoch.
+    """
+    return sa.select(EVENTS).where(
         EVENTS.c.rtms_stream_id == stream,
-        EVENTS.c.event.endswith(".rtms_started"),
+        EVENTS.c.event.endswith(ending),
         EVENTS.c.event_ts > event_ts,
     )
 
 
-def stop_after(connection: Connection, start: Started) -> Stopped | None:
+def early_stop(connection: Connection, start: Started) -> Stopped | None:
     """Return the stop that arrived before its start, though it is later by Zoom's clock."""
-    stored = connection.execute(
-        sa.select(EVENTS.c.event_ts, EVENTS.c.payload)
-        .where(
-            EVENTS.c.rtms_stream_id == start.rtms_stream_id,
-            EVENTS.c.event.endswith("rtms_stopped"),
-            EVENTS.c.event_ts > start.event_ts,
-        )
-        .order_by(EVENTS.c.event_ts)
-        .limit(1)
-    ).first()
+    stops = later_events(start.rtms_stream_id, "rtms_stopped", start.event_ts)
+    stored = connection.execute(stops.order_by(EVENTS.c.event_ts).limit(1)).first()
     if stored is None:
         return None
     stop = parse(stored.payload, stored.event_ts)
@@ -97,9 +79,8 @@ def other_streams(connection: Connection, start: Started) -> list[OtherStream]:
 def operator_was_wanted(connection: Connection, config: Config, start: Started) -> bool:
     """Return whether an earlier stream of the same user in this meeting was wanted. The user may no
     longer be host: the app continues when the host hands the meeting over (Zoom)."""
-    if config.record_streams != "host" or start.is_original_host is not False:
-        return False
-    if start.operator_id is None:
+    is_asked = config.record_streams == "host" and start.is_original_host is False
+    if not is_asked or start.operator_id is None:
         return False
     unwanted = sa.or_(
         CONNECTS.c.reason.in_((Reason.NOT_WANTED, Reason.UNSUPPORTED)),
