@@ -12,7 +12,7 @@ from rich.filesize import decimal
 
 from rtms.cli import tables
 from rtms.cli.waiting import Waiting
-from rtms.recall.client import RecallError
+from rtms.recall.errors import RecallError
 from rtms.recordings.download import DownloadError
 from rtms.recordings.filenames import UnsafeName, inside, label
 from rtms.recordings.library import File, NothingThere, Recordings

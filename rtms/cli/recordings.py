@@ -19,7 +19,7 @@ from rtms.cli.options import RowId, as_json, fetch
 from rtms.cli.output import JSON
 from rtms.cli.waiting import Waiting
 from rtms.jobs.follow import job as follow_job
-from rtms.recall.client import RecallError
+from rtms.recall.errors import RecallError
 from rtms.recordings import transcripts
 from rtms.recordings.download import DownloadError
 from rtms.recordings.library import TRANSCRIPT, NothingThere, Recordings

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import structlog
 
-from rtms.recall.client import Recall, RecallError
+from rtms.recall.client import Recall
+from rtms.recall.errors import RecallError
 from rtms.recall.recording_config import is_audio
 from rtms.recall.responses import (
     DirectConnectState,

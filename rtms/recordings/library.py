@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from config import Config
 from models import CONNECTS
 from rtms.db.database import AnyRow, Database
-from rtms.recall.client import Recall, RecallError
+from rtms.recall.client import Recall
+from rtms.recall.errors import RecallError
 from rtms.recall.lookup import look_up
 from rtms.recall.recording_config import NOTHING_KEPT, audio_count, keeps_nothing
 from rtms.recall.responses import RecordingState

@@ -22,7 +22,7 @@ from rtms.jobs.connect.outcomes import Try
 from rtms.jobs.connect.pending import PendingRow
 from rtms.queue import paced
 from rtms.queue.leases import new_owner
-from rtms.recall.client import Created, CreateOutcome, OutcomeUnknown, RateLimited, Refused
+from rtms.recall.create_outcomes import Created, CreateOutcome, OutcomeUnknown, RateLimited, Refused
 from rtms.recall.idempotency import KEY_LIFETIME
 from rtms.recall.rate_limit import CREATE_GATE
 from rtms.services import Services

@@ -32,13 +32,13 @@ from rtms.intake.deliveries import Intake
 from rtms.jobs.connect import manual_retry
 from rtms.jobs.connect.job import ConnectJob
 from rtms.jobs.connect.pending import PendingRow
-from rtms.recall.client import (
+from rtms.recall.client import Recall
+from rtms.recall.create_outcomes import (
     Created,
     CreateOutcome,
     NotDone,
     OutcomeUnknown,
     RateLimited,
-    Recall,
     Refused,
 )
 from sandbox import Stream, events

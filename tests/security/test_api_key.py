@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from rtms.recall.client import Created, Recall, RecallError, Refused
+from rtms.recall.client import Recall
+from rtms.recall.create_outcomes import Created, Refused
+from rtms.recall.errors import RecallError
 from sandbox import Fault, RecallSandbox
 from tests.conftest import ENVIRON
 

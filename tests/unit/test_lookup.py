@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import responses
 
-from rtms.recall.client import Recall, RecallError
+from rtms.recall.client import Recall
+from rtms.recall.errors import RecallError
 from rtms.recall.lookup import look_up
 from rtms.recall.recording_config import audio_count
 from rtms.recall.responses import DirectConnectState, Medium

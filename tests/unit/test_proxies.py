@@ -12,7 +12,9 @@ from config import Config, ConfigError
 from rtms.jobs.archive import job as archive_job
 from rtms.jobs.notify import job as notify_job
 from rtms.recall import proxies
-from rtms.recall.client import Recall, RecallError, Refused
+from rtms.recall.client import Recall
+from rtms.recall.create_outcomes import Refused
+from rtms.recall.errors import RecallError
 from rtms.recall.http import CannotBeSent, Session
 from rtms.recordings.download import CannotBeFetched, fetch
 from rtms.recordings.presigned import Links, LinkUnusable

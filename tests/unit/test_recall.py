@@ -16,16 +16,16 @@ import responses
 from requests import PreparedRequest
 from urllib3.exceptions import ReadTimeoutError
 
-from rtms.recall.client import (
+from rtms.recall.client import Recall
+from rtms.recall.create_outcomes import (
     Created,
     CreateOutcome,
     NotDone,
     OutcomeUnknown,
     RateLimited,
-    Recall,
-    RecallError,
     Refused,
 )
+from rtms.recall.errors import RecallError
 
 BASE = "https://us-east-1.recall.ai"
 URL = f"{BASE}/api/v1/meeting_direct_connect"

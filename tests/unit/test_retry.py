@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from models import Reason, State
 from rtms.jobs.connect.retry_policy import Decision, decide
-from rtms.recall.client import Created, CreateOutcome, NotDone, OutcomeUnknown, RateLimited, Refused
+from rtms.recall.create_outcomes import (
+    Created,
+    CreateOutcome,
+    NotDone,
+    OutcomeUnknown,
+    RateLimited,
+    Refused,
+)
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 

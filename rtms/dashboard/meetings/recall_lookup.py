@@ -15,7 +15,8 @@ from flask import abort
 from rtms import clock
 from rtms.dashboard.meetings.advice import for_pages
 from rtms.dashboard.meetings.media import MEDIA, gone
-from rtms.recall.client import Recall, RecallError
+from rtms.recall.client import Recall
+from rtms.recall.errors import RecallError
 from rtms.recall.http import origin
 from rtms.recordings import transcripts
 from rtms.recordings.download import DownloadError

@@ -28,7 +28,8 @@ from rtms.logs import about, meeting_of
 from rtms.queue.lease_renewal import LeaseLost, LeaseRenewal
 from rtms.queue.paced import Pace
 from rtms.queue.queue_job import QueueJob
-from rtms.recall.client import Recall, RecallError
+from rtms.recall.client import Recall
+from rtms.recall.errors import RecallError
 from rtms.recall.lookup import look_up
 from rtms.recall.rate_limit import RETRIEVE_GATE
 from rtms.recall.recording_config import NOTHING_KEPT, audio_count, is_audio, keeps_nothing

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy.engine import Connection
 
 from models import ATTEMPTS
-from rtms.recall.client import CreateOutcome, NotDone, OutcomeUnknown, RateLimited, Refused
+from rtms.recall.create_outcomes import CreateOutcome, NotDone, OutcomeUnknown, RateLimited, Refused
 
 RETRIED = "retried"  # by a person
 

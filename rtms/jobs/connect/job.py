@@ -24,7 +24,8 @@ from rtms.logs import about
 from rtms.monitoring.counters import Counts
 from rtms.queue.leases import is_ours, new_owner
 from rtms.recall import rate_limit
-from rtms.recall.client import Created, CreateOutcome, Recall
+from rtms.recall.client import Recall
+from rtms.recall.create_outcomes import Created, CreateOutcome
 from rtms.zoom.signature import join_signature
 
 _DATABASE_PAUSE = 0.5  # seconds

@@ -19,7 +19,7 @@ from rtms.jobs.connect.retry_policy import Decision, decide
 from rtms.jobs.connect.rivals import live_rival
 from rtms.jobs.notify import outbox
 from rtms.recall import rate_limit
-from rtms.recall.client import Created, CreateOutcome, RateLimited
+from rtms.recall.create_outcomes import Created, CreateOutcome, RateLimited
 from rtms.recall.idempotency import new_key
 from rtms.recall.polling import first_look, first_look_while_live
 

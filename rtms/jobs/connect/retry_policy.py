@@ -7,7 +7,14 @@ from datetime import datetime, timedelta
 
 from models import Reason, State
 from rtms.backoff import exponential
-from rtms.recall.client import Created, CreateOutcome, NotDone, OutcomeUnknown, RateLimited, Refused
+from rtms.recall.create_outcomes import (
+    Created,
+    CreateOutcome,
+    NotDone,
+    OutcomeUnknown,
+    RateLimited,
+    Refused,
+)
 
 _FIRST_WAIT = 0.5  # seconds; doubled with every try
 _LONGEST_WAIT = 8.0  # seconds; the pool behind a 507 is refilled within seconds to two minutes

@@ -22,7 +22,8 @@ from rtms.logs import about
 from rtms.queue import paced
 from rtms.queue.paced import Pace
 from rtms.queue.queue_job import QueueJob
-from rtms.recall.client import Recall, RecallError
+from rtms.recall.client import Recall
+from rtms.recall.errors import RecallError
 from rtms.recall.lookup import at_once, look_up
 from rtms.recall.polling import next_look
 from rtms.recall.rate_limit import RETRIEVE_GATE
