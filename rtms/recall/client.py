@@ -100,9 +100,7 @@ class Recall:
         except CannotBeSent as error:  # another try would fail in the same way
             return Refused(error=f"Recall was not asked: {error}.")
         except ERRORS as error:
-            return OutcomeUnknown(
-                retry_after=None, error=f"No answer from Recall: {error_text(error)}."
-            )
+            return OutcomeUnknown(error=f"No answer from Recall: {error_text(error)}.")
         return create_outcome(answer, hide=(self._api_key, zoom_rtms.get("signature", "")))
 
     def retrieve_direct_connect(self, recall_id: str | None) -> dict[str, Any]:
@@ -154,31 +152,30 @@ class Recall:
             raise RecallError(f"Recall was not asked: {error}.", passes=False) from None
         except (*ERRORS, ForeignRedirect) as error:
             raise RecallError(f"No answer from Recall: {error_text(error)}.") from None
-        body = answer.json()
-        if answer.status == 200 and body is None:  # not quoted: it may contain pre-signed links
+        if answer.status == 200:
+            if (body := answer.json()) is not None:
+                return body
+            # Not quoted: it may contain pre-signed links.
             raise RecallError("Recall answered 200 with a body that is not a JSON object.")
-        if answer.status != 200 or body is None:
-            wait = answer.retry_after()
-            if answer.status == 429 and wait is None:
-                wait = DEFAULT_RETRY_AFTER
-            text = answer.text((self._api_key,))
-            raise RecallError(f"Recall answered {answer.status}: {text}", answer.status, wait)
-        return body
+        wait = answer.retry_after()
+        if answer.status == 429 and wait is None:
+            wait = DEFAULT_RETRY_AFTER
+        text = answer.text((self._api_key,))
+        raise RecallError(f"Recall answered {answer.status}: {text}", answer.status, wait)
 
     def _call(
         self, method: str, url: str, body: object | None, headers: dict[str, str]
     ) -> RecallAnswer:
-        operation = "create" if method == "POST" else "retrieve"
+        status: int | None = None
         try:
             answer = self._follow(method, url, body, headers)
-        except ERRORS:
-            self._on_answer(operation, None)
-            raise
+            status = answer.status
+            return answer
         except ForeignRedirect:
-            self._on_answer(operation, _REDIRECTS[0])
+            status = _REDIRECTS[0]
             raise
-        self._on_answer(operation, answer.status)
-        return answer
+        finally:
+            self._on_answer("create" if method == "POST" else "retrieve", status)
 
     def _follow(
         self, method: str, url: str, body: object | None, headers: dict[str, str]

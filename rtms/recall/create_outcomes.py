@@ -1,4 +1,4 @@
-"""What became of a create: every response of Recall is one of five outcomes."""
+"""The outcomes of a create, and which of them each of Recall's answers is."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class NotDone:
 class OutcomeUnknown:
     """Recall may have done it. Only a request with the same idempotency key is safe to repeat."""
 
-    retry_after: float | None  # seconds, where the answer names them
     error: str
+    retry_after: float | None = None  # seconds, where the answer names them
     in_flight: bool = False  # Recall is still working on a request with this key
 
 
@@ -66,39 +66,33 @@ _UNKNOWN_4XX = {408: "timed out waiting for the request", 409: "is working on th
 
 
 def create_outcome(answer: RecallAnswer, *, hide: tuple[str, ...]) -> CreateOutcome:
-    """Return the outcome of a create from Recall's response."""
-    status, text = answer.status, answer.text(hide)
+    """Return the outcome of a create from Recall's answer.
+
+    Args:
+        hide: secrets that must not appear in it.
+    """
+    status, text, wait = answer.status, answer.text(hide), answer.retry_after()
     if status in (200, 201):
         return _created(answer, text)
+    said = f"Recall answered {status}:"
     if status == 429:
-        wait = answer.retry_after()
-        return RateLimited(
-            retry_after=DEFAULT_RETRY_AFTER if wait is None else wait,
-            error=f"Recall answered 429: too many requests. {text}",
-        )
+        wait = DEFAULT_RETRY_AFTER if wait is None else wait
+        return RateLimited(retry_after=wait, error=f"{said} too many requests. {text}")
     if status in _TEMPORARY_REFUSALS:
-        why = _TEMPORARY_REFUSALS[status]
-        return NotDone(
-            retry_after=answer.retry_after(), error=f"Recall answered {status}: it {why}. {text}"
-        )
+        return NotDone(retry_after=wait, error=f"{said} it {_TEMPORARY_REFUSALS[status]}. {text}")
     if status in _UNKNOWN_4XX or not 300 <= status < 500:
         why = _UNKNOWN_4XX.get(status, "dropped the request or lost the answer")
-        return OutcomeUnknown(
-            retry_after=answer.retry_after(),
-            error=f"Recall answered {status}: it {why}. {text}",
-            in_flight=status == 409,
-        )
+        error = f"{said} it {why}. {text}"
+        return OutcomeUnknown(retry_after=wait, error=error, in_flight=status == 409)
     why = _REFUSALS.get(status, "it does not accept the request")
-    return Refused(error=f"Recall answered {status}: {why}. {text}")
+    return Refused(error=f"{said} {why}. {text}")
 
 
 def _created(answer: RecallAnswer, text: str) -> CreateOutcome:
     body = answer.json() or {}
     recall_id = body.get("id")
     if not isinstance(recall_id, str) or not recall_id or not recall_id.isprintable():
-        return OutcomeUnknown(
-            retry_after=None, error=f"Recall answered {answer.status} without a usable id. {text}"
-        )
+        return OutcomeUnknown(error=f"Recall answered {answer.status} without a usable id. {text}")
     status = body.get("status")
     status = status if isinstance(status, dict) else {}
     code, sub_code = status.get("code"), status.get("sub_code")

@@ -23,16 +23,17 @@ class RecallError(Exception):
 
 
 class ForeignRedirect(Exception):
-    pass
+    """Recall's address redirects to another host, or in a loop."""
 
 
 class NoAnswer(Exception):
-    pass
+    """An answer is too slow or too large."""
 
 
 ERRORS = (*NETWORK_ERRORS, NoAnswer)
 
 
 def error_text(error: Exception) -> str:
+    """Return why a request had no answer, without URLs and without a full stop."""
     ours = isinstance(error, NoAnswer | ForeignRedirect)
     return str(error).rstrip(".") if ours else network_error_text(error)

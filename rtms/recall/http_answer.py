@@ -17,6 +17,8 @@ DEFAULT_RETRY_AFTER = 2.0  # seconds, where a 429 names no time
 
 
 class RecallAnswer:
+    """An answer that has been read to its end."""
+
     def __init__(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
         self.status = status
         self.headers = headers
