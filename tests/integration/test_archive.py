@@ -29,7 +29,8 @@ from models import CONNECTS, NOTIFICATIONS, RECORDINGS
 from rtms import clock
 from rtms.db.database import Database
 from rtms.jobs.archive import job as archive_job
-from rtms.jobs.archive.job import ArchiveJob, next_try
+from rtms.jobs.archive.job import ArchiveJob
+from rtms.jobs.archive.retry_policy import next_try
 from rtms.jobs.archive.storage import NotStored, Store
 from rtms.queue import paced
 from rtms.recall.rate_limit import RETRIEVE_GATE

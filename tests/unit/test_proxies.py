@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from config import Config, ConfigError
-from rtms.jobs.archive import job as archive_job
+from rtms.jobs.archive.retry_policy import next_try
 from rtms.jobs.notify import job as notify_job
 from rtms.recall import proxies
 from rtms.recall.client import Recall
@@ -152,6 +152,6 @@ def test_what_somebody_has_to_mend_is_tried_seldom() -> None:
     assert notify_job.next_try(attempts=1, created_at=NOW, now=NOW, passes=False) == (
         NOW + timedelta(hours=1)
     )
-    assert archive_job.next_try(attempts=1, expires_at=None, now=NOW, passes=False) == (
+    assert next_try(attempts=1, expires_at=None, now=NOW, passes=False) == (
         NOW + timedelta(hours=6)
     )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,12 +15,13 @@ from sqlalchemy.engine import Connection
 from config import Config
 from models import CONNECTS, RECORDINGS, State
 from rtms import clock
-from rtms.backoff import exponential
 from rtms.db.database import AnyRow, Database
 from rtms.db.errors import DatabaseUnavailable
 from rtms.jobs.archive import eligibility
 from rtms.jobs.archive.eligibility import QUEUE, RecordingToArchive
 from rtms.jobs.archive.manifest import manifest, stored_before, write_whole
+from rtms.jobs.archive.progress import Progress, has_file, raise_if_incomplete
+from rtms.jobs.archive.retry_policy import NotArchived, NothingKept, next_try
 from rtms.jobs.archive.storage import NotStored, Store
 from rtms.jobs.names import JobName
 from rtms.logs import about, meeting_of
@@ -32,7 +32,7 @@ from rtms.recall.client import Recall
 from rtms.recall.errors import RecallError
 from rtms.recall.lookup import look_up
 from rtms.recall.rate_limit import RETRIEVE_GATE
-from rtms.recall.recording_config import NOTHING_KEPT, audio_count, is_audio, keeps_nothing
+from rtms.recall.recording_config import NOTHING_KEPT, audio_count, keeps_nothing
 from rtms.recall.responses import Medium, RecordingState
 from rtms.recordings import download
 from rtms.recordings.download import DownloadError
@@ -41,46 +41,8 @@ from rtms.recordings.presigned import LinkBroken, LinkRefused, Links, LinkUnusab
 _THREADS = 2
 _LEASE_SECONDS = 60.0  # renewed while a recording is stored
 _BACKFILL_EVERY = 3600.0  # seconds
-_FIRST_WAIT = 60.0  # seconds; doubled with every try
-_LONGEST_WAIT = 6 * 3600.0  # seconds
-_MOST_TRIES = 36  # with those waits, a week
-_TOO_LATE = timedelta(minutes=5)  # before the media expire another try would not finish
-_WITH_FILES = ("video_mixed", "transcript", "participant_events")  # and audio
 
 log = structlog.get_logger()
-
-
-def next_try(
-    *, attempts: int, expires_at: datetime | None, now: datetime, passes: bool = True
-) -> datetime | None:
-    """Return when to try to archive a recording again; None when it was tried long enough.
-
-    Args:
-        attempts: the tries so far.
-        expires_at: when Recall deletes the media, if known.
-        passes: whether the error may pass by itself. What a person has to fix is tried rarely.
-    """
-    if attempts >= _MOST_TRIES:
-        return None
-    seconds = exponential(attempts, first=_FIRST_WAIT, longest=_LONGEST_WAIT)
-    wait = timedelta(seconds=seconds if passes else _LONGEST_WAIT)
-    if expires_at is None:
-        return now + wait
-    left = expires_at - now
-    return now + min(wait, left / 2) if left > _TOO_LATE else None
-
-
-class NotArchived(Exception):
-    """A recording was not archived. The message says why."""
-
-    def __init__(self, message: str, *, for_good: bool = False, passes: bool = True) -> None:
-        super().__init__(message)
-        self.for_good = for_good  # another try would not help
-        self.passes = passes  # False: a person must first fix what the message names
-
-
-class NothingKept(NotArchived):
-    """Recall was told to keep nothing, so there is nothing to store."""
 
 
 class ArchiveJob(QueueJob[RecordingToArchive]):
@@ -115,7 +77,7 @@ class ArchiveJob(QueueJob[RecordingToArchive]):
 
     def work(self, row: RecordingToArchive) -> None:
         trouble: NotArchived | None = None
-        progress = _Progress()
+        progress = Progress()
         with LeaseRenewal(self.database, QUEUE, row, seconds=_LEASE_SECONDS) as lease:
             self._renewals[row] = lease
             try:
@@ -148,7 +110,7 @@ class ArchiveJob(QueueJob[RecordingToArchive]):
                 lease.give_up()
         super().hand_back(rows)
 
-    def _archive(self, row: RecordingToArchive, lease: LeaseRenewal, progress: _Progress) -> None:
+    def _archive(self, row: RecordingToArchive, lease: LeaseRenewal, progress: Progress) -> None:
         """Store every medium that is done, and then the manifest.
 
         Args:
@@ -178,13 +140,13 @@ class ArchiveJob(QueueJob[RecordingToArchive]):
                 source = _Source(self, row, lease, meeting, medium, link)
                 size = self._store_file(names.folder, name, source, lease)
                 files.append({"kind": medium.kind, "file": name, "bytes": size})
-            if medium.links or not _has_file(medium.kind):
+            if medium.links or not has_file(medium.kind):
                 progress.stored.add(medium.kind)
         if files:
             lease.check()
             content = manifest(meeting, recording, files, earlier)
             self._store.put(names.folder, names.manifest, lambda path: write_whole(path, content))
-        _raise_if_incomplete(recording, files)
+        raise_if_incomplete(recording, files)
 
     def _store_file(self, folder: str, name: str, source: _Source, lease: LeaseRenewal) -> int:
         """Store a file, unless it is already stored, and return its size."""
@@ -268,7 +230,7 @@ class ArchiveJob(QueueJob[RecordingToArchive]):
         return recording
 
     def _record(
-        self, row: RecordingToArchive, trouble: NotArchived | None, progress: _Progress
+        self, row: RecordingToArchive, trouble: NotArchived | None, progress: Progress
     ) -> None:
         now, attempts = clock.now(), row.archive_attempts + 1
         due_at = None
@@ -320,29 +282,6 @@ class ArchiveJob(QueueJob[RecordingToArchive]):
             where.info("archived")
 
 
-@dataclass
-class _Progress:
-    """Which media of a recording are stored so far."""
-
-    known: Mapping[str, str] | None = None  # kind → status, as the table had it at the start
-    found: Mapping[str, str] | None = None  # the same from Recall; None: it did not answer
-    stored: set[str] = field(default_factory=set)  # the kinds of which all files are stored
-
-    @property
-    def has_news(self) -> bool:
-        """Whether Recall's answer differs from the table."""
-        return self.found is not None and self.found != self.known
-
-    def missed(self, media: Mapping[str, str]) -> bool:
-        """Return whether a medium became done while others were stored.
-
-        Args:
-            media: kind → status, as the table has it now.
-        """
-        seen = eligibility.done_kinds(self.known or {}) | eligibility.done_kinds(self.found or {})
-        return not eligibility.done_kinds(media) <= seen
-
-
 class _Source:
     """The link to one file: the known link first, then a fresh one each time it is refused."""
 
@@ -373,24 +312,3 @@ class _Source:
             if medium.kind == self._kind and self._name in medium.links:
                 return medium.links[self._name]
         raise NotArchived(f"Recall no longer has a link to its {self._kind}.")
-
-
-def _has_file(kind: str) -> bool:
-    """Return whether a kind of medium always has a file."""
-    return kind in _WITH_FILES or is_audio(kind)
-
-
-def _raise_if_incomplete(recording: RecordingState, files: Sequence[object]) -> None:
-    """Raise `NotArchived` if a medium is missing or still processing, or if there is none."""
-    for medium in recording.media:
-        if medium.status == "processing":
-            raise NotArchived(f"Recall is still processing its {medium.kind}.")
-        if medium.status == "done" and _has_file(medium.kind) and not medium.links:
-            raise NotArchived(f"Recall has no link to its {medium.kind}.")
-    if not files:
-        statuses = recording.media_statuses()
-        states = ", ".join(f"{kind} is {status}" for kind, status in statuses.items())
-        raise NotArchived(
-            f"Recall has no media of it to store: {states or 'it lists none'}.",
-            for_good="deleted" in statuses.values(),
-        )
