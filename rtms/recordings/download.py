@@ -196,7 +196,7 @@ class _Download:
             if self.resumed_from is None:
                 self.resumed_from = start
         elif answer.status == 200:
-            length = _length(answer)
+            length = answer.length()
             if length is None and "chunked" not in answer.headers.get("Transfer-Encoding", ""):
                 return _Failure(why="its server does not say how long it is")
             with _on_disk(partial.target, partial):
@@ -252,11 +252,6 @@ def _refusal(status: int) -> _Failure:
         why = _REFUSALS.get(status, f"its link is refused ({status}), and so is a fresh one")
         return _Failure(why=why, refused=True)
     return _Failure(why=f"its server answered {status}, which was not expected")
-
-
-def _length(answer: LinkAnswer) -> int | None:
-    text = answer.headers.get("Content-Length", "").strip()
-    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
 
 
 def _kept(partial: Partial) -> str:

@@ -46,6 +46,11 @@ class LinkAnswer:
     def __exit__(self, *_: object) -> None:
         self._response.close()
 
+    def length(self) -> int | None:
+        """Return `Content-Length` in bytes; None where there is none."""
+        text = self.headers.get("Content-Length", "").strip()
+        return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
+
     def chunks(self) -> Iterator[bytes]:
         """Yield the body's bytes as received, without decoding.
 
@@ -132,6 +137,25 @@ class Links:
         if scheme == "https" or where == self._allowed:
             return None
         return f"leads to {host[:100]} over {scheme[:20]}, and only https is followed"
+
+
+def size_at(link: str, allowed_host: str | None, timeout: float) -> int | None:
+    """Return how many bytes are at a link; None where it is refused or its headers do not say.
+
+    Args:
+        allowed_host, timeout: as for `Links`.
+    """
+    try:
+        with (
+            Links(allowed_host, timeout) as links,
+            links.open(link, {"Range": "bytes=0-0"}) as answer,
+        ):
+            if answer.status == 200:
+                return answer.length()
+            span = re.fullmatch(r"bytes 0-0/(\d{1,18})", answer.headers.get("Content-Range", ""))
+            return int(span[1]) if span and answer.status == 206 else None
+    except (LinkRefused, LinkBroken, LinkUnusable):
+        return None
 
 
 class _HideQueries(logging.Filter):

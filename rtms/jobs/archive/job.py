@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,12 +14,13 @@ from sqlalchemy.engine import Connection
 from config import Config
 from models import CONNECTS, RECORDINGS, State
 from rtms import clock
-from rtms.db.database import AnyRow, Database
+from rtms.db.database import Database
 from rtms.db.errors import DatabaseUnavailable
 from rtms.jobs.archive import eligibility
 from rtms.jobs.archive.eligibility import QUEUE, RecordingToArchive
 from rtms.jobs.archive.manifest import manifest, stored_before, write_whole
 from rtms.jobs.archive.progress import Progress, has_file, raise_if_incomplete
+from rtms.jobs.archive.retrieval import Retrieval
 from rtms.jobs.archive.retry_policy import NotArchived, NothingKept, next_try
 from rtms.jobs.archive.storage import NotStored, Store
 from rtms.jobs.names import JobName
@@ -29,14 +29,11 @@ from rtms.queue.lease_renewal import LeaseLost, LeaseRenewal
 from rtms.queue.paced import Pace
 from rtms.queue.queue_job import QueueJob
 from rtms.recall.client import Recall
-from rtms.recall.errors import RecallError
-from rtms.recall.lookup import look_up
 from rtms.recall.rate_limit import RETRIEVE_GATE
 from rtms.recall.recording_config import NOTHING_KEPT, audio_count, keeps_nothing
-from rtms.recall.responses import Medium, RecordingState
 from rtms.recordings import download
 from rtms.recordings.download import DownloadError
-from rtms.recordings.presigned import LinkBroken, LinkRefused, Links, LinkUnusable
+from rtms.recordings.presigned import size_at
 
 _THREADS = 2
 _LEASE_SECONDS = 60.0  # renewed while a recording is stored
@@ -126,7 +123,15 @@ class ArchiveJob(QueueJob[RecordingToArchive]):
             progress.known = connection.scalar(
                 sa.select(RECORDINGS.c.media).where(RECORDINGS.c.id == row.id)
             )
-        recording = self._retrieve(row, meeting, lease)
+        retrieval = Retrieval(
+            recall=self._recall,
+            turns=self._turns,
+            lease=lease,
+            recall_id=meeting.recall_id,
+            recall_recording_id=row.recall_recording_id,
+            audio=audio_count(self._recording_config),
+        )
+        recording = retrieval.recording()
         progress.found = recording.media_statuses()
         if keeps_nothing(self._recording_config) and not recording.has_links:
             raise NothingKept(NOTHING_KEPT, for_good=True)
@@ -135,10 +140,10 @@ class ArchiveJob(QueueJob[RecordingToArchive]):
         for medium in recording.media:
             if medium.status != "done":
                 continue
-            for link in sorted(medium.links):
+            for link, url in sorted(medium.links.items()):
                 name = names.file(medium, link)
-                source = _Source(self, row, lease, meeting, medium, link)
-                size = self._store_file(names.folder, name, source, lease)
+                links = retrieval.links(medium, link)
+                size = self._store_file(names.folder, name, url, links, lease)
                 files.append({"kind": medium.kind, "file": name, "bytes": size})
             if medium.links or not has_file(medium.kind):
                 progress.stored.add(medium.kind)
@@ -148,18 +153,25 @@ class ArchiveJob(QueueJob[RecordingToArchive]):
             self._store.put(names.folder, names.manifest, lambda path: write_whole(path, content))
         raise_if_incomplete(recording, files)
 
-    def _store_file(self, folder: str, name: str, source: _Source, lease: LeaseRenewal) -> int:
-        """Store a file, unless it is already stored, and return its size."""
+    def _store_file(
+        self, folder: str, name: str, url: str, links: Iterator[str], lease: LeaseRenewal
+    ) -> int:
+        """Store a file, unless it is already stored, and return its size.
+
+        Args:
+            url: its known link.
+            links: that link and then fresh ones.
+        """
         lease.check()
         stored = self._store.size(folder, name)
-        if stored is not None and stored == self._size_at(source.first_link):
+        if stored is not None and stored == size_at(url, self._recall.base_url, self._timeout):
             return stored
         return self._store.put(
             folder,
             name,
             lambda path: (
                 download.fetch(
-                    source,
+                    links.__next__,
                     path,
                     allowed_host=self._recall.base_url,
                     progress=lambda done, total: lease.check(),
@@ -168,66 +180,6 @@ class ArchiveJob(QueueJob[RecordingToArchive]):
                 ).bytes
             ),
         )
-
-    def _size_at(self, link: str) -> int | None:
-        """Return how many bytes a link has; None where its headers do not say."""
-        try:
-            with (
-                Links(self._recall.base_url, self._timeout) as links,
-                links.open(link, {"Range": "bytes=0-0"}) as answer,
-            ):
-                span = answer.headers.get("Content-Range", "")
-                length = answer.headers.get("Content-Length", "")
-                found = (
-                    re.fullmatch(r"bytes 0-0/(\d{1,18})", span)
-                    if answer.status == 206
-                    else (re.fullmatch(r"(\d{1,18})", length) if answer.status == 200 else None)
-                )
-                return int(found[1]) if found else None
-        except (LinkRefused, LinkBroken, LinkUnusable):
-            return None
-
-    def retrieve_again(
-        self, row: RecordingToArchive, meeting: AnyRow, lease: LeaseRenewal
-    ) -> RecordingState:
-        """Ask Recall for a recording again, when another request may be made."""
-        self._wait_for_turn(lease)
-        return self._retrieve(row, meeting, lease)
-
-    def _wait_for_turn(self, lease: LeaseRenewal) -> None:
-        lease.wait(self._turns.take_turn())
-
-    def _retrieve(
-        self, row: RecordingToArchive, meeting: AnyRow, lease: LeaseRenewal
-    ) -> RecordingState:
-        try:
-            found = look_up(
-                self._recall,
-                meeting.recall_id,
-                audio=audio_count(self._recording_config),
-                take_turn=lambda: self._wait_for_turn(lease),
-            )
-        except RecallError as error:
-            if error.retry_after is not None:
-                until = clock.now() + timedelta(seconds=error.retry_after)
-                self._turns.close(until=until)
-            if error.status == 404:
-                raise NotArchived(
-                    "Recall does not have it any more (404): it was deleted before it was stored.",
-                    for_good=True,
-                ) from None
-            raise NotArchived(str(error), passes=error.passes) from None
-        for recording in found.recordings:
-            if recording.recall_recording_id == row.recall_recording_id:
-                break
-        else:
-            raise NotArchived("Recall's answer does not contain the recording.")
-        if recording.status != "done":
-            raise NotArchived(
-                f"Recall reports the recording as {recording.status}.",
-                for_good=recording.status in ("failed", "deleted"),
-            )
-        return recording
 
     def _record(
         self, row: RecordingToArchive, trouble: NotArchived | None, progress: Progress
@@ -280,35 +232,3 @@ class ArchiveJob(QueueJob[RecordingToArchive]):
             where.error("not archived, and given up", error=str(trouble))
         else:
             where.info("archived")
-
-
-class _Source:
-    """The link to one file: the known link first, then a fresh one each time it is refused."""
-
-    def __init__(
-        self,
-        archive: ArchiveJob,
-        row: RecordingToArchive,
-        lease: LeaseRenewal,
-        meeting: AnyRow,
-        medium: Medium,
-        link: str,
-    ) -> None:
-        self._archive = archive
-        self._row = row
-        self._lease = lease
-        self._meeting = meeting
-        self._kind = medium.kind
-        self._name = link
-        self.first_link = medium.links[link]
-        self._used = False
-
-    def __call__(self) -> str:
-        if not self._used:
-            self._used = True
-            return self.first_link
-        recording = self._archive.retrieve_again(self._row, self._meeting, self._lease)
-        for medium in recording.media:
-            if medium.kind == self._kind and self._name in medium.links:
-                return medium.links[self._name]
-        raise NotArchived(f"Recall no longer has a link to its {self._kind}.")
