@@ -13,7 +13,7 @@ from rich.filesize import decimal
 from rtms.cli import tables
 from rtms.cli.waiting import Waiting
 from rtms.recall.errors import RecallError
-from rtms.recordings.download import DownloadError
+from rtms.recordings.download_errors import DownloadError
 from rtms.recordings.filenames import UnsafeName, inside, label
 from rtms.recordings.library import File, NothingThere, Recordings
 

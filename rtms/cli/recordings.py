@@ -21,7 +21,7 @@ from rtms.cli.waiting import Waiting
 from rtms.jobs.follow import job as follow_job
 from rtms.recall.errors import RecallError
 from rtms.recordings import transcripts
-from rtms.recordings.download import DownloadError
+from rtms.recordings.download_errors import DownloadError
 from rtms.recordings.library import TRANSCRIPT, NothingThere, Recordings
 from rtms.services import get_services
 

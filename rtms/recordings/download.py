@@ -9,14 +9,21 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rtms import disk_errors
 from rtms.backoff import exponential
-from rtms.recordings.partial_file import Busy, Partial
+from rtms.recordings.download_errors import (
+    CannotBeFetched,
+    Incomplete,
+    LinkDenied,
+    LinkNotFollowed,
+    how_much_is_kept,
+    on_disk,
+    open_partial,
+)
+from rtms.recordings.partial_file import Partial
 from rtms.recordings.presigned import LinkAnswer, LinkBroken, LinkRefused, Links, LinkUnusable
 
 _FIRST_WAIT = 0.5  # seconds; doubled with every try in a row without progress
@@ -37,38 +44,6 @@ _COMPRESSED = frozenset({"gzip", "x-gzip", "deflate", "compress", "br", "zstd"})
 
 # Called with how many bytes are downloaded, and of how many if known.
 Progress = Callable[[int, int | None], None]
-
-
-class DownloadError(Exception):
-    """A download failed. The message says what happened, to which file, and what to do."""
-
-    passes = True  # False: a person must first fix what the message names
-
-
-class LinkNotFollowed(DownloadError):
-    """The link leads to a place that is not allowed."""
-
-
-class CannotBeFetched(DownloadError):
-    """This machine's settings make the request impossible."""
-
-    passes = False
-
-
-class LinkDenied(DownloadError):
-    """The link was refused, and so was a fresh one."""
-
-
-class Incomplete(DownloadError):
-    """All tries ended before the medium was complete. The partial file is kept."""
-
-
-class DiskFailed(DownloadError):
-    """The file could not be written. The partial file is kept."""
-
-
-class AlreadyRunning(DownloadError):
-    """Another process is downloading the same file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +96,8 @@ def fetch(
     Raises:
         a kind of DownloadError.
     """
-    with _on_disk(target):
-        partial = _open(target)
+    with on_disk(target):
+        partial = open_partial(target)
     with partial, Links(allowed_host, timeout) as links:
         download = _Download(links, partial, progress)
         url = link()
@@ -142,10 +117,12 @@ def fetch(
                 url = link()
                 continue
             if failures >= attempts:
-                raise Incomplete(f"{target.name} is incomplete: {failure.why}. {_kept(partial)}")
+                raise Incomplete(
+                    f"{target.name} is incomplete: {failure.why}. {how_much_is_kept(partial)}"
+                )
             pause(exponential(failures, first=_FIRST_WAIT, longest=_LONGEST_WAIT))
         size = partial.offset
-        with _on_disk(target, partial):
+        with on_disk(target, partial):
             partial.finish()
         return Fetched(path=target, bytes=size, resumed_from=download.resumed_from or 0)
 
@@ -188,10 +165,10 @@ class _Download:
             return _Failure(why="its server sends it compressed, though that was not requested")
         if answer.status == 206 and start > 0:
             if not self._continues(answer, start):
-                with _on_disk(partial.target, partial):
+                with on_disk(partial.target, partial):
                     partial.forget()
                 return _Failure(why="it changed while it was downloaded")
-            with _on_disk(partial.target, partial):
+            with on_disk(partial.target, partial):
                 partial.cut(start)
             if self.resumed_from is None:
                 self.resumed_from = start
@@ -199,11 +176,11 @@ class _Download:
             length = answer.length()
             if length is None and "chunked" not in answer.headers.get("Transfer-Encoding", ""):
                 return _Failure(why="its server does not say how long it is")
-            with _on_disk(partial.target, partial):
+            with on_disk(partial.target, partial):
                 partial.begin(answer.headers.get("ETag"), length)
             self.resumed_from = 0
         elif answer.status == 416 and start > 0:  # it is shorter now
-            with _on_disk(partial.target, partial):
+            with on_disk(partial.target, partial):
                 partial.forget()
             return _Failure(why="it changed while it was downloaded")
         else:
@@ -224,25 +201,15 @@ class _Download:
         self._progress(partial.offset, partial.length)
         for chunk in answer.chunks():
             if partial.length is not None and partial.offset + len(chunk) > partial.length:
-                with _on_disk(partial.target, partial):
+                with on_disk(partial.target, partial):
                     partial.forget()
                 return _Failure(why="its server sent more bytes than announced")
-            with _on_disk(partial.target, partial):
+            with on_disk(partial.target, partial):
                 partial.append(chunk)
             self._progress(partial.offset, partial.length)
         if partial.length is not None and partial.offset < partial.length:
             return _Failure(why="the connection was cut")
         return None
-
-
-def _open(target: Path) -> Partial:
-    try:
-        return Partial(target)
-    except Busy:
-        pass
-    raise AlreadyRunning(
-        f"{target.name} is being downloaded by another process: let it finish, or stop it first."
-    )
 
 
 def _refusal(status: int) -> _Failure:
@@ -252,22 +219,3 @@ def _refusal(status: int) -> _Failure:
         why = _REFUSALS.get(status, f"its link is refused ({status}), and so is a fresh one")
         return _Failure(why=why, refused=True)
     return _Failure(why=f"its server answered {status}, which was not expected")
-
-
-def _kept(partial: Partial) -> str:
-    if partial.resumable_from == 0:
-        return "Try again."
-    return f"Its {partial.offset:,} bytes so far are kept: try again to resume the download."
-
-
-@contextmanager
-def _on_disk(target: Path, partial: Partial | None = None) -> Iterator[None]:
-    """Turn an error of the disk into a `DiskFailed`. Do only disk access inside, because errors of
-    the network are OSErrors too."""
-    try:
-        yield
-    except OSError as error:
-        kept = "" if partial is None else f" {_kept(partial)}"
-        raise DiskFailed(
-            f"{target.name} cannot be written to {target.parent}: {disk_errors.why(error)}.{kept}"
-        ) from None

@@ -20,7 +20,8 @@ from rtms.recall.lookup import look_up
 from rtms.recall.recording_config import NOTHING_KEPT, audio_count, keeps_nothing
 from rtms.recall.responses import RecordingState
 from rtms.recordings import download as downloads
-from rtms.recordings.download import Fetched, Incomplete, Progress, silent
+from rtms.recordings.download import Fetched, Progress, silent
+from rtms.recordings.download_errors import Incomplete
 from rtms.recordings.filenames import inside
 from rtms.recordings.recording_names import RecordingNames
 from rtms.recordings.transcripts import NotATranscript, read_parts

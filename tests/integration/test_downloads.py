@@ -20,16 +20,14 @@ import requests
 import responses
 
 from rtms.recall.responses import read_direct_connect
-from rtms.recordings.download import (
+from rtms.recordings.download import Fetched, exists, fetch
+from rtms.recordings.download_errors import (
     AlreadyRunning,
     DiskFailed,
     DownloadError,
-    Fetched,
     Incomplete,
     LinkDenied,
     LinkNotFollowed,
-    exists,
-    fetch,
 )
 from sandbox import RecallSandbox
 from sandbox.media import synthetic
@@ -42,7 +40,8 @@ CHILD = """
 import json, resource, signal, sys
 from pathlib import Path
 import psutil
-from rtms.recordings.download import DownloadError, fetch
+from rtms.recordings.download import fetch
+from rtms.recordings.download_errors import DownloadError
 
 link, target, host, stop_at, limit = sys.argv[1:]
 if int(limit):

@@ -16,7 +16,8 @@ from rtms.recall.client import Recall
 from rtms.recall.create_outcomes import Refused
 from rtms.recall.errors import RecallError
 from rtms.recall.http import CannotBeSent, Session
-from rtms.recordings.download import CannotBeFetched, fetch
+from rtms.recordings.download import fetch
+from rtms.recordings.download_errors import CannotBeFetched
 from rtms.recordings.presigned import Links, LinkUnusable
 from tests.conftest import ENVIRON
 

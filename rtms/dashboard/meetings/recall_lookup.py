@@ -19,7 +19,7 @@ from rtms.recall.client import Recall
 from rtms.recall.errors import RecallError
 from rtms.recall.http import origin
 from rtms.recordings import transcripts
-from rtms.recordings.download import DownloadError
+from rtms.recordings.download_errors import DownloadError
 from rtms.recordings.library import TRANSCRIPT, File, NothingThere, Recordings
 from rtms.recordings.utterances import Part
 from rtms.services import Services

@@ -32,7 +32,7 @@ from rtms.recall.client import Recall
 from rtms.recall.rate_limit import RETRIEVE_GATE
 from rtms.recall.recording_config import NOTHING_KEPT, audio_count, keeps_nothing
 from rtms.recordings import download
-from rtms.recordings.download import DownloadError
+from rtms.recordings.download_errors import DownloadError
 from rtms.recordings.presigned import size_at
 
 _THREADS = 2
