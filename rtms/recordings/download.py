@@ -21,7 +21,6 @@ from rtms.recordings.download_errors import (
     LinkNotFollowed,
     how_much_is_kept,
     on_disk,
-    open_partial,
 )
 from rtms.recordings.partial_file import Partial
 from rtms.recordings.presigned import LinkAnswer, LinkBroken, LinkRefused, Links, LinkUnusable
@@ -40,7 +39,6 @@ _REFUSALS = {
 _TEMPORARY = frozenset({408, 425, 429})
 # Other codings, such as `aws-chunked`, are left in S3 by uploads and mean nothing.
 _COMPRESSED = frozenset({"gzip", "x-gzip", "deflate", "compress", "br", "zstd"})
-
 
 # Called with how many bytes are downloaded, and of how many if known.
 Progress = Callable[[int, int | None], None]
@@ -97,7 +95,7 @@ def fetch(
         a kind of DownloadError.
     """
     with on_disk(target):
-        partial = open_partial(target)
+        partial = Partial(target)
     with partial, Links(allowed_host, timeout) as links:
         download = _Download(links, partial, progress)
         url = link()
@@ -163,11 +161,9 @@ class _Download:
         partial = self._partial
         if answer.headers.get("Content-Encoding", "").lower() in _COMPRESSED:
             return _Failure(why="its server sends it compressed, though that was not requested")
-        if answer.status == 206 and start > 0:
-            if not self._continues(answer, start):
-                with on_disk(partial.target, partial):
-                    partial.forget()
-                return _Failure(why="it changed while it was downloaded")
+        if answer.status in (206, 416) and start > 0:  # 416: it is shorter now
+            if answer.status == 416 or not self._continues(answer, start):
+                return self._forget("it changed while it was downloaded")
             with on_disk(partial.target, partial):
                 partial.cut(start)
             if self.resumed_from is None:
@@ -179,10 +175,6 @@ class _Download:
             with on_disk(partial.target, partial):
                 partial.begin(answer.headers.get("ETag"), length)
             self.resumed_from = 0
-        elif answer.status == 416 and start > 0:  # it is shorter now
-            with on_disk(partial.target, partial):
-                partial.forget()
-            return _Failure(why="it changed while it was downloaded")
         else:
             return _refusal(answer.status)
         return None
@@ -201,15 +193,19 @@ class _Download:
         self._progress(partial.offset, partial.length)
         for chunk in answer.chunks():
             if partial.length is not None and partial.offset + len(chunk) > partial.length:
-                with on_disk(partial.target, partial):
-                    partial.forget()
-                return _Failure(why="its server sent more bytes than announced")
+                return self._forget("its server sent more bytes than announced")
             with on_disk(partial.target, partial):
                 partial.append(chunk)
             self._progress(partial.offset, partial.length)
         if partial.length is not None and partial.offset < partial.length:
             return _Failure(why="the connection was cut")
         return None
+
+    def _forget(self, why: str) -> _Failure:
+        """Drop the bytes so far, so that the next try starts again."""
+        with on_disk(self._partial.target, self._partial):
+            self._partial.forget()
+        return _Failure(why=why)
 
 
 def _refusal(status: int) -> _Failure:

@@ -42,22 +42,17 @@ class AlreadyRunning(DownloadError):
     """Another process is downloading the same file."""
 
 
-def open_partial(target: Path) -> Partial:
-    try:
-        return Partial(target)
-    except Busy:
-        pass
-    raise AlreadyRunning(
-        f"{target.name} is being downloaded by another process: let it finish, or stop it first."
-    )
-
-
 @contextmanager
 def on_disk(target: Path, partial: Partial | None = None) -> Iterator[None]:
-    """Turn an error of the disk into a `DiskFailed`. Do only disk access inside, because errors of
-    the network are OSErrors too."""
+    """Turn an error of the disk into a `DiskFailed`, and a file in use into an `AlreadyRunning`. Do
+    only disk access inside, because errors of the network are OSErrors too."""
     try:
         yield
+    except Busy:
+        raise AlreadyRunning(
+            f"{target.name} is being downloaded by another process: let it finish, or stop it "
+            "first."
+        ) from None
     except OSError as error:
         kept = "" if partial is None else f" {how_much_is_kept(partial)}"
         raise DiskFailed(
@@ -66,6 +61,7 @@ def on_disk(target: Path, partial: Partial | None = None) -> Iterator[None]:
 
 
 def how_much_is_kept(partial: Partial) -> str:
+    """Return a sentence on what the next call can resume."""
     if partial.resumable_from == 0:
         return "Try again."
     return f"Its {partial.offset:,} bytes so far are kept: try again to resume the download."
