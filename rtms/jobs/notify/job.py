@@ -16,7 +16,7 @@ from rtms.backoff import exponential
 from rtms.db.database import Database
 from rtms.db.errors import DatabaseUnavailable
 from rtms.jobs.names import JobName
-from rtms.jobs.notify.outbox import QUEUE, Notification
+from rtms.jobs.notify.outbox import QUEUE, NotificationToSend
 from rtms.jobs.notify.transports import NotSent, Signals, SignedPost, Transport
 from rtms.logs import about, meeting_of
 from rtms.queue.queue_job import QueueJob
@@ -44,7 +44,7 @@ def next_try(
     return now + wait if now + wait <= created_at + _GIVE_UP_AFTER else None
 
 
-class NotifyJob(QueueJob[Notification]):
+class NotifyJob(QueueJob[NotificationToSend]):
     """Sends notifications until their listener accepts them, for a day."""
 
     name = JobName.NOTIFY
@@ -57,7 +57,7 @@ class NotifyJob(QueueJob[Notification]):
             Listener.NOTIFY_URL: SignedPost(database, config),
         }
 
-    def work(self, row: Notification) -> None:
+    def work(self, row: NotificationToSend) -> None:
         """Send a notification, and record the outcome."""
         try:
             self._transports[row.listener].send(row)
@@ -71,7 +71,7 @@ class NotifyJob(QueueJob[Notification]):
         else:
             self._record(row, None)
 
-    def _record(self, row: Notification, error: str | None, *, passes: bool = True) -> None:
+    def _record(self, row: NotificationToSend, error: str | None, *, passes: bool = True) -> None:
         now, attempts = clock.now(), row.attempts + 1
         due_at = None
         if error:

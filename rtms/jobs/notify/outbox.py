@@ -20,7 +20,7 @@ _EVENTS: dict[str, Happening] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Notification(Leased):
+class NotificationToSend(Leased):
     """A notification to send."""
 
     event: str
@@ -32,7 +32,7 @@ class Notification(Leased):
 
 
 QUEUE = Queue(
-    Notification,
+    NotificationToSend,
     table=NOTIFICATIONS,
     predicate=UNSENT,
     due_at=NOTIFICATIONS.c.due_at,

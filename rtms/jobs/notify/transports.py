@@ -14,7 +14,7 @@ from models import CONNECTS, RECORDINGS, MeetingDirectConnect, Recording
 from rtms import clock, signals
 from rtms.db.database import Database
 from rtms.jobs.notify import message
-from rtms.jobs.notify.outbox import Notification
+from rtms.jobs.notify.outbox import NotificationToSend
 from rtms.logs import about, meeting_of
 from rtms.recall.http import NETWORK_ERRORS, CannotBeSent, Session, network_error_text
 from rtms.rows import as_json
@@ -33,7 +33,7 @@ class NotSent(Exception):
 class Transport(Protocol):
     """One way to notify."""
 
-    def send(self, notification: Notification) -> None:
+    def send(self, notification: NotificationToSend) -> None:
         """Send a notification, which may have been sent before.
 
         Raises:
@@ -48,7 +48,7 @@ class Signals:
         self._app = app
         self._database = database
 
-    def send(self, notification: Notification) -> None:
+    def send(self, notification: NotificationToSend) -> None:
         """Call the event's subscribers, one after another."""
         with self._database.session() as session:
             meeting = session.get_one(MeetingDirectConnect, notification.meeting_direct_connect_id)
@@ -79,7 +79,7 @@ class SignedPost:
         self._url = config.notify_url
         self._webhook = Webhook(config.notify_secret) if config.notify_secret else None
 
-    def send(self, notification: Notification) -> None:
+    def send(self, notification: NotificationToSend) -> None:
         """Post the notification's body."""
         if not self._url or not self._webhook:
             raise NotSent("NOTIFY_URL is no longer set.")
@@ -111,7 +111,7 @@ class SignedPost:
         if not 200 <= status < 300:
             raise NotSent(f"NOTIFY_URL answered {status}, not 2xx.")
 
-    def _message(self, notification: Notification) -> tuple[str, str]:
+    def _message(self, notification: NotificationToSend) -> tuple[str, str]:
         """Return the message's id, which every retry repeats, and its body."""
         with self._database.read() as connection:
             meeting = connection.execute(
