@@ -41,12 +41,11 @@ class MeetingCounts:
 
 def look_at_processes(services: Services) -> Iterator[Finding]:
     """Check that processes receive and connect, by their heartbeats of the last minute."""
-    about = "processes"
     try:
         with services.database.read() as connection:
             rows = heartbeat.living(connection, now=clock.now())
     except DatabaseUnavailable as error:
-        yield warning(about, f"Could not be counted: {error}", "Fix the database first.")
+        yield warning("processes", f"Could not be counted: {error}", "Fix the database first.")
         return
     web = sum(row.kind == "web" for row in rows)
     workers = sum(row.kind == "worker" for row in rows)

@@ -1,7 +1,4 @@
-"""The dispatcher runs jobs in threads: it leases due rows, hands them to threads, and drains.
-
-A job knows what the work is: it leases rows, works on one, and says when the next is due.
-"""
+"""The dispatcher runs jobs in threads: it leases due rows, hands them to threads, and drains."""
 
 from __future__ import annotations
 
@@ -160,6 +157,7 @@ class _Runner(Generic[R]):
             if self._draining or not free:
                 pause = POLL_SECONDS  # a thread that finishes ends the wait
                 continue
+            pause = _AFTER_AN_ERROR
             try:
                 pause = self._lease_if_due(free, woken=woken)
                 if logged_at is not None and not self._draining:
@@ -173,10 +171,8 @@ class _Runner(Generic[R]):
                         error=str(error),
                     )
                     logged_at = time.monotonic()
-                pause = _AFTER_AN_ERROR
             except Exception:
                 log.exception("could not lease rows; trying again", job=self._job.name)
-                pause = _AFTER_AN_ERROR
         with self._changed:
             self._changed.notify_all()
 
@@ -201,9 +197,7 @@ class _Runner(Generic[R]):
         self._is_behind = len(rows) == free
         for row in rows:
             self._hand_over(row)
-        if rows:
-            return 0.0
-        return max(self._seconds_to_due(), _AFTER_NOTHING)
+        return 0.0 if rows else max(self._seconds_to_due(), _AFTER_NOTHING)
 
     def _seconds_to_due(self) -> float:
         """Return the seconds until a row is due, at most until the next poll."""
@@ -234,11 +228,8 @@ class _Runner(Generic[R]):
         with self._changed:
             self._in_flight[id(row)] = row
             if len(self._in_flight) > len(self._workers):
-                worker = threading.Thread(
-                    target=self._work_until_drained,
-                    name=f"{self._job.name}-{len(self._workers)}",
-                    daemon=True,
-                )
+                name = f"{self._job.name}-{len(self._workers)}"
+                worker = threading.Thread(target=self._work_until_drained, name=name, daemon=True)
                 self._workers.append(worker)
                 worker.start()
         self._rows.put(row)

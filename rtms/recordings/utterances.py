@@ -97,14 +97,15 @@ def turns(parts: Sequence[Part]) -> list[Turn]:
     last_end = 0.0
     for run in _runs(_ended(_stretches(parts))):
         part = parts[run[0].part]
-        tokens = _tokens(run)
         is_same = bool(made) and made[-1][0].participant == part.participant
-        if is_same and tokens[0].start - last_end <= _PAUSE:
-            glued = runs_on(made[-1][1][-1].text, tokens[0].text)
-            made[-1][1].extend([replace(tokens[0], glued=glued), *tokens[1:]])
-        else:
-            made.append((part, tokens))
-        last_end = max(token.end for token in tokens)
+        if not is_same or run[0].start - last_end > _PAUSE:
+            made.append((part, []))
+        tokens = made[-1][1]
+        so_far = len(tokens)
+        for stretch in run:
+            glued = bool(tokens) and runs_on(tokens[-1].text, stretch.text)
+            tokens.extend(_split(stretch, glued=glued))
+        last_end = max(token.end for token in tokens[so_far:])
     return [Turn(speaker=part.speaker, tokens=tuple(tokens)) for part, tokens in made]
 
 
@@ -137,8 +138,7 @@ def _cut(number: int, part: Part, start: float) -> Iterator[_Stretch]:
     """Split a part into stretches. A word without a time, or with an earlier one, keeps its
     place."""
     stretch = None
-    words = part.words
-    for word, is_attached in zip(words, attached([w.text for w in words]), strict=True):
+    for word, is_attached in zip(part.words, attached([w.text for w in part.words]), strict=True):
         if stretch is None:
             stretch = _Stretch(part=number, text=word.text, start=start, end=word.end)
         elif is_attached:
@@ -202,14 +202,6 @@ def _continues(last: _Stretch, before: _Stretch | None, stretch: _Stretch) -> bo
     return stretch.start - last.end <= _BREATH and not was_answered
 
 
-def _tokens(run: Sequence[_Stretch]) -> list[Token]:
-    tokens: list[Token] = []
-    for stretch in run:
-        glued = bool(tokens) and runs_on(tokens[-1].text, stretch.text)
-        tokens.extend(_split(stretch, glued=glued))
-    return tokens
-
-
 def _split(stretch: _Stretch, *, glued: bool) -> Iterator[Token]:
     """Split a stretch into tokens, with its time divided in proportion to their lengths."""
     assert stretch.end is not None
@@ -233,15 +225,12 @@ def _in_lines(run: str) -> Iterator[str]:
         yield run
         return
     line: list[str] = []
-    length = 0
     for letter in letters(run):
-        if line and length + len(letter) > LONGEST_TOKEN:
+        if line and sum(map(len, line)) + len(letter) > LONGEST_TOKEN:
             kept = _unparted(line, letter)
             yield "".join(line[: len(line) - kept])
             line = line[len(line) - kept :]
-            length = sum(len(each) for each in line)
         line.append(letter)
-        length += len(letter)
     yield "".join(line)
 
 
