@@ -16,8 +16,8 @@ _METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 
 class _Dashboard(Blueprint):
     def register(self, app: App, options: dict[str, Any]) -> None:
-        """Register with an app whose configuration asks for a dashboard. With any other, its paths
-        are as unknown as those that never were."""
+        """Register with an app if ADMIN_PASSWORD is set. Otherwise the dashboard's paths are
+        unknown."""
         assert isinstance(app, Flask)
         config = get_services(app).config
         if config.admin_password is None:
@@ -27,8 +27,8 @@ class _Dashboard(Blueprint):
         self._answer_wrong_methods(app)
 
     def _answer_wrong_methods(self, app: Flask) -> None:
-        """Give each path a rule for the methods it does not know: so whoever asks with one is
-        guarded, and answered with a page, as everybody is."""
+        """Add a rule to each path for the methods that it does not accept, so that these requests
+        are guarded too and get an error page."""
         known: dict[str, set[str]] = {}
         for rule in app.url_map.iter_rules():
             if rule.endpoint.startswith(f"{self.name}."):

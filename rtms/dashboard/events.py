@@ -1,4 +1,4 @@
-"""The raw record: everything that arrived, and what was made of it."""
+"""The list of events, the page of an event, and its replay."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rtms.dashboard import paging
 from rtms.dashboard.blueprint import blueprint
 from rtms.dashboard.errors import page_or_json
 from rtms.dashboard.flash import redirect_with
-from rtms.dashboard.index_scans import SHORTEST_PREFIX, Key, Span, Way, beginning_with
+from rtms.dashboard.index_scans import SHORTEST_PREFIX, IndexScan, Key, Span, beginning_with
 from rtms.dashboard.meetings.other_events import pretty
 from rtms.dashboard.meetings.search import (
     BadQuestion,
@@ -40,7 +40,7 @@ _COLUMNS = tuple(
         "outcome",
     )
 )  # fmt: skip
-_MEETINGS = 20  # of one stream that a page names
+_MEETINGS = 20  # of one stream that a page lists
 _NAMED = tuple(
     CONNECTS.c[name]
     for name in (
@@ -51,7 +51,7 @@ _NAMED = tuple(
 
 @dataclass(frozen=True, kw_only=True)
 class EventSearch:
-    """What the list's form says."""
+    """The fields of the list's form."""
 
     event: str = ""
     stream: str = ""
@@ -60,11 +60,11 @@ class EventSearch:
 
     @property
     def is_plain(self) -> bool:
-        """Whether nothing was asked for: all events."""
+        """Whether there is no filter: all events."""
         return self == EventSearch()
 
     def arguments(self) -> dict[str, str]:
-        """It as the arguments of a link, without the key."""
+        """Return the filters as the arguments of a link, without the page's key."""
         given = {
             "event": self.event,
             "stream": self.stream,
@@ -75,75 +75,75 @@ class EventSearch:
 
 
 def read(arguments: Mapping[str, str]) -> EventSearch:
-    """Read what the list's form says.
+    """Read the list's form.
 
     Raises:
-        BadQuestion: a value means nothing.
+        BadQuestion: a value is invalid.
     """
-    asked = EventSearch(
+    query = EventSearch(
         event=read_text(arguments.get("event", "")),
         stream=read_text(arguments.get("stream", "")),
         outcome=arguments.get("outcome", "").strip(),
         day=read_day(arguments.get("day", "")),
     )
-    if asked.outcome and asked.outcome not in OUTCOMES:
-        raise BadQuestion(f"There is no such outcome. There are: {', '.join(OUTCOMES)}.")
-    if 0 < len(asked.stream) < SHORTEST_PREFIX:
-        raise BadQuestion(f"Give {SHORTEST_PREFIX} characters of the stream's id, or more.")
-    return asked
+    if query.outcome and query.outcome not in OUTCOMES:
+        raise BadQuestion(f"Unknown outcome. Choose one of: {', '.join(OUTCOMES)}.")
+    if 0 < len(query.stream) < SHORTEST_PREFIX:
+        raise BadQuestion(f"Enter at least {SHORTEST_PREFIX} characters of the stream's id.")
+    return query
 
 
-def find(connection: Connection, asked: EventSearch, key: Key) -> Page:
-    """The page of events that was asked for."""
+def find(connection: Connection, query: EventSearch, key: Key) -> Page:
+    """Return a page of the events that match the filters."""
     span = Span()
-    if asked.day:
-        found = paging.span_of(connection, EVENTS, *moments(asked.day))
+    if query.day:
+        found = paging.span_of(connection, EVENTS, *moments(query.day))
         if found is None:
             return Page(rows=(), newer=None, older=None, was_cut=False)
         span = found
-    ways = [Way()]
-    if asked.stream:
-        ways = [
-            Way(where=(EVENTS.c.rtms_stream_id == asked.stream,), few=True),
-            beginning_with(EVENTS, EVENTS.c.rtms_stream_id, asked.stream),
+    scans = [IndexScan()]
+    if query.stream:
+        scans = [
+            IndexScan(where=(EVENTS.c.rtms_stream_id == query.stream,), few=True),
+            beginning_with(EVENTS, EVENTS.c.rtms_stream_id, query.stream),
         ]
     return paging.fetch(
-        connection, EVENTS, ways, key, span=span, wanted=_wanted(asked), columns=_COLUMNS
+        connection, EVENTS, scans, key, span=span, wanted=_wanted(query), columns=_COLUMNS
     )
 
 
-def _wanted(asked: EventSearch) -> list[sa.ColumnElement[bool]]:
+def _wanted(query: EventSearch) -> list[sa.ColumnElement[bool]]:
     c, wanted = EVENTS.c, []
-    if asked.event:
-        wanted.append(c.event == asked.event)
-    if asked.outcome:  # a word, and after a colon why
-        begins = sa.func.substr(c.outcome, 1, len(asked.outcome) + 1)
-        wanted.append(sa.or_(c.outcome == asked.outcome, begins == f"{asked.outcome}:"))
-    if asked.day:
-        since, until = moments(asked.day)
+    if query.event:
+        wanted.append(c.event == query.event)
+    if query.outcome:  # the column has a word, and the reason after a colon
+        begins = sa.func.substr(c.outcome, 1, len(query.outcome) + 1)
+        wanted.append(sa.or_(c.outcome == query.outcome, begins == f"{query.outcome}:"))
+    if query.day:
+        since, until = moments(query.day)
         wanted += [c.received_at >= since, c.received_at < until]
     return wanted
 
 
 @blueprint.get("/events")
 def events() -> Response:
-    """The list."""
-    page, trouble, asked = None, None, EventSearch()
+    """Show the list."""
+    page, trouble, query = None, None, EventSearch()
     try:
-        asked, key = read(request.args), read_key(request.args)
+        query, key = read(request.args), read_key(request.args)
         with get_services().database.read() as connection:
-            page = find(connection, asked, key)
+            page = find(connection, query, key)
     except BadQuestion as error:
         trouble = str(error)
     body = render_template(
-        "events.html", asked=asked, page=page, trouble=trouble, outcomes=OUTCOMES, names=EVENT_NAMES
+        "events.html", query=query, page=page, trouble=trouble, outcomes=OUTCOMES, names=EVENT_NAMES
     )
     return page_or_json(body, trouble, 400) if trouble else make_response(body)
 
 
 @blueprint.get(f"/events/<{ROW_ID}:id>")
 def event(id: int) -> str:
-    """One event, with its body as it came."""
+    """Show an event with its body as it was received."""
     with get_services().database.read() as connection:
         row = _row(connection, id)
         meetings = _meetings_of(connection, row)
@@ -159,14 +159,14 @@ def event(id: int) -> str:
 
 @blueprint.post(f"/events/<{ROW_ID}:id>/replay")
 def event_replay(id: int) -> Response:
-    """Run a stored event through the rules again, as if it had just arrived."""
+    """Process a stored event again, as if it had just arrived."""
     services = get_services()
     with services.database.read() as connection:
         _row(connection, id)
     taken = services.intake.replay(id)
     url = url_for("dashboard.event", id=id)
     if taken is None:
-        text = f"Event {id} is not one of Zoom's: there is nothing to replay."
+        text = f"Event {id} is not from Zoom, so it cannot be replayed."
         return redirect_with(url, text, "bad")
     if taken.is_due and services.dispatcher:
         services.dispatcher.wake(JobName.CONNECT)
@@ -176,7 +176,7 @@ def event_replay(id: int) -> Response:
 
 
 def _meetings_of(connection: Connection, event: dict[str, Any]) -> Sequence[AnyRow]:
-    """The meetings that an event is about: those of its stream, or of the meeting it names."""
+    """Return the meetings that an event is about: those of its stream, or the one it names."""
     if event["rtms_stream_id"]:
         wanted = sa.select(*_NAMED).where(CONNECTS.c.rtms_stream_id == event["rtms_stream_id"])
         found = connection.execute(wanted.order_by(CONNECTS.c.event_ts.desc()).limit(_MEETINGS))
@@ -190,5 +190,5 @@ def _meetings_of(connection: Connection, event: dict[str, Any]) -> Sequence[AnyR
 def _row(connection: Connection, id: int) -> dict[str, Any]:
     row = connection.execute(sa.select(EVENTS).where(EVENTS.c.id == id)).one_or_none()
     if row is None:
-        abort(404, f"There is no event {id}. The list of events shows those there are.")
+        abort(404, f"There is no event {id}. See the list of events.")
     return dict(row._mapping)

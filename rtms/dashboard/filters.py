@@ -1,4 +1,4 @@
-"""How moments, lengths of time and counts look on the pages: the filters of the templates."""
+"""Template filters that format times, durations and counts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 @blueprint.app_template_filter()
 def moment(at: datetime | None) -> Markup:
-    """A moment in UTC, to the second; a dash for none."""
+    """Format a time in UTC, to the second; None as a dash."""
     if at is None:
         return _none()
     return _time(at, f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")
@@ -23,7 +23,7 @@ def moment(at: datetime | None) -> Markup:
 
 @blueprint.app_template_filter()
 def precisely(at: datetime | None) -> Markup:
-    """A moment in UTC, to the millisecond; a dash for none."""
+    """Format a time in UTC, to the millisecond; None as a dash."""
     if at is None:
         return _none()
     return _time(at, f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3] + " UTC")
@@ -31,7 +31,7 @@ def precisely(at: datetime | None) -> Markup:
 
 @blueprint.app_template_filter()
 def ago(at: datetime | None) -> Markup:
-    """A moment as how long ago it was, with the moment itself for who points at it."""
+    """Format a time as how long ago it was, with the time itself as a tooltip."""
     if at is None:
         return _none()
     seconds = (clock.now() - at).total_seconds()
@@ -42,7 +42,7 @@ def ago(at: datetime | None) -> Markup:
 
 @blueprint.app_template_filter()
 def duration(length: float | timedelta | None) -> str:
-    """A length of time (seconds) as one reads it: 40 ms, 1.3 s, 2 min, 3 h 5 min, 4 d."""
+    """Format a duration (seconds): 40 ms, 1.3 s, 2 min, 3 h 5 min, 4 d."""
     if length is None:
         return "–"
     seconds = length.total_seconds() if isinstance(length, timedelta) else float(length)
@@ -62,7 +62,7 @@ def duration(length: float | timedelta | None) -> str:
 
 @blueprint.app_template_filter()
 def prose(text: str | None) -> Markup:
-    """Text with what stands between backticks set as code."""
+    """Format what is between backticks as code."""
     parts = re.split(r"`([^`]+)`", text or "")
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if number % 2 else escape(part)
@@ -72,12 +72,12 @@ def prose(text: str | None) -> Markup:
 
 @blueprint.app_template_filter()
 def number(value: int) -> str:
-    """A count, with its thousands apart."""
+    """Format a count with separators for thousands."""
     return f"{value:,}"
 
 
 def plural(count: int, word: str) -> str:
-    """A count and its word: 1 meeting, 2 meetings."""
+    """Format a count and its noun: 1 meeting, 2 meetings."""
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
 
 

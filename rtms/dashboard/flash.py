@@ -1,4 +1,4 @@
-"""What came of a POST: a message that the next page shows once."""
+"""The result of a POST: a message that the next page shows once."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _LONGEST = 600  # characters: browsers keep cookies of up to 4096 bytes
 
 
 def redirect_with(url: str, text: str, kind: Kind) -> Response:
-    """Send a browser to another page, after a POST, with a message for it.
+    """Return a redirect after a POST, with a message for the next page.
 
     Args:
         url: a path of the dashboard.
-        text: what came of it, in plain text; what is too long for a cookie is cut off.
-        kind: `good`, `warn` or `bad`, which is announced at once.
+        text: the result, in plain text. It is truncated to fit into a cookie.
+        kind: `good`, `warn` or `bad`. Screen readers announce `bad` at once.
     """
     flash(text[:_LONGEST], kind)
     return Response(status=303, headers={"Location": url})

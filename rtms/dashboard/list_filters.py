@@ -1,4 +1,4 @@
-"""How the rows of the lists, and the parts of a transcript, look: filters of those templates."""
+"""Template filters for the rows of the lists and the parts of a transcript."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from models import State
-from rtms import clock as its
+from rtms import clock
 from rtms.dashboard.blueprint import blueprint
 from rtms.dashboard.filters import duration
 from rtms.dashboard.meetings.answer_text import plainly
@@ -22,7 +22,7 @@ _TONES = {"accepted": "good", "rejected": "bad", "unknown": "warn"}
 
 @blueprint.app_template_filter()
 def listed(at: datetime) -> Markup:
-    """A moment in a column whose heading says that it is UTC."""
+    """Format a time in a column whose heading says UTC."""
     at = at.astimezone(UTC)
     iso = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return Markup('<time datetime="{}">{}</time>').format(iso, f"{at:%Y-%m-%d %H:%M:%S}")
@@ -30,8 +30,8 @@ def listed(at: datetime) -> Markup:
 
 @blueprint.app_template_filter()
 def by_stream(rows: Sequence[AnyRow], is_folded: bool) -> list[list[AnyRow]]:
-    """The events of a page in their order: those of one stream that follow each other together,
-    where they are to be folded."""
+    """Group the events of a page: consecutive ones of a stream together if they are to be
+    collapsed."""
 
     def stream(row: AnyRow) -> Any:
         return (is_folded and row.rtms_stream_id) or row.id
@@ -41,7 +41,7 @@ def by_stream(rows: Sequence[AnyRow], is_folded: bool) -> list[list[AnyRow]]:
 
 @blueprint.app_template_filter()
 def connected_after(row: AnyRow) -> str:
-    """How long after the delivery a stream was connected."""
+    """Format how long after the delivery a stream was connected."""
     if row.connected_at is None:
         return "–"
     return duration(max((row.connected_at - row.received_at).total_seconds(), 0.0))
@@ -49,19 +49,19 @@ def connected_after(row: AnyRow) -> str:
 
 @blueprint.app_template_filter()
 def lasted(row: AnyRow) -> str:
-    """How long a connection lasted, or has lasted so far."""
+    """Format how long a stream lasted, or has lasted so far."""
     if row.connected_at is None:
         return "–"
     if row.stopped_at is None:
         if row.state != State.CONNECTED:
             return "–"
-        return f"{duration((its.now() - row.connected_at).total_seconds())} so far"
+        return f"{duration((clock.now() - row.connected_at).total_seconds())} so far"
     return duration(max((row.stopped_at - row.connected_at).total_seconds(), 0.0))
 
 
 @blueprint.app_template_filter()
 def outcome(text: str) -> Markup:
-    """An event's outcome: a word, and why."""
+    """Format an event's outcome: a word and the reason."""
     word, _, why = text.partition(": ")
     tone = _TONES.get(word, "plain")
     label = Markup('<span class="badge badge-{}"><bdi>{}</bdi></span>').format(tone, word)
@@ -70,7 +70,7 @@ def outcome(text: str) -> Markup:
 
 @blueprint.app_template_filter("clock")
 def on_the_clock(seconds: float) -> str:
-    """A place in a recording, as players show it: 1:05, 1:02:03."""
+    """Format a position in a recording as players show it: 1:05, 1:02:03."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
@@ -78,5 +78,5 @@ def on_the_clock(seconds: float) -> str:
 
 @blueprint.app_template_test("moment")
 def is_moment(value: Any) -> bool:
-    """Whether a value is a moment."""
+    """Return whether a value is a time."""
     return isinstance(value, datetime)

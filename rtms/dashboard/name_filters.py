@@ -1,4 +1,4 @@
-"""What a meeting is called on the pages, and ids that break where they may: filters."""
+"""Template filters for the names of meetings, and for ids that wrap at the right places."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from rtms.text import shown, typed
 
 # Equals signs at the end of an id, with a few characters before them.
 _ENDING = re.compile(r"[^\s=]{0,4}=+$")
-# A word of an event's name, with the mark that ends it.
+# A word of an event's name, with the separator after it.
 _WORD = re.compile(r"[^._]*[._]+|[^._]+")
-# The same within JSON, with what closes the string.
+# As _ENDING, within JSON and with what closes the string.
 _ENDING_IN_JSON = re.compile(r'([A-Za-z0-9+/_-]{1,4}={1,2}"?,?)')
 
 PRODUCTS: dict[str, str] = {
@@ -28,15 +28,15 @@ PRODUCTS: dict[str, str] = {
 
 
 def topic_of(row: Mapping[str, Any]) -> str | None:
-    """The name of a row's meeting, fit for a page; None where nobody said it."""
+    """Return the topic of a row's meeting, fit for a page; None if it is not known."""
     topic = row.get("topic")
     return shown(topic) if topic else None
 
 
 @blueprint.app_template_filter()
 def ident(id: str) -> Markup:
-    """An id. A long one may be broken over lines, but its equals signs never stand alone. What it
-    is made of may hold marks that turn text around, which must not reach beyond it."""
+    """Format an id. A long one may wrap, but its equals signs never stand alone. It is isolated,
+    because it may contain marks that change the direction of text."""
     ending = _ENDING.search(id)
     if ending is None:
         return Markup("<bdi>{}</bdi>").format(id)
@@ -47,14 +47,14 @@ def ident(id: str) -> Markup:
 
 @blueprint.app_template_filter()
 def event_name(name: str) -> Markup:
-    """The name of an event, which breaks over lines between its words only."""
+    """Format the name of an event, which wraps only between its words."""
     return Markup("<bdi>{}</bdi>").format(Markup("<wbr>").join(_WORD.findall(name)))
 
 
 @blueprint.app_template_filter()
-def called(row: Mapping[str, Any]) -> Markup:
-    """What Zoom calls a row's meeting: its number, else its UUID; and its product, if it is no
-    meeting."""
+def zoom_name(row: Mapping[str, Any]) -> Markup:
+    """Format Zoom's name of a row's meeting: its number, else its UUID; and its product, unless
+    that is a meeting."""
     product = PRODUCTS.get(row["product"])
     name = ident(row["meeting_id"] or row["meeting_uuid"])
     return Markup("{} {}").format(product, name) if product else name
@@ -62,29 +62,28 @@ def called(row: Mapping[str, Any]) -> Markup:
 
 @blueprint.app_template_filter()
 def titled(row: Mapping[str, Any]) -> Markup:
-    """What people call a row's meeting: its topic, else what Zoom calls it."""
+    """Format the topic of a row's meeting, else Zoom's name."""
     topic = topic_of(row)
-    return Markup("<bdi>{}</bdi>").format(topic) if topic else called(row)
+    return Markup("<bdi>{}</bdi>").format(topic) if topic else zoom_name(row)
 
 
 @blueprint.app_template_filter()
 def fully_named(row: Mapping[str, Any]) -> Markup:
-    """Its topic, and what Zoom calls it, in one line."""
+    """Format the topic of a row's meeting and Zoom's name, in one line."""
     if not topic_of(row):
-        return called(row)
-    return Markup('{} <span class="muted">{}</span>').format(titled(row), called(row))
+        return zoom_name(row)
+    return Markup('{} <span class="muted">{}</span>').format(titled(row), zoom_name(row))
 
 
 @blueprint.app_template_filter()
 def plain_title(row: Mapping[str, Any]) -> str:
-    """Its topic, else its number or UUID, as text without tags: for the title of a page."""
+    """Return the topic, else the number or UUID, as plain text for the title of a page."""
     return topic_of(row) or typed(row["meeting_id"] or row["meeting_uuid"])
 
 
 @blueprint.app_template_filter()
-def whose(row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What a meeting is known by, and who has to do with it: labels and ids, each of which finds
-    the meeting."""
+def identifiers(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the ids of a row's meeting and its people, with labels. Each id finds the meeting."""
     named = {
         "Number": row["meeting_id"],
         "UUID": row["meeting_uuid"],
@@ -97,7 +96,7 @@ def whose(row: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 @blueprint.app_template_filter()
 def breakable(text: str) -> Markup:
-    """JSON whose ids may be broken over lines, but not before their equals signs."""
+    """Format JSON whose ids may wrap, but not before their equals signs."""
     return Markup("").join(
         Markup('<span class="nowrap">{}</span>').format(part) if number % 2 else escape(part)
         for number, part in enumerate(_ENDING_IN_JSON.split(text))

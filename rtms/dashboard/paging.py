@@ -1,8 +1,8 @@
-"""Lists that are read page by page, by key: quick however long the table is.
+"""Lists that are paged by key, which is fast however long the table is.
 
-What no index answers is looked for among the rows that an index does name, and among so many of
-them at most. Where that was not enough the page says so, and its next key goes on from the last
-row that was looked at: every row is found in the end, and no page takes long.
+Conditions without an index are tested on the rows that an index finds, up to a limit. If the limit
+is reached, the page says so, and its next key continues from the last row that was tested: every
+row is found in the end, and no page takes long.
 """
 
 from __future__ import annotations
@@ -15,68 +15,68 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from rtms.dashboard.index_scans import Key, Span, Way, look_through, turned
+from rtms.dashboard.index_scans import IndexScan, Key, Span, in_direction, limit_search
 from rtms.db.database import AnyRow
 
-# How a route takes the id of a row: no larger than either engine's.
+# The converter for the id of a row in a route: no larger than either engine's.
 ROW_ID = f"int(max={2**63 - 1})"
 
 PER_PAGE = 50
-# Rows that one page looks at, at most: some tens of milliseconds on either engine.
+# Rows that one page tests at most. This takes some tens of milliseconds on either engine.
 LOOK_AT = 4_000
 
-# Rows are written nearly in the order in which they came: not by more than so many rows and, where
-# the clocks of two machines differ, so much time.
+# Rows are written nearly in the order in which they were received. They are out of order by at
+# most this many rows and, if the clocks of two machines differ, this much time.
 _SLACK_ROWS = 1_000
 _SLACK = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """Rows, newest first, and the keys of the pages beside them."""
+    """Rows, newest first, and the keys of the next pages in both directions."""
 
     rows: Sequence[AnyRow]
     newer: int | None  # `after` of the page with newer rows
     older: int | None  # `before` of the page with older rows
-    was_cut: bool  # rows were left unlooked-at; the last of the two keys leads to them
+    was_cut: bool  # rows were not tested; the key in the direction of paging leads to them
 
 
 def fetch(
     connection: Connection,
     table: sa.Table,
-    ways: Sequence[Way],
+    scans: Sequence[IndexScan],
     key: Key,
     *,
     span: Span | None = None,
     wanted: Sequence[sa.ColumnElement[bool]] = (),
     columns: Sequence[sa.ColumnElement[Any]] = (),
 ) -> Page:
-    """Read one page of the rows that are on any of the ways.
+    """Read one page of the rows that any of the scans finds.
 
     Args:
         span: only ids inside it.
-        wanted: conditions that no index answers.
-        columns: what to read of each row; by default everything.
+        wanted: conditions without an index.
+        columns: the columns to read; by default all.
     """
     up = key.after is not None
     within = (span or Span()).beyond(key)
     found: set[int] = set()
-    ends: list[int] = []  # the last id that was looked at, of each way that goes on
+    ends: list[int] = []  # the last id that was tested, of each scan that has more
     ends_of_indexes: list[int] = []
-    for way in ways:
-        ids, end = _look(connection, table, way, within, up=up, wanted=wanted)
+    for scan in scans:
+        ids, end = _look(connection, table, scan, within, up=up, wanted=wanted)
         found.update(ids)
         if end is not None and (up or end > within.low + 1):
             ends.append(end)
-            if not way.holds:
+            if not scan.contains:
                 ends_of_indexes.append(end)
     nearest = sorted(found, reverse=not up)
     chosen = _until(nearest, ends, up=up)
     if up and not ends and len(chosen) <= PER_PAGE:  # the newest page is a whole one
-        return fetch(connection, table, ways, Key(), span=span, wanted=wanted, columns=columns)
+        return fetch(connection, table, scans, Key(), span=span, wanted=wanted, columns=columns)
     more = len(chosen) > PER_PAGE
     horizon = None if more or not ends else (min(ends) if up else max(ends))
-    if horizon is not None and not up:  # what an id leads to is shown at once, however old it is
+    if horizon is not None and not up:  # rows found by an id are shown however old they are
         chosen = _until(nearest, ends_of_indexes, up=up)
     rows = connection.execute(
         sa.select(*(columns or table.c))
@@ -96,20 +96,20 @@ def fetch(
 def _look(
     connection: Connection,
     table: sa.Table,
-    way: Way,
+    scan: IndexScan,
     span: Span,
     *,
     up: bool,
     wanted: Sequence[sa.ColumnElement[bool]],
 ) -> tuple[Sequence[int], int | None]:
-    """Return the nearest ids along a way, and the last id that was looked at where it goes on."""
+    """Return the nearest ids in a scan, and the last id that was tested if there are more."""
     last = None
-    if way.holds:
-        span, last = look_through(connection, table, span, up=up)
+    if scan.contains:
+        span, last = limit_search(connection, table, span, up=up)
     fits = [sa.case((sa.and_(*wanted), 1), else_=0).label("fits")] if wanted else []
     limit = LOOK_AT if wanted else PER_PAGE + 1
-    near = way.ids(connection, table, span, up=up, limit=limit, more=fits)
-    found = sa.select(near.c.id).order_by(turned(near.c.id, up)).limit(PER_PAGE + 1)
+    near = scan.ids(connection, table, span, up=up, limit=limit, more=fits)
+    found = sa.select(near.c.id).order_by(in_direction(near.c.id, up)).limit(PER_PAGE + 1)
     if not wanted:
         ids = connection.scalars(found).all()
     else:
@@ -117,9 +117,9 @@ def _look(
         seen = sa.select(sa.func.count().label("number"), far.label("far")).select_from(near)
         both = seen.subquery(), found.where(near.c.fits == 1).subquery()
         joined = sa.outerjoin(*both, sa.true())
-        rows = connection.execute(sa.select(*both).select_from(joined)).all()  # one at least
+        rows = connection.execute(sa.select(*both).select_from(joined)).all()  # at least one
         ids = [row.id for row in rows if row.id is not None]
-        if rows[0].number == LOOK_AT and not way.few:
+        if rows[0].number == LOOK_AT and not scan.few:
             last = rows[0].far
     return ids, None if len(ids) > PER_PAGE else last
 
@@ -134,12 +134,11 @@ def _until(ids: Sequence[int], ends: Sequence[int], *, up: bool) -> Sequence[int
 def span_of(
     connection: Connection, table: sa.Table, since: datetime, until: datetime
 ) -> Span | None:
-    """Return the ids among which all rows are that were received between two moments; None where
-    there are none.
+    """Return a span of ids that has all rows received between two times; None if there are none.
 
     Args:
-        since: the first moment.
-        until: the first moment after the last.
+        since: the beginning, included.
+        until: the end, excluded.
     """
     at = table.c.received_at
     first = connection.scalar(

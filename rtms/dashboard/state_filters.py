@@ -1,4 +1,4 @@
-"""How a row stands, why, and what to do, in the few words of a list: filters of the templates."""
+"""Template filters for a row's state, its reason and what to do, in a few words."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rtms.dashboard.meetings.advice import advise
 from rtms.states import EXPLANATIONS, JOINING, UNAUTHENTICATED, in_short
 from rtms.zoom.stop_reasons import NOT_AUTHENTICATED
 
-# Recall's words for where a connection stands, as far as they are known: an open set.
+# Recall's statuses that are known: an open set.
 _AT_RECALL = {
     **dict.fromkeys(JOINING, "Recall is joining the stream"),
     "recording": "Recall is recording it",
@@ -26,7 +26,7 @@ _SAID_BY_STATE = {State.DONE: ("done",), State.FAILED: ("failed", "fatal")}
 
 @blueprint.app_template_filter()
 def badge(row: Mapping[str, Any]) -> Markup:
-    """A row's state and, where it has one, the reason in a few words."""
+    """Format a row's state, and its reason if it has one."""
     state, reason = row["state"], row["reason"]
     label = Markup('<span class="badge badge-{0}">{0}</span>').format(state)
     if row.get("stop_reason") == NOT_AUTHENTICATED:
@@ -40,7 +40,7 @@ def badge(row: Mapping[str, Any]) -> Markup:
 
 @blueprint.app_template_filter()
 def at_recall(row: Mapping[str, Any]) -> Markup:
-    """How a connection stands at Recall, where that says more than its state; else nothing."""
+    """Format Recall's status of a row, if it says more than the row's state."""
     status, code = row["status"], row["sub_code"]
     parts = []
     if status and status not in _SAID_BY_STATE.get(row["state"], ()):
@@ -53,7 +53,7 @@ def at_recall(row: Mapping[str, Any]) -> Markup:
 
 @blueprint.app_template_filter()
 def todo(row: Mapping[str, Any]) -> str:
-    """What to do about a row, in a list; its own page says more."""
+    """Return what to do about a row, for a list."""
     return advise(row, clock.now()).todo
 
 

@@ -1,4 +1,4 @@
-"""The style sheet and the scripts: files of ours, read once and kept in memory."""
+"""The style sheet and the scripts, read once and kept in memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TYPES = {".css": "text/css", ".js": "text/javascript"}
 
 @blueprint.get("/assets/<name>", endpoint=ASSETS)
 def assets(name: str) -> Response:
-    """One of the files. Its address says what is in it, so it never changes."""
+    """Serve a file. Its URL contains a hash of its content, so it may be cached forever."""
     if name not in _files():
         abort(404)
     answer = Response(_files()[name], mimetype=_TYPES[Path(name).suffix])
@@ -34,14 +34,14 @@ def _for_templates() -> dict[str, Any]:
 
 
 def _asset(name: str) -> str:
-    """Where a page finds one of the files."""
+    """Return the URL of a file."""
     version = hashlib.sha256(_files()[name]).hexdigest()[:12]
     return url_for(f"{blueprint.name}.{ASSETS}", name=name, v=version)
 
 
 def _inline_style() -> Markup:
-    """The style sheet for who is not let in to fetch it. It is a file of ours and nobody's text,
-    so there is nothing to escape."""
+    """Return the style sheet for pages without a login, which cannot fetch it. It contains no
+    input, so nothing is escaped."""
     return Markup(_files()["style.css"].decode())  # noqa: S704
 
 

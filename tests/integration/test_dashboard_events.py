@@ -47,7 +47,7 @@ def put(services: Services, *rows: Mapping[str, Any]) -> None:
 
 def test_an_empty_record_says_what_to_do(browser: Browser) -> None:
     assert "No events yet" in browser.get("/events")
-    assert "No events like that" in browser.get("/events?outcome=rejected")
+    assert "No matching events" in browser.get("/events?outcome=rejected")
 
 
 def test_the_record_is_listed_and_filtered(browser: Browser, services: Services) -> None:
@@ -109,8 +109,8 @@ def test_without_an_index_only_so_many_are_looked_at(
     put(services, {"outcome": "rejected"}, *({} for _ in range(40)))
     html = browser.get("/events?outcome=rejected")
     assert ids(html) == []
-    assert "only the nearest few thousand were looked at" in html
-    further = link(html, "Look further back")
+    assert "Only the nearest few thousand" in html
+    further = link(html, "Search further back")
     assert further
     assert ids(browser.get(further)) == [1]
     assert ids(browser.get("/events?outcome=rejected&day=2026-03-01")) == []
@@ -163,7 +163,7 @@ def test_what_replay_cannot_do_is_said(browser: Browser, services: Services, row
     assert notice.startswith("Event 1 was replayed (rejected): ")
     assert "replay" not in browser.get("/events/2")
     answer = browser.post("/events/2/replay", page="/events/2")
-    assert "not one of Zoom's" in browser.notice(answer)
+    assert "is not from Zoom" in browser.notice(answer)
     gone = browser.post("/events/9/replay", page="/events/2")
     assert gone.status_code == 404
     assert rows.meetings() == []
@@ -194,7 +194,7 @@ def test_what_came_of_one_stream_in_a_row_is_folded(browser: Browser, zoom: Zoom
     html = browser.get("/events")
     assert ids(html) == [5, 4, 3, 2, 1]
     assert html.count("<details") == html.count('<tr class="folded">') == 1
-    assert "1 before it" in html
+    assert "1 earlier" in html
     assert "<details" not in browser.get(f"/events?stream={first.rtms_stream_id}")
 
 

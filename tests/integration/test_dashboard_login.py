@@ -155,7 +155,7 @@ def test_the_cookie_is_for_this_server_only(app: Flask) -> None:
 def test_any_other_password_does_not(app: Flask, services: Services, password: str) -> None:
     answer = guess(app, password)
     assert answer.status_code == 403
-    assert "That is not the password." in answer.text
+    assert "The password is wrong." in answer.text
     assert "Set-Cookie" not in answer.headers
     assert not sessions(services)
 

@@ -57,7 +57,7 @@ def meeting(
     recall.end_stream(stream.rtms_stream_id)
     zoom.deliver(events.stopped(stream))
     said = browser.notice(browser.press("/meetings/1", "/meetings/1/refresh"))
-    assert said == "Recall was asked. What it said is below."
+    assert said == "Recall was asked. Its answer is below."
     return stream
 
 
@@ -82,7 +82,7 @@ def test_unknown_meetings_are_not_found(browser: Browser) -> None:
 def test_the_page_tells_the_meetings_life(meeting: Stream, browser: Browser) -> None:
     html = browser.get("/meetings/1")
     sentences = told(html)
-    assert sentences[0] == "Zoom said that the stream began"
+    assert sentences[0] == "Zoom reported that the stream began"
     assert sentences[1].startswith("Connected: Recall took the stream, ")
     assert "The stream stopped: the meeting ended (reason 6)" in sentences
     assert "The recording is ready" in sentences
@@ -144,8 +144,8 @@ def test_a_failover_links_both_rows(browser: Browser, zoom: Zoom, rows: Rows) ->
     zoom.deliver(events.started(stream))
     zoom.deliver(events.started(stream.moved()))
     first, second = (browser.get(f"/meetings/{id}") for id in (1, 2))
-    assert any("a newer connection took this one's place" in each for each in told(first))
-    assert any("this takes the place of an older connection" in each for each in told(second))
+    assert any("a newer connection replaced this one" in each for each in told(first))
+    assert any("this connection replaces an older one" in each for each in told(second))
 
 
 def test_retry_puts_a_failed_meeting_back(browser: Browser, services: Services, rows: Rows) -> None:
@@ -306,13 +306,13 @@ def test_an_expired_recording_is_gone(
     change(services, RECORDINGS, expires_at=clock.now() - timedelta(hours=1), archived_at=DAY)
     before = len(recall.ledger)
     for path in MEDIUM_PAGES:
-        assert "has deleted its media since" in browser.get(path, status=410)
+        assert "has deleted its media" in browser.get(path, status=410)
     assert why(browser)["to_be_had"] is False
-    assert "has deleted its media since" in why(browser)["words"]
+    assert "has deleted its media" in why(browser)["words"]
     html = browser.get("/meetings/1")
     assert "<video" not in html
-    assert "has deleted its media since" in html
-    assert "It was stored before, where ARCHIVE_URL says." in html
+    assert "has deleted its media" in html
+    assert "It was stored under ARCHIVE_URL before." in html
     assert len(recall.ledger) == before
 
 
@@ -353,8 +353,8 @@ def test_storage_that_does_not_give_the_transcript_holds_no_request(
     kind: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert recall_lookup._IN_ALL < 5.0  # REQUEST_SECONDS of gunicorn.conf.py
-    monkeypatch.setattr(recall_lookup, "_IN_ALL", 1.0)
+    assert recall_lookup._TOTAL_TIMEOUT < 5.0  # REQUEST_SECONDS of gunicorn.conf.py
+    monkeypatch.setattr(recall_lookup, "_TOTAL_TIMEOUT", 1.0)
     recall.add_fault(
         Fault(
             kind=kind,
@@ -390,7 +390,7 @@ def test_only_so_many_pages_ask_recall_at_once(
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(get, range(8)))
     assert sorted(status for status, _ in answers) == [502] * 4 + [503] * 4
-    assert all("asking Recall for other pages" in page for status, page in answers if status == 503)
+    assert all("already asking Recall" in page for status, page in answers if status == 503)
     wait_for(lambda: not asking_threads())
     recall.clear_faults()
     assert "Good morning" in browser.get("/meetings/1/transcript")
@@ -425,12 +425,12 @@ def test_a_transcript_too_long_for_a_page_can_be_downloaded(
     meeting: Stream, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Forced, because the stand-in has one transcript, and writing a long one takes time."""
-    monkeypatch.setattr("rtms.dashboard.meetings.recall_lookup._MOST_WORDS", 1_000)
+    monkeypatch.setattr("rtms.dashboard.meetings.recall_lookup._MAX_WORDS", 1_000)
     word = Word(text="so", start=None, end=None)
     parts = [Part(participant="1", speaker="Ada", words=(word,) * 1_001)]
     monkeypatch.setattr("rtms.recordings.library.Recordings.transcript", lambda *_: parts)
     page = browser.get("/meetings/1/transcript", status=413)
-    assert "has 1,001 words, more than a page shows" in page
+    assert "has 1,001 words, too many for a page" in page
     assert browser.get("/recordings/1/transcript.txt").count("so") == 1_001
 
 
@@ -474,7 +474,7 @@ def test_a_link_that_leads_astray_is_not_passed_on(
     """Forced, because the stand-in makes sound links only."""
     monkeypatch.setattr("rtms.recordings.library.Recordings.link", lambda *_: link)
     answer = browser.client.get("/recordings/1/video_mixed")
-    assert (answer.status_code, "not safe to follow" in answer.text) == (502, True)
+    assert (answer.status_code, "that is not safe" in answer.text) == (502, True)
     assert "Location" not in answer.headers
 
 

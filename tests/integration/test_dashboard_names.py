@@ -127,7 +127,7 @@ def test_pages_of_a_name_show_every_meeting_once_forwards_and_back(
     while older:
         html = browser.get(older)
         forwards += ids(html)
-        older = link(html, "Older") or link(html, "Look further back")
+        older = link(html, "Older") or link(html, "Search further back")
     assert forwards == wanted
     back = [ids(html)]
     while newer := link(html, "Newer"):
@@ -144,7 +144,7 @@ def test_what_an_id_leads_to_is_found_however_old_it_is(
     assert found(browser, q="8000000001") == [2]
     html = browser.get("/meetings?q=8000000001")
     assert "there may be more" in html
-    further = link(html, "Look further back")
+    further = link(html, "Search further back")
     assert further
     assert ids(browser.get(further)) == [31, 2]
 
@@ -188,7 +188,7 @@ def test_an_answer_to_a_request_is_shown_with_the_meeting_it_names(
     for body in [answer, *starts] if is_first else [*starts, answer]:
         assert zoom.deliver(body).status_code == 200
     page = browser.get("/meetings/1")
-    assert "how a request to start a stream was answered" in page
+    assert "the answer to a request to start a stream" in page
     assert "&#34;status&#34;: &#34;&lt;denied&gt;&#34;" in page
     assert "&#34;host&#34;: &#34;Ada&#34;" in page
     assert "request to start" not in browser.get("/meetings/2")

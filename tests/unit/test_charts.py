@@ -117,7 +117,7 @@ def test_half_and_95_of_100_are_named() -> None:
     chart = charts.connect_times([float(n) for n in range(1, 101)], window=60)
     assert (chart.median, chart.slow) == (50, 95)
     assert chart.description == (
-        "Of the last 100 connects half took 50 s or less, and 95 of 100 took 95 s or less. "
+        "Of the last 100 connects, half took 50 s or less, and 95% took 95 s or less. "
         "40 took longer than the 60 s that Zoom waits."
     )
 
@@ -185,13 +185,13 @@ SENTENCES: dict[str, tuple[OverviewSnapshot, str, str]] = {
     "empty": (
         snapshot(live=0, has_any=False),
         "calm",
-        "No meeting yet: the first one shows here by itself.",
+        "No meetings yet. The first one will appear here.",
     ),
     "wrong credentials": (
         snapshot(unauthenticated=SimpleNamespace(id=7)),
         "bad",
-        "Zoom refuses the join signature (stop reason 18): meeting 7 was not recorded, and no "
-        "other will be.",
+        "Zoom refuses the join signature (stop reason 18): meeting 7 was not recorded, and "
+        "others will not be.",
     ),
     "failures of one kind": (
         snapshot(reasons={"window_expired": 3}),
@@ -212,12 +212,12 @@ SENTENCES: dict[str, tuple[OverviewSnapshot, str, str]] = {
     "waiting for long": (
         snapshot(waiting=2, waits=12),
         "warn",
-        "2 meetings wait to be connected, the oldest for 12 s.",
+        "2 meetings are waiting to be connected, the oldest for 12 s.",
     ),
     "waiting for the gate": (
         snapshot(waiting=1, waits=3, gate_closed_until=NOW + timedelta(seconds=10)),
         "warn",
-        "1 meeting waits for Recall's rate limit, until 10:00:30 UTC.",
+        "1 meeting is waiting for Recall's rate limit, until 10:00:30 UTC.",
     ),
     "the gate is closed and nothing waits": (
         snapshot(gate_closed_until=NOW + timedelta(seconds=10)),
@@ -227,7 +227,7 @@ SENTENCES: dict[str, tuple[OverviewSnapshot, str, str]] = {
     "nobody connects": (
         snapshot(waiting=1, waits=9, is_overdue=True, processes=IDLE, reasons={"refused": 1}),
         "bad",
-        "No process connects streams: 1 meeting waits and nobody takes it.",
+        "No process connects streams: 1 meeting is waiting.",
     ),
     "nobody connects, and nothing is due": (
         snapshot(processes=IDLE),

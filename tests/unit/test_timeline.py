@@ -100,7 +100,7 @@ def test_a_meeting_that_went_well_is_told_in_order() -> None:
         now=NOW,
     )
     assert words(moments) == [
-        "Zoom said that the stream began",
+        "Zoom reported that the stream began",
         "Connected: Recall took the stream, 1.0 s later",
         "The stream stopped: the meeting ended (reason 6)",
         "The recording is ready",
@@ -110,7 +110,7 @@ def test_a_meeting_that_went_well_is_told_in_order() -> None:
     assert moments[1].detail == ""
     assert (moments[1].tone, moments[-1].tone) == ("good", "ahead")
     assert moments[3].said == ""
-    assert moments[3].detail == "The video and the transcript are there."
+    assert moments[3].detail == "The video and the transcript are ready."
 
 
 def test_tries_are_told_with_their_answers_and_the_next_wait() -> None:
@@ -124,16 +124,16 @@ def test_tries_are_told_with_their_answers_and_the_next_wait() -> None:
         now=NOW,
     )
     assert words(moments)[1:5] == [
-        "Recall had no room for the stream: too many connects at once",
+        "Recall's rate limit was reached: too many connects at once",
         "Recall could not connect the stream",
-        "A try whose outcome is not known",
+        "A try with an unknown outcome",
         "Connected: Recall took the stream, 62 s later",
     ]
     assert moments[2].detail == "Next try 1.5 s later."
     assert moments[2].said == "Recall answered 507: no free worker."
-    assert moments[4].detail == "The time that Zoom waits had ended 2.3 s before."
+    assert moments[4].detail == "Zoom's window had closed 2.3 s before."
     row = a_row(taken_over_from="host:7:abc")
-    assert "did not finish it in time" in timeline(row, now=NOW)[1].detail
+    assert "did not finish in time" in timeline(row, now=NOW)[1].detail
 
 
 def test_a_refusal_is_the_end() -> None:
@@ -203,7 +203,7 @@ def test_an_answer_to_a_request_is_shown_word_for_word() -> None:
     payload = {"event": "rtms.request_status", "payload": {"object": {"status": "den\u202eied"}}}
     said = an_event(9, "x", after(1), event="rtms.request_status", payload=payload)
     (told,) = [each for each in timeline(a_row(), events=[said], now=NOW) if each.body]
-    assert told.what == "Zoom said how a request to start a stream was answered"
+    assert told.what == "Zoom reported the answer to a request to start a stream"
     assert '"status": "den\\u202eied"' in told.body
 
 
@@ -293,11 +293,11 @@ def test_faults_interruptions_copies_and_hints_are_told() -> None:
         now=NOW,
     )
     assert words(moments)[2:] == [
-        "Zoom said again that the stream began",
+        "Zoom reported again that the stream began",
         "The stream was interrupted",
         "The stream was interrupted",
         "The stream stopped: waiting for a reconnection timed out (reason 19)",
-        "Recall sent a notice that means nothing to this server",
+        "Recall sent a webhook that this server does not know",
     ]
     assert moments[2].said == "meeting 1 already has this stream"
     assert moments[5].tone == "bad"
@@ -310,7 +310,7 @@ def test_a_failover_is_told_from_both_sides() -> None:
         a_row(superseded_by=2, state="ended"), successor_received_at=after(500), now=NOW
     )
     (moved,) = [moment for moment in older if moment.meeting_id == 2]
-    assert (moved.at, "a newer connection took this one's place" in moved.what) == (
+    assert (moved.at, "a newer connection replaced this one" in moved.what) == (
         after(500),
         True,
     )
@@ -323,9 +323,9 @@ def test_what_lies_ahead_comes_last() -> None:
     row = a_row(state="pending", due_at=after(10), **NOT_CONNECTED)
     assert words(timeline(row, now=now))[1:] == ["The next try is due", "The window closes"]
     leased = timeline(row | {"leased_until": after(40)}, now=now)
-    assert words(leased)[1:] == ["A try is under way", "The window closes"]
+    assert words(leased)[1:] == ["A try is in progress", "The window closes"]
     ended = a_row(state="ended", due_at=after(2600))
-    assert words(timeline(ended, now=after(2500)))[-1] == "Recall is to be asked how it stands"
+    assert words(timeline(ended, now=after(2500)))[-1] == "Recall will be asked for the status"
 
 
 @pytest.mark.parametrize(
@@ -333,12 +333,12 @@ def test_what_lies_ahead_comes_last() -> None:
     [
         ({"status": "failed", "sub_code": "no_media"}, "The recording failed"),
         ({"status": "deleted"}, "The recording was deleted at Recall"),
-        ({"status": "processing", "completed_at": None}, "A recording is under way"),
-        ({"expires_at": after(3600)}, "Recall's time for keeping the recording ended: its media "
+        ({"status": "processing", "completed_at": None}, "A recording is in progress"),
+        ({"expires_at": after(3600)}, "The recording expired at Recall: its media "
          "are deleted"),
-        ({"archived_at": after(2600)}, "The recording was stored, where ARCHIVE_URL says"),
-        ({"archive_error": "disk full", "archive_due_at": NOW}, "The recording is not stored yet"),
-        ({"archive_error": "x"}, "The recording was not stored, and is not tried again"),
+        ({"archived_at": after(2600)}, "The recording was stored under ARCHIVE_URL"),
+        ({"archive_error": "disk full", "archive_due_at": NOW}, "The recording: not stored yet"),
+        ({"archive_error": "x"}, "The recording: not stored, and not tried again"),
     ],
 )  # fmt: skip
 def test_recordings_are_told_to_their_ends(changes: dict[str, Any], says: str) -> None:

@@ -1,10 +1,10 @@
-/* The player of a meeting's page: says in words why it cannot play, and reads the transcript along.
-   Without this script the player, and a link to the transcript, are there all the same. */
+/* The player on a meeting's page: shows why it cannot play, and follows the transcript. Without this
+   script, the page still has the player and a link to the transcript. */
 
 "use strict";
 
-const EARLY = 0.05; // seconds: a player that was sent to a moment may stand just before it
-const GENTLY = window.matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+const EARLY = 0.05; // seconds: after a seek, a player may be just before the position
+const SCROLLING = window.matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
 
 for (const section of document.querySelectorAll("[data-recording]")) {
   const player = section.querySelector("video, audio");
@@ -13,16 +13,16 @@ for (const section of document.querySelectorAll("[data-recording]")) {
   if (player && pane) readAlong(player, pane);
 }
 
-/* A link works for some hours. Where it has run out, loading again fetches a fresh one; where there
-   is none, the server knows why. Only `player.error` says that it failed: while a browser chooses
-   what to load, its networkState says for a moment that there is nothing to load. */
+/* A link works for some hours. If it has expired, reloading fetches a fresh one; if there is none,
+   the server knows why. Only `player.error` proves a failure: while a browser chooses a source, its
+   networkState says for a moment that there is none. */
 function explain(player) {
   const box = player.parentElement;
   const words = box.querySelector(".trouble");
   let canReload = false;
-  const tell = async () => {
+  const showProblem = async () => {
     const answer = await ask(box.dataset.why);
-    if (!player.error) return; // meanwhile it was loaded again
+    if (!player.error) return; // it was reloaded meanwhile
     if (answer.to_be_had && canReload) {
       canReload = false;
       const at = player.currentTime;
@@ -40,8 +40,8 @@ function explain(player) {
     words.hidden = true;
     player.hidden = false;
   });
-  player.addEventListener("error", tell);
-  if (player.error) tell(); // it failed before this script came
+  player.addEventListener("error", showProblem);
+  if (player.error) showProblem(); // it failed before this script was loaded
 }
 
 async function ask(url) {
@@ -49,14 +49,14 @@ async function ask(url) {
     const answer = await fetch(url, { headers: { Accept: "application/json" } });
     if (answer.ok && !answer.redirected) return await answer.json();
   } catch {
-    // said below
+    // returned below
   }
   return { to_be_had: false, words: "The recording did not load, and the server did not say why. Reload the page." };
 }
 
 async function readAlong(player, pane) {
   const read = await fetchTranscript(pane.dataset.transcript);
-  if (!read) return; // the link to it stays
+  if (!read) return; // keep the link to it
   pane.replaceChildren(read);
   const turns = [...pane.querySelectorAll("[data-start]")];
   const starts = turns.map((turn) => Number(turn.dataset.start));
@@ -67,7 +67,7 @@ async function readAlong(player, pane) {
     if (!time || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     player.currentTime = Number(time.closest("[data-start]").dataset.start);
-    player.play().catch(() => {}); // it cannot play: its own error says so
+    player.play().catch(() => {}); // its "error" event says why it cannot play
   });
 
   const mark = () => {
@@ -96,10 +96,10 @@ async function fetchTranscript(url) {
   }
 }
 
-/* Only the transcript's own box is scrolled, never the page. */
+/* Scrolls the transcript's box, never the page. */
 function show(turn, pane) {
   const place = turn.getBoundingClientRect();
   const frame = pane.getBoundingClientRect();
   if (place.top >= frame.top && place.bottom <= frame.bottom) return;
-  pane.scrollBy({ top: place.top - frame.top - frame.height / 4, behavior: GENTLY });
+  pane.scrollBy({ top: place.top - frame.top - frame.height / 4, behavior: SCROLLING });
 }

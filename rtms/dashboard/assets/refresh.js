@@ -1,5 +1,5 @@
-// Keeps a page fresh: fetches it again and swaps the part marked data-live. What is open stays
-// open, and what has the focus keeps it. Without this script the page reloads itself (noscript).
+// Refreshes a page: fetches it again and replaces the part marked data-live. Open details stay open,
+// and the focus stays. Without this script the page reloads itself (noscript).
 (() => {
   "use strict";
   const EVERY = 5000, PATIENCE = 15000; // milliseconds
@@ -26,7 +26,7 @@
     if (verdict(fresh) !== before) aloud.textContent = verdict(fresh);
   }
 
-  // What has the focus, by something that outlives the swap.
+  // Identifies the focused element by something that survives the replacement.
   function path(element, root) {
     const key = element.getAttribute("href") ?? element.closest("details[id]")?.id ?? "";
     return { tag: element.tagName, key };
@@ -35,12 +35,12 @@
     return [...root.querySelectorAll(tag)].find((each) => path(each, root).key === key);
   }
 
-  function isRead() { // somebody marks text in it: not now
+  function hasSelection() { // replacing the text would lose the selection
     const selection = document.getSelection();
     return selection && !selection.isCollapsed && live().contains(selection.anchorNode);
   }
 
-  function tell(why) {
+  function showState(why) {
     said.textContent = why ? `Not refreshed since ${words(freshAt)}: ${why}.` : "";
     said.hidden = !why;
   }
@@ -57,13 +57,13 @@
       if (answer.status === 503) throw new Error("the database is unreachable");
       if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
       const text = await answer.text();
-      if (!isRead()) swap(text);
+      if (!hasSelection()) swap(text);
       freshAt = new Date();
-      tell("");
+      showState("");
     } catch (error) {
       if (document.hidden) return;
       const unreached = error instanceof TypeError || error.name === "AbortError";
-      tell(unreached ? "the server does not answer" : error.message);
+      showState(unreached ? "the server does not answer" : error.message);
     } finally {
       clearTimeout(late);
       if (asked === mine) plan(EVERY);

@@ -1,5 +1,5 @@
-// Writes the reader's own time beside each moment in UTC. It is loaded before the page's body and
-// watches it grow, so the time is there when a line is first drawn, and nothing moves afterwards.
+// Adds the reader's local time to each time in UTC. It is loaded before the page's body and observes
+// it, so the local time is there when a line is first drawn, and nothing moves afterwards.
 (() => {
   "use strict";
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -12,11 +12,11 @@
     return `${other}${clock.format(at)} local`;
   }
 
-  function tell(time) {
+  function addLocalTime(time) {
     const at = new Date(time.dateTime);
-    if (time.dataset.told || Number.isNaN(at.getTime()) || at.getTimezoneOffset() === 0) return;
-    time.dataset.told = "1";
-    if (time.title) { // it says how long ago
+    if (time.dataset.done || Number.isNaN(at.getTime()) || at.getTimezoneOffset() === 0) return;
+    time.dataset.done = "1";
+    if (time.title) { // the text says how long ago
       time.title += ` (${words(at)})`;
       return;
     }
@@ -26,17 +26,17 @@
     time.append(" ", local);
   }
 
-  function look(node) {
+  function process(node) {
     if (node.nodeType !== Node.ELEMENT_NODE) return;
-    if (node.matches("time[datetime]")) tell(node);
-    node.querySelectorAll("time[datetime]").forEach(tell);
+    if (node.matches("time[datetime]")) addLocalTime(node);
+    node.querySelectorAll("time[datetime]").forEach(addLocalTime);
     for (const foot of [node, ...node.querySelectorAll("[data-zone]")]) {
       if (!foot.matches("[data-zone]") || foot.textContent || !new Date().getTimezoneOffset()) continue;
-      foot.textContent = ` Beside them: local time, ${zone}.`;
+      foot.textContent = ` Local times: ${zone}.`;
     }
   }
 
   new MutationObserver((changes) => {
-    for (const change of changes) change.addedNodes.forEach(look);
+    for (const change of changes) change.addedNodes.forEach(process);
   }).observe(document, { childList: true, subtree: true });
 })();

@@ -1,5 +1,5 @@
-"""What runs before and after every route of the dashboard: the check of the session and of a
-form's token, and the headers of the responses."""
+"""Runs before and after every route of the dashboard: checks the session and the CSRF token, and
+sets the headers of the response."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ from rtms.dashboard.static import ASSETS
 from rtms.services import get_services
 
 CSRF_FIELD = "csrf_token"
-_NOT_YOURS = (
-    "This form was not sent from a page of your session. Go back, load the page again and repeat "
-    "what you did."
+_FOREIGN_FORM = (
+    "This form was not sent from a page of your session. Go back, reload the page and try again."
 )
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-_NO_TEXT = "The part of the address behind its question mark is not UTF-8. Type it again."
+_NOT_UTF8 = "The part of the address after the question mark is not UTF-8. Enter it again."
 _LOGIN = "dashboard.login"
 _LARGEST_FORM = 16_384  # bytes
 _PAGES = (("/", "Overview"), ("/meetings", "Meetings"), ("/events", "Events"))
@@ -39,15 +38,15 @@ def _guard() -> Answer | None:
     try:
         request.query_string.decode()
     except UnicodeDecodeError:
-        abort(400, _NO_TEXT)
+        abort(400, _NOT_UTF8)
     if request.endpoint == _LOGIN:
         return None
     if not recognise():
-        return redirect(_way_in(), 303)
+        return redirect(_login_url(), 303)
     if request.method not in _SAFE_METHODS:
         given = request.form.get(CSRF_FIELD, "")
         if not hmac.compare_digest(session["csrf"].encode(), given.encode()):
-            abort(403, _NOT_YOURS)
+            abort(403, _FOREIGN_FORM)
     return None
 
 
@@ -60,11 +59,11 @@ def recognise() -> bool:
     """
     if "token" in session:
         with get_services().database.read() as connection:
-            g.logged_in = sessions.stands(connection, session["token"], now=clock.now())
+            g.logged_in = sessions.is_valid(connection, session["token"], now=clock.now())
     return bool(g.get("logged_in", False))
 
 
-def _way_in() -> str:
+def _login_url() -> str:
     login = url_for(_LOGIN)
     is_page = request.method == "GET" and request.endpoint not in (
         f"{blueprint.name}.{WRONG_METHOD}",
@@ -82,7 +81,7 @@ def protect(answer: Response) -> Response:
     config = get_services().config
     media = "'self' https:"
     recall = urlsplit(config.recall_base_url)
-    if recall.scheme == "http":  # a stand-in on this machine
+    if recall.scheme == "http":  # the sandbox on this machine
         media += f" http://{recall.netloc}"
     answer.headers["Content-Security-Policy"] = "; ".join(
         (

@@ -22,9 +22,9 @@ from rtms.dashboard.errors import page_or_json
 from rtms.dashboard.filters import duration
 from rtms.services import get_services
 
-_ELSEWHERE = (
-    "The form was not sent from this server's own login page. Where a proxy stands in front of the "
-    "server, let it pass the Host header on, or set PUBLIC_URL."
+_FOREIGN_FORM = (
+    "The form was not sent from this server's login page. If a proxy is in front of the server, "
+    "make it pass on the Host header, or set PUBLIC_URL."
 )
 
 log = structlog.get_logger()
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 @blueprint.route("/login", methods=["GET", "POST"])
 def login() -> Answer | str:
-    """Show the form that asks for the password, and take it."""
+    """Show the login form, or log in with the password of a sent one."""
     if request.method == "POST":
         return _log_in()
     if guard.recognise():
@@ -42,20 +42,20 @@ def login() -> Answer | str:
 
 def _log_in() -> Answer:
     services = get_services()
-    if not _is_from_here(services.config):
-        abort(403, _ELSEWHERE)
+    if not _is_same_site(services.config):
+        abort(403, _FOREIGN_FORM)
     address = throttle.address_of(request.remote_addr)
     with services.database.read() as connection:  # a refused try costs no write
-        _refuse_haste(connection, address)
+        _refuse_early_try(connection, address)
     now = clock.now()
     if not services.database.write(lambda c: throttle.count_try(c, address, now=now)):
         with services.database.read() as connection:
-            _refuse_haste(connection, address)
+            _refuse_early_try(connection, address)
         raise _too_many(1)  # another try was let through at this moment
     if not _is_password(request.form.get("password", ""), services.config):
         log.warning("dashboard: a wrong password", remote=address)
         page = render_template("login.html", next=_next(), wrong=True)
-        return page_or_json(page, "That is not the password.", 403)
+        return page_or_json(page, "The password is wrong.", 403)
 
     def begin(connection: Connection) -> str:
         throttle.forget(connection, address)
@@ -102,7 +102,7 @@ def _next() -> str:
     return wanted if is_ours else url_for("dashboard.overview")
 
 
-def _is_from_here(config: Config) -> bool:
+def _is_same_site(config: Config) -> bool:
     """Return whether a form comes from a page of this server, by the headers that browsers set.
     Another client sets none of them, and holds no cookies that a foreign page could use."""
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
@@ -127,25 +127,25 @@ def _is_password(given: str, config: Config) -> bool:
 
 
 def _digest(text: str) -> bytes:
-    # Bytes of a form that are no UTF-8 must compare unequal, and not raise.
+    # A form whose bytes are not UTF-8 must compare as unequal, and not raise.
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
-def _refuse_haste(connection: Connection, address: str) -> None:
+def _refuse_early_try(connection: Connection, address: str) -> None:
     wait = throttle.must_wait(connection, address, now=clock.now())
     if wait:
         raise _too_many(math.ceil(wait.total_seconds()))
 
 
 def _too_many(seconds: int) -> TooManyRequests:
-    # Each wrong password that was checked has its line. More tries must not fill the log.
+    # Each wrong password is logged already. Refused tries must not fill the log.
     log.debug(
         "dashboard: a login must wait",
         remote=throttle.address_of(request.remote_addr),
         seconds=seconds,
     )
     return TooManyRequests(
-        "Too many wrong passwords came from your address. Open sessions are not affected. "
+        "Too many wrong passwords from your address. Open sessions are not affected. "
         f"Try again in {duration(seconds)}.",
         retry_after=seconds,
     )

@@ -82,7 +82,7 @@ def set_cookie(token: str) -> None:
     session.update(token=token, csrf=secrets.token_hex(_TOKEN_BYTES))
 
 
-def stands(connection: Connection, token: str, *, now: datetime) -> bool:
+def is_valid(connection: Connection, token: str, *, now: datetime) -> bool:
     """Return whether a token's session is in the table and has not expired."""
     found = sa.select(ADMIN_SESSIONS.c.token_hash).where(
         ADMIN_SESSIONS.c.token_hash == _hash(token), ADMIN_SESSIONS.c.expires_at > now

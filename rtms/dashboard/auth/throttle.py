@@ -1,5 +1,5 @@
-"""Wrong passwords make the next try wait: refused, and not slept through, so that whoever guesses
-holds up nobody."""
+"""Makes an address wait after wrong passwords. A try that comes too early is refused at once, so it
+holds no thread."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ FREE_TRIES = 5
 FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(minutes=15)
 FORGOTTEN_AFTER = timedelta(hours=1)
-# The first number of failures after which the wait grows no more.
+# The first number of failures after which the wait no longer grows.
 _LONGEST_FROM = FREE_TRIES + math.ceil(math.log2(LONGEST_WAIT / FIRST_WAIT))
 _counted = LOGIN_FAILURES.c
 
 
 def wait_after(failures: int) -> timedelta:
-    """How long an address must wait after so many wrong passwords."""
+    """Return how long an address must wait after a number of wrong passwords."""
     if failures < FREE_TRIES:
         return timedelta(0)
     if failures >= _LONGEST_FROM:
@@ -32,8 +32,8 @@ def wait_after(failures: int) -> timedelta:
 
 
 def address_of(remote: str | None) -> str:
-    """Whose failures are counted together: an IPv4 address, or an IPv6 network of /48, of which one
-    customer may be given all. Some proxies write a port behind the address."""
+    """Return the address for which failures are counted: an IPv4 address, or an IPv6 /48, because
+    one customer may have all of it. Some proxies append a port to the address."""
     if not remote:
         return "local"  # a Unix socket has none
     host = remote.partition("%")[0]
@@ -53,7 +53,7 @@ def address_of(remote: str | None) -> str:
 
 
 def must_wait(connection: Connection, address: str, *, now: datetime) -> timedelta:
-    """How long an address has still to wait before it may try; nothing where it may."""
+    """Return how long an address must still wait before its next try; zero if it may try now."""
     found = connection.execute(
         sa.select(_counted.failures, _counted.last_failed_at).where(
             LOGIN_FAILURES.c.address == address
@@ -66,9 +66,9 @@ def must_wait(connection: Connection, address: str, *, now: datetime) -> timedel
 
 
 def count_try(connection: Connection, address: str, *, now: datetime) -> bool:
-    """Count a try as a failure before its password is looked at, where the address may try at all:
-    one statement decides and counts, so that of any number of tries at the same moment, in any
-    number of processes, no more get through than one after another would.
+    """Count a try as a failure before its password is checked, if the address may try at all. One
+    statement decides and counts, so simultaneous tries, in any number of processes, get no more
+    passwords checked than successive ones would.
 
     Returns:
         Whether it may try.
@@ -87,7 +87,7 @@ def count_try(connection: Connection, address: str, *, now: datetime) -> bool:
             where=sa.or_(forgotten, *_has_waited(now)),
         ).returning(_counted.failures)
     ).scalar_one_or_none()
-    if counted == 1:  # somebody new: a good moment to forget others
+    if counted == 1:  # a new address: delete old ones
         connection.execute(
             LOGIN_FAILURES.delete().where(_counted.last_failed_at <= now - FORGOTTEN_AFTER)
         )
@@ -95,19 +95,19 @@ def count_try(connection: Connection, address: str, *, now: datetime) -> bool:
 
 
 def forget(connection: Connection, address: str) -> None:
-    """The password was right: what was counted for the address counts no more."""
+    """Delete the failures of an address, after the right password."""
     connection.execute(LOGIN_FAILURES.delete().where(LOGIN_FAILURES.c.address == address))
 
 
 def _is_forgotten(now: datetime) -> sa.ColumnElement[bool]:
-    """It was long ago, or is as far ahead: the clock was set back. Two machines' clocks differ by
-    less, and neither must forget what the other has counted."""
+    """Return whether the last failure is long ago, or as far ahead because the clock was set back.
+    The clocks of two machines differ by less, so neither forgets what the other counted."""
     at = _counted.last_failed_at
     return sa.or_(at <= now - FORGOTTEN_AFTER, at >= now + FORGOTTEN_AFTER)
 
 
 def _has_waited(now: datetime) -> list[sa.ColumnElement[bool]]:
-    """`wait_after` as conditions of which one holds."""
+    """Return `wait_after` as conditions, one of which must hold."""
     at, failures = _counted.last_failed_at, _counted.failures
     growing = [
         sa.and_(failures == number, at <= now - wait_after(number))

@@ -1,4 +1,4 @@
-"""What a meeting's state means and what to do about it, on a page that has buttons. Pure."""
+"""What a meeting's state means and what to do, on a page that has buttons. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from models import State
 from rtms.dashboard.meetings.answer_text import plainly
 from rtms.states import EXPLANATIONS, Explanation, explain
 
-# Where the texts of the server name a command, a page has a button.
+# The buttons that replace the commands in the server's texts.
 _COMMANDS = {
     r"`flask meetings refresh(?: \d+)?`": "Refresh",
     r"`flask meetings retry(?: \d+)?`": "Retry",
@@ -25,7 +25,7 @@ def advise(row: Mapping[str, Any], now: datetime, *, plays: bool = False) -> Exp
     """Return what a row of `meeting_direct_connects` means and what to do about it.
 
     Args:
-        plays: whether the page has a recording that can be played.
+        plays: whether the page has a recording to play.
     """
     found = explain(row, now)
     if plays and found is EXPLANATIONS[State.DONE]:
@@ -34,8 +34,8 @@ def advise(row: Mapping[str, Any], now: datetime, *, plays: bool = False) -> Exp
 
 
 def for_pages(text: str) -> str:
-    """Return a text of the server's with the page's buttons in place of the commands, and with
-    what Recall answered in words."""
+    """Return one of the server's texts with buttons in place of commands, and with Recall's answer
+    as plain text."""
     text = plainly(text)
     for command, button in _COMMANDS.items():
         text = re.sub(command, button, text)

@@ -1,4 +1,4 @@
-"""What Recall or a proxy answered, as words in a sentence: without JSON and HTML. Pure."""
+"""Converts answers of Recall or of a proxy from JSON or HTML to plain text. Pure."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ _PUNCTUATION = re.compile(r'[{}\[\]"]+')
 _HTML = re.compile(r"<(?:!doctype|html|head|body|center|h1|title)\b", re.IGNORECASE)
 _UNSHOWN = re.compile(r"<(style|script|head)\b.*?(</\1>|$)", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^>]*(?:>|$)")
-# Names that say nothing beside their value.
+# Names that add nothing to their value.
 _PLAIN = {"detail", "details", "message", "error", "errors", "non_field_errors"}
 
 
 def plainly(text: str) -> str:
-    """Return a message with the JSON or the HTML at its end put into words; what was cut off in
-    its middle, too.
+    """Return a message with the JSON or HTML in it as plain text, even if that is truncated.
 
     >>> plainly('Recall answered 400. {"zoom_rtms": ["This field is required."]}')
     'Recall answered 400. zoom_rtms: This field is required.'
     """
     begins = _JSON.search(text)
     if begins:
-        return _joined(text[: begins.start()], _json_in_words(text[begins.start() :]))
+        return _joined(text[: begins.start()], _plain_json(text[begins.start() :]))
     begins = _HTML.search(text)
     if begins:
         html, end, rest = text[begins.start() :].rpartition("</html>")
@@ -37,10 +36,10 @@ def plainly(text: str) -> str:
     return text
 
 
-def _json_in_words(text: str) -> str:
+def _plain_json(text: str) -> str:
     try:
         value, end = json.JSONDecoder().raw_decode(text)
-    except (ValueError, RecursionError):  # it was cut off
+    except (ValueError, RecursionError):  # truncated
         return _PUNCTUATION.sub("", text).replace(" ,", ",")
     return "; ".join(_phrases(value)).replace(".; ", "; ") + text[end:]
 

@@ -1,4 +1,4 @@
-"""What became of a meeting's recordings, as moments of its timeline. Pure."""
+"""The moments of a timeline that are about recordings. Pure."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from rtms.dashboard.meetings.moments import Moment, Row
 
 _NOUNS = {kind: f"the {label.lower()}" for kind, label in MEDIA.items()}
 _NOUNS["participant_events"] = "the list of participants"
-_UNTOLD = ("meeting_metadata",)  # no file
+_WITHOUT_FILE = ("meeting_metadata",)
 
 
 def recorded(recording: Row, now: datetime) -> Iterator[Moment]:
-    """Tell how a recording ended, whether it is stored, and until when Recall keeps it.
+    """Yield how a recording ended, whether it was archived, and until when Recall keeps it.
 
     Args:
-        recording: of `recordings`.
-        now: what is later lies ahead.
+        recording: a row of `recordings`.
+        now: what is later is still to come.
     """
     yield _ended(recording)
     if recording["archived_at"]:
-        what = "The recording was stored, where ARCHIVE_URL says"
+        what = "The recording was stored under ARCHIVE_URL"
         yield Moment(at=recording["archived_at"], what=what, tone="good")
     if recording["archive_error"]:
-        it = "What came of it later" if recording["archived_at"] else "The recording"
-        what = f"{it} is not stored yet"
+        subject = "Media added later" if recording["archived_at"] else "The recording"
+        what = f"{subject}: not stored yet"
         if recording["archive_due_at"] is None:
-            what = f"{it} was not stored, and is not tried again"
+            what = f"{subject}: not stored, and not tried again"
         yield Moment(at=None, what=what, said=recording["archive_error"], tone="bad")
     if recording["expires_at"] and recording["status"] != "deleted":
         if recording["expires_at"] <= now:
-            what = "Recall's time for keeping the recording ended: its media are deleted"
+            what = "The recording expired at Recall: its media are deleted"
             yield Moment(at=recording["expires_at"], what=what)
         else:
             what = "Recall deletes the recording's media"
@@ -40,10 +40,10 @@ def recorded(recording: Row, now: datetime) -> Iterator[Moment]:
 
 
 def media_in_words(media: Mapping[str, str]) -> str:
-    """Say which media are there, which are being made, and which failed."""
+    """Return which media are ready, which are being processed, and which failed."""
     by_status: dict[str, list[str]] = {}
     for kind in sorted(media, key=lambda kind: list(_NOUNS).index(kind) if kind in _NOUNS else 99):
-        if kind not in _UNTOLD:
+        if kind not in _WITHOUT_FILE:
             by_status.setdefault(media[kind], []).append(_NOUNS.get(kind, kind))
     sentences = []
     for status, kinds in by_status.items():
@@ -51,9 +51,9 @@ def media_in_words(media: Mapping[str, str]) -> str:
         verb = "is" if len(kinds) == 1 else "are"
         match status:
             case "done":
-                sentences.append(f"{things} {verb} there")
+                sentences.append(f"{things} {verb} ready")
             case "processing":
-                sentences.append(f"{things} {verb} being made")
+                sentences.append(f"{things} {verb} being processed")
             case "failed":
                 sentences.append(f"{things} failed")
             case _:
@@ -75,9 +75,9 @@ def _ended(recording: Row) -> Moment:
             what = "The recording was deleted at Recall"
             return Moment(at=at, what=what, said=code, tone="bad")
         case "processing" | "paused":
-            return Moment(at=at, what="A recording is under way", said=code)
+            return Moment(at=at, what="A recording is in progress", said=code)
     said = ", ".join(filter(None, (status, code)))
-    return Moment(at=at, what="A recording is under way", said=said)
+    return Moment(at=at, what="A recording is in progress", said=said)
 
 
 def _listed(words: list[str]) -> str:

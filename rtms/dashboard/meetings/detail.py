@@ -1,4 +1,4 @@
-"""One meeting: its life in words, what it means, what to do; and the buttons for that."""
+"""The page of a meeting: its state, what to do, its timeline, and the buttons."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rtms.dashboard.flash import redirect_with
 from rtms.dashboard.meetings import media, recall_lookup
 from rtms.dashboard.meetings.advice import advise, for_pages
 from rtms.dashboard.meetings.other_events import REQUEST_ANSWERED
-from rtms.dashboard.meetings.recall_lookup import NotToBeHad
+from rtms.dashboard.meetings.recall_lookup import MediumUnavailable
 from rtms.dashboard.meetings.runs import run_of
 from rtms.dashboard.meetings.timeline import timeline
 from rtms.dashboard.paging import ROW_ID
@@ -32,15 +32,15 @@ from rtms.services import get_services
 from rtms.states import is_over
 from rtms.zoom.stop_reasons import stop_reason_text
 
-_MOST = 200  # events, tries and recordings of one meeting that a page tells
+_MOST = 200  # events, tries and recordings of one meeting that a page shows
 _SIBLINGS = 20
-# The bodies that a timeline shows. Of the others there may be many, and they are long.
+# The bodies that a timeline shows. The others may be many and long.
 _PAYLOAD = sa.case((EVENTS.c.event == REQUEST_ANSWERED, EVENTS.c.payload)).label("payload")
 
 
 @blueprint.get(f"/meetings/<{ROW_ID}:id>")
 def meeting(id: int) -> str:
-    """The page of a meeting. It asks nobody but the database."""
+    """Show a meeting. This reads only the database."""
     with get_services().database.read() as connection:
         row = _row(connection, id)
         stream = CONNECTS.c.rtms_stream_id == row["rtms_stream_id"]
@@ -106,7 +106,7 @@ def meeting(id: int) -> str:
 
 @blueprint.get(f"/meetings/<{ROW_ID}:id>/transcript")
 def meeting_transcript(id: int) -> Response:
-    """A meeting's transcript: a page of its own, whose main part is also read beside a player."""
+    """Show a meeting's transcript. `playback.js` also loads it next to the player."""
     wanted = request.args.get("recording", "")
     with get_services().database.read() as connection:
         row = _row(connection, id)
@@ -122,7 +122,7 @@ def meeting_transcript(id: int) -> Response:
     else:
         try:
             said = turns(recall_lookup.transcript(get_services(), recording))
-        except NotToBeHad as error:
+        except MediumUnavailable as error:
             status, trouble = error.status, str(error)
     page = render_template(
         "transcript.html",
@@ -137,7 +137,7 @@ def meeting_transcript(id: int) -> Response:
 
 @blueprint.post(f"/meetings/<{ROW_ID}:id>/retry")
 def meeting_retry(id: int) -> Response:
-    """Put a failed meeting back, to be connected now."""
+    """Queue a failed meeting to be connected now."""
     services = get_services()
     window = timedelta(seconds=services.config.connect_window_seconds)
     with services.database.read() as connection:
@@ -152,23 +152,23 @@ def meeting_retry(id: int) -> Response:
 
 @blueprint.post(f"/meetings/<{ROW_ID}:id>/refresh")
 def meeting_refresh(id: int) -> Response:
-    """Ask Recall about a meeting now, and write down what it says."""
+    """Ask Recall about a meeting now, and record its answer."""
     services = get_services()
     with services.database.read() as connection:
         row = _row(connection, id)
     if row["recall_id"] is None:
-        text = f"Meeting {id} was never connected: Recall knows nothing of it."
+        text = f"Meeting {id} was never connected, so Recall does not know it."
         return redirect_with(_url(id), text, "bad")
-    with recall_lookup.a_client(services) as recall:
+    with recall_lookup.open_client(services) as recall:
         trouble = refreshing.refresh(
             services.database, recall, services.config, id, row["recall_id"]
         )
     if trouble:
         return redirect_with(_url(id), f"Meeting {id} was not refreshed. {trouble}", "bad")
     with services.database.read() as connection:
-        now_is = _row(connection, id)
-    has_changed = any(now_is[name] != row[name] for name in ("state", "status", "sub_code"))
-    what = "What it said is below." if has_changed else "Nothing has changed."
+        refreshed = _row(connection, id)
+    has_changed = any(refreshed[name] != row[name] for name in ("state", "status", "sub_code"))
+    what = "Its answer is below." if has_changed else "Nothing has changed."
     return redirect_with(_url(id), f"Recall was asked. {what}", "good")
 
 
@@ -179,7 +179,7 @@ def _url(id: int) -> str:
 def _row(connection: Connection, id: int) -> dict[str, Any]:
     row = connection.execute(sa.select(CONNECTS).where(CONNECTS.c.id == id)).one_or_none()
     if row is None:
-        abort(404, f"There is no meeting {id}. The list of meetings shows those there are.")
+        abort(404, f"There is no meeting {id}. See the list of meetings.")
     return dict(row._mapping)
 
 
@@ -191,6 +191,6 @@ def _of(connection: Connection, table: sa.Table, id: int) -> list[dict[str, Any]
 def _all(
     connection: Connection, wanted: sa.Select[Any], order: sa.ColumnElement[Any]
 ) -> list[dict[str, Any]]:
-    """The last `_MOST` rows, in their order."""
+    """Return the last `_MOST` rows, in order."""
     last = as_dicts(connection.execute(wanted.order_by(order.desc()).limit(_MOST)))
     return last[::-1]

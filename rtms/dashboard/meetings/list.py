@@ -22,16 +22,16 @@ _COLUMNS = tuple(
 
 @blueprint.get("/meetings")
 def meetings() -> Response:
-    """The list."""
+    """Show the list."""
     try:
-        asked, trouble = search.read(request.args), None
+        query, trouble = search.read(request.args), None
     except BadQuestion as error:
-        asked, trouble = MeetingSearch(), str(error)
+        query, trouble = MeetingSearch(), str(error)
     page = None
     if trouble is None:
         with get_services().database.read() as connection:
-            page = search.find(connection, asked, _COLUMNS)
+            page = search.find(connection, query, _COLUMNS)
     body = render_template(
-        "meetings.html", asked=asked, page=page, trouble=trouble, choices=search.CHOICES
+        "meetings.html", query=query, page=page, trouble=trouble, choices=search.CHOICES
     )
     return page_or_json(body, trouble, 400) if trouble else make_response(body)

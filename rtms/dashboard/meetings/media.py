@@ -1,4 +1,4 @@
-"""A recording on a page: what of it can be played or downloaded, and if nothing, why. Pure."""
+"""What of a recording a page can play or download, and if nothing, why. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from rtms.recall.recording_config import NOTHING_KEPT
 
-# What a recording's media are called, in the order in which people want them.
+# The labels of a recording's media, in the order in which they are shown.
 MEDIA = {
     "video_mixed": "Video",
     "audio_mixed": "Audio",
@@ -18,12 +18,12 @@ MEDIA = {
     "participant_events": "Participants",
 }
 _PLAYED = ("video_mixed", "audio_mixed")
-# Which links a medium has beside or in place of `download_url`, and what is behind them.
+# The links that a medium has instead of `download_url`, and their labels.
 _LINKS = {
     "participant_events": {
         "participants_download_url": "Participants",
-        "participant_events_download_url": "Who came and went",
-        "speaker_timeline_download_url": "Who spoke when",
+        "participant_events_download_url": "Participant events",
+        "speaker_timeline_download_url": "Speaker timeline",
     },
 }
 _NO_FILE = ("meeting_metadata",)  # read with the recording itself
@@ -31,24 +31,23 @@ _NO_FILE = ("meeting_metadata",)  # read with the recording itself
 
 @dataclass(frozen=True, kw_only=True)
 class Download:
-    """A button: a medium's file."""
+    """A download button for a medium's file."""
 
     kind: str
-    link: str | None  # its name at Recall, where it is not the usual one
+    link: str | None  # the link's name at Recall, unless it is `download_url`
     label: str
 
 
 def played(recording: Mapping[str, Any]) -> str | None:
-    """Which medium of a recording a player can play: the video, else the audio, else none."""
+    """Return the medium of a recording that a player can play: the video, else the audio."""
     media = recording["media"]
     return next((kind for kind in _PLAYED if media.get(kind) == "done"), None)
 
 
 def downloads(recording: Mapping[str, Any]) -> list[Download]:
-    """The files of a recording that are ready."""
-    ready = [
-        k for k, stands in recording["media"].items() if stands == "done" and k not in _NO_FILE
-    ]
+    """Return the files of a recording that are ready."""
+    media = recording["media"].items()
+    ready = [kind for kind, status in media if status == "done" and kind not in _NO_FILE]
     ready.sort(key=lambda kind: list(MEDIA).index(kind) if kind in MEDIA else len(MEDIA))
     return [
         Download(kind=kind, link=link, label=label)
@@ -58,22 +57,22 @@ def downloads(recording: Mapping[str, Any]) -> list[Download]:
 
 
 def gone(recording: Mapping[str, Any], now: datetime) -> str | None:
-    """Why a recording's media are not at Recall any more; None where they should be."""
+    """Return why a recording's media are no longer at Recall; None if they should be."""
     if recording["status"] == "deleted":
-        return "The recording was deleted at Recall. Nothing brings it back."
+        return "The recording was deleted at Recall. It cannot be restored."
     if recording["expires_at"] and recording["expires_at"] <= now:
         return (
-            f"Recall kept the recording until {recording['expires_at']:%Y-%m-%d %H:%M} UTC and has "
-            "deleted its media since."
+            f"Recall kept the recording until {recording['expires_at']:%Y-%m-%d %H:%M} UTC, and "
+            "has deleted its media."
         )
     return None
 
 
 def unplayed(recording: Mapping[str, Any], *, nothing_kept: bool = False) -> str:
-    """Why a recording that is there cannot be played.
+    """Return why an existing recording cannot be played.
 
     Args:
-        nothing_kept: whether Recall was to keep nothing (`recording_config.keeps_nothing`).
+        nothing_kept: whether Recall was told to keep nothing (`recording_config.keeps_nothing`).
     """
     media = recording["media"]
     waiting = any(media.get(kind) == "processing" for kind in _PLAYED)
@@ -83,7 +82,7 @@ def unplayed(recording: Mapping[str, Any], *, nothing_kept: bool = False) -> str
         return NOTHING_KEPT
     if recording["status"] != "done" or waiting:
         return (
-            "Recall is still processing the recording. Refresh asks how it stands; when it is "
-            "done, it plays here."
+            "Recall is still processing the recording. Refresh asks Recall for its status. When "
+            "the recording is ready, it plays here."
         )
     return "This recording has neither video nor audio: RECORDING_CONFIG asks for none."

@@ -1,4 +1,4 @@
-"""What a timeline is made of, and when a thing of Zoom's happened. Pure."""
+"""The moments of a timeline, and when one of Zoom's events happened. Pure."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ Tone = Literal["plain", "good", "bad", "ahead"]
 Row = Mapping[str, Any]
 
 _SOON = timedelta(minutes=2)
-_CLOCKS_AGREE = timedelta(seconds=5)  # as far as a delivery's way and whole seconds can tell
+_CLOCKS_AGREE = timedelta(seconds=5)  # allows for the time in transit and for whole seconds
 
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
-    """Something that happened to a meeting, or is to happen (`ahead`)."""
+    """Something that happened to a meeting, or will happen (`ahead`)."""
 
-    at: datetime | None  # by this server's clock; None: nobody wrote down when
+    at: datetime | None  # by this server's clock; None: not recorded
     what: str
     detail: str = ""
-    said: str = ""  # by Zoom, Recall or the server's log, to be quoted
+    said: str = ""  # by Zoom, Recall or the server's log: shown as a quotation
     tone: Tone = "plain"
-    event_id: int | None = None  # the webhook event that says so
-    more_events: tuple[int, ...] = ()  # others that say the same
-    meeting_id: int | None = None  # another row that it is about
-    body: str = ""  # what Zoom sent, as JSON, to be shown word for word
+    event_id: int | None = None  # the webhook event that reported it
+    more_events: tuple[int, ...] = ()  # other events that reported the same
+    meeting_id: int | None = None  # another row that it refers to
+    body: str = ""  # what Zoom sent, as JSON, shown verbatim
 
 
 def happened_at(event: Row) -> datetime:
-    """When one of Zoom's events happened, by this server's clock. Where Zoom's clock is another
-    one (`sent_at`: when Zoom sent the event, by its own), the difference is added."""
+    """Return when one of Zoom's events happened, by this server's clock. If `sent_at`, which is by
+    Zoom's clock, shows that the clocks differ, the difference is added."""
     at = zoom_moment(event["event_ts"])
     if at is None:
         return event["received_at"]  # type: ignore[no-any-return]
@@ -46,7 +46,7 @@ def happened_at(event: Row) -> datetime:
 
 
 def zoom_moment(event_ts: int | None) -> datetime | None:
-    """The moment that an `event_ts` names; None where it names none."""
+    """Return an `event_ts` as a datetime; None if it is not a valid time."""
     try:
         return None if event_ts is None else clock.from_milliseconds(event_ts)
     except (ValueError, OverflowError, OSError):
@@ -54,13 +54,13 @@ def zoom_moment(event_ts: int | None) -> datetime | None:
 
 
 def is_zooms(event: Row, verb: str) -> bool:
-    """Whether an event is Zoom's, of whatever product, and its name ends so."""
+    """Return whether an event is Zoom's, of any product, and its name ends with the verb."""
     name: str = event["event"]
     return event["source"] == Source.ZOOM and name.endswith(verb)
 
 
 def merged(moments: Iterable[Moment]) -> list[Moment]:
-    """Moments in their order, those that soon follow each other and say the same as one."""
+    """Merge consecutive moments that say the same within a short time. The order stays."""
     kept: list[Moment] = []
     for moment in moments:
         last = kept[-1] if kept else None

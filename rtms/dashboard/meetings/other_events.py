@@ -1,4 +1,4 @@
-"""What was said about a meeting besides its start and its end: copies, answers, hints. Pure."""
+"""The moments of a timeline besides the start and the end: copies, answers, hints. Pure."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from datetime import timedelta
 from models import Source
 from rtms.dashboard.meetings.moments import Moment, Row, Tone, happened_at, is_zooms
 
-# Half a surrogate pair is no text; marks that turn text around would make a body look like another
-# one. Both are shown as JSON can write them.
+# Lone surrogates are not text, and marks that change the direction of text would disguise a body.
+# Both are shown as JSON escapes.
 _ESCAPED = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 REQUEST_ANSWERED = "rtms.request_status"
 _LIMITED = "rtms.concurrency_limited"
@@ -27,11 +27,11 @@ _WITH_THE_RECORDING = timedelta(minutes=1)
 
 
 def besides(row: Row, events: Sequence[Row], recordings: Sequence[Row]) -> Iterator[Moment]:
-    """Tell what `timeline` does not tell of a run's events from its row.
+    """Yield a moment for each event of a run that `timeline` does not get from the row.
 
     Args:
         row: of `meeting_direct_connects`.
-        events: of `webhook_events`; of an answer to a request, with its `payload`.
+        events: of `webhook_events`; the answer to a request with its `payload`.
         recordings: of `recordings`.
     """
     stops = 0
@@ -41,20 +41,20 @@ def besides(row: Row, events: Sequence[Row], recordings: Sequence[Row]) -> Itera
         elif each["event"] == REQUEST_ANSWERED:
             yield Moment(
                 at=happened_at(each),
-                what="Zoom said how a request to start a stream was answered",
+                what="Zoom reported the answer to a request to start a stream",
                 event_id=each["id"],
                 body=pretty(each["payload"]),
             )
         elif each["event"] == _LIMITED:
-            what = "Zoom started no stream: the account has as many at once as it may"
+            what = "Zoom started no stream: the account is at its limit of concurrent streams"
             yield Moment(at=happened_at(each), what=what, tone="bad", event_id=each["id"])
         elif is_zooms(each, ".rtms_started"):
             if each["event_ts"] != row["event_ts"]:
-                yield _said(each, "Zoom said again that the stream began")
+                yield _said(each, "Zoom reported again that the stream began")
         elif is_zooms(each, ".rtms_stopped"):
             stops += 1
             if stops > 1 or not row["stopped_at"]:
-                yield _said(each, "Zoom said that the stream stopped")
+                yield _said(each, "Zoom reported that the stream stopped")
         elif each["event"] == "meeting.started":
             yield Moment(at=happened_at(each), what="The meeting began", event_id=each["id"])
         elif not is_zooms(each, ".rtms_interrupted"):
@@ -62,7 +62,7 @@ def besides(row: Row, events: Sequence[Row], recordings: Sequence[Row]) -> Itera
 
 
 def pretty(payload: object) -> str:
-    """A body as JSON to read; what would turn its text around is written as an escape."""
+    """Format a body as JSON, with escapes for what would change the direction of text."""
     text = json.dumps(payload, indent=2, ensure_ascii=False)
     return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
@@ -74,25 +74,25 @@ def _said(event: Row, what: str, name: str = "") -> Moment:
 
 
 def _hint(event: Row, recordings: Sequence[Row]) -> Iterator[Moment]:
-    """One of Recall's status webhooks, unless it says what is told of the recording anyway."""
+    """Yield one of Recall's status webhooks, unless the recording's own moments cover it."""
     kind, _, verb = event["event"].rpartition(".")
     thing, at = _THINGS.get(kind), event["received_at"]
     if thing is None or verb not in ("processing", "done", "failed", "deleted"):
-        what = "Recall sent a notice that means nothing to this server"
+        what = "Recall sent a webhook that this server does not know"
         yield Moment(at=at, what=what, said=event["event"], event_id=event["id"])
-    elif not any(_tells(each, kind, verb, event) for each in recordings):
+    elif not any(_covers(each, kind, verb, event) for each in recordings):
         ends = {
             "processing": f"Recall is working on {thing}",
             "done": f"Recall has {thing}",
-            "failed": f"Recall could not make {thing}",
+            "failed": f"Recall could not produce {thing}",
             "deleted": f"{thing[0].upper()}{thing[1:]} was deleted at Recall",
         }
         tone: Tone = "bad" if verb in ("failed", "deleted") else "plain"
         yield Moment(at=at, what=ends[verb], tone=tone, event_id=event["id"])
 
 
-def _tells(recording: Row, kind: str, verb: str, event: Row) -> bool:
-    """Whether a recording's own moments say as much as a hint about it."""
+def _covers(recording: Row, kind: str, verb: str, event: Row) -> bool:
+    """Return whether a recording's own moments say as much as a status webhook about it."""
     if kind == "recording":
         return verb in ("processing", recording["status"])
     if verb == "processing":

@@ -1,5 +1,5 @@
-"""A recording's media: always by a fresh link, which stands in the Location header and nowhere
-else; or, where there is none, why."""
+"""Routes for a recording's media. Each response redirects to a fresh link, which is in the Location
+header and nowhere else, or says why there is none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rtms.dashboard.blueprint import blueprint
 from rtms.dashboard.errors import page_or_json
 from rtms.dashboard.meetings import recall_lookup
 from rtms.dashboard.meetings.media import MEDIA
-from rtms.dashboard.meetings.recall_lookup import NotToBeHad
+from rtms.dashboard.meetings.recall_lookup import MediumUnavailable
 from rtms.dashboard.paging import ROW_ID
 from rtms.recordings import transcripts
 from rtms.services import get_services
@@ -24,11 +24,11 @@ _TYPES = {"vtt": "text/vtt", "srt": "application/x-subrip", "txt": "text/plain"}
 
 @blueprint.get(f"/recordings/<{ROW_ID}:id>/<kind>")
 def recording_medium(id: int, kind: str) -> Response:
-    """Lead to a medium."""
+    """Redirect to a medium."""
     recording = _recording(id)
     try:
         found = recall_lookup.link(get_services(), recording, kind, _link_name())
-    except NotToBeHad as error:
+    except MediumUnavailable as error:
         return _page(recording, kind, error)
     return Response(
         status=302, headers={"Location": found, "Cache-Control": "no-store"}, mimetype="text/plain"
@@ -37,27 +37,27 @@ def recording_medium(id: int, kind: str) -> Response:
 
 @blueprint.get(f"/recordings/<{ROW_ID}:id>/<kind>/why")
 def recording_why(id: int, kind: str) -> Response:
-    """Say whether a medium can be had, to the script beside a player: it must not follow the
-    redirect itself, which leads to another origin."""
+    """Tell the player's script whether a medium is available. The script cannot follow the redirect
+    itself, which leads to another origin."""
     recording = _recording(id)
     try:
         recall_lookup.link(get_services(), recording, kind)
-    except NotToBeHad as error:
+    except MediumUnavailable as error:
         return jsonify(to_be_had=False, words=str(error))
     return jsonify(
         to_be_had=True,
-        words="Recall has it, and this browser could not play it. Reload the page; if it stays "
-        "so, download it.",
+        words="Recall has the recording, but this browser could not play it. Reload the page. If "
+        "that does not help, download it.",
     )
 
 
 @blueprint.get(f"/recordings/<{ROW_ID}:id>/transcript.<any(vtt, srt, txt):format>")
 def recording_captions(id: int, format: transcripts.Format) -> Response:
-    """A transcript as captions, or as text to read."""
+    """Serve a transcript as captions or as text."""
     recording = _recording(id)
     try:
         said = recall_lookup.captions(get_services(), recording, format)
-    except NotToBeHad as error:
+    except MediumUnavailable as error:
         return _page(recording, "transcript", error)
     answer = Response(said, mimetype=_TYPES[format])
     name = f"meeting-{recording['meeting_direct_connect_id']}-transcript.{format}"
@@ -66,7 +66,7 @@ def recording_captions(id: int, format: transcripts.Format) -> Response:
     return answer
 
 
-def _page(recording: dict[str, Any], kind: str, error: NotToBeHad) -> Response:
+def _page(recording: dict[str, Any], kind: str, error: MediumUnavailable) -> Response:
     page = render_template(
         "medium.html", recording=recording, medium=MEDIA.get(kind, kind), words=str(error)
     )
@@ -77,7 +77,7 @@ def _recording(id: int) -> dict[str, Any]:
     with get_services().database.read() as connection:
         row = connection.execute(sa.select(RECORDINGS).where(RECORDINGS.c.id == id)).one_or_none()
     if row is None:
-        abort(404, f"There is no recording {id}. The list of meetings leads to those there are.")
+        abort(404, f"There is no recording {id}. See the list of meetings.")
     return dict(row._mapping)
 
 

@@ -1,4 +1,4 @@
-"""Asking Recall while somebody waits for a page: soon, or not at all."""
+"""Requests to Recall for a page, each within a few seconds or not at all."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ from rtms.services import Services
 
 USUAL_LINK = "download_url"
 _T = TypeVar("_T")
-# Seconds for all that is asked for one page: people do not wait for much longer.
-_IN_ALL = 4.0
-_PATIENCE = 2.0  # seconds to connect, and again for each read
-_AT_ONCE = 4  # pages for which this process asks Recall at a time
-_FOR_A_TURN = 1.0  # seconds: a page with a player asks for several things at once
-_MOST_WORDS = 100_000  # on a page: eleven hours of talk
+# Seconds for all calls for one page: people do not wait for much longer.
+_TOTAL_TIMEOUT = 4.0
+_TIMEOUT = 2.0  # seconds to connect, and again for each read
+_AT_ONCE = 4  # pages for which this process calls Recall at a time
+_TURN_TIMEOUT = 1.0  # seconds: a page with a player makes several requests at once
+_MAX_WORDS = 100_000  # on a page: eleven hours of speech
 _BUSY = (
-    "This server is asking Recall for other pages at the moment, as many as it does at once. Try "
-    "again in a minute."
+    "This server is already asking Recall for as many other pages as it can at once. Try again in "
+    "a minute."
 )
 _room = threading.BoundedSemaphore(_AT_ONCE)
 
 
-class NotToBeHad(Exception):
-    """A medium cannot be had now. The message says why, and what to do."""
+class MediumUnavailable(Exception):
+    """A medium is not available now. The message says why, and what to do."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(for_pages(message))
-        self.status = status  # HTTP's
+        self.status = status  # of the response
 
 
 @contextmanager
-def a_client(services: Services) -> Iterator[Recall]:
-    """A client for Recall that gives up before the person's request is cut off. While too many
-    are in use, the request ends with 503."""
-    if not _room.acquire(timeout=_FOR_A_TURN):
+def open_client(services: Services) -> Iterator[Recall]:
+    """Yield a client for Recall that times out before the browser's request does. If too many are
+    in use, the request ends with 503."""
+    if not _room.acquire(timeout=_TURN_TIMEOUT):
         abort(503, _BUSY)
     try:
-        # A call takes at most three times that (rtms/recall/client.py).
-        with _client(services, _IN_ALL / 3) as recall:
+        # A call takes at most three times this long (rtms/recall/client.py).
+        with _client(services, _TOTAL_TIMEOUT / 3) as recall:
             yield recall
     finally:
         _room.release()
@@ -64,16 +64,16 @@ def a_client(services: Services) -> Iterator[Recall]:
 def link(
     services: Services, recording: Mapping[str, Any], kind: str, name: str = USUAL_LINK
 ) -> str:
-    """A fresh pre-signed link to a medium. Whoever has it can read the medium: it goes into the
-    Location header of an answer, and nowhere else.
+    """Return a fresh pre-signed link to a medium. Anyone who has it can read the medium, so it goes
+    into the Location header of a response and nowhere else.
 
     Args:
         recording: a row of `recordings`.
-        kind: of the medium, as Recall calls it.
-        name: which of the medium's links.
+        kind: Recall's name of the medium.
+        name: Recall's name of the link.
 
     Raises:
-        NotToBeHad: there is none; it says why.
+        MediumUnavailable: there is none.
     """
 
     def ask(recordings: Recordings, _: float) -> str:
@@ -85,32 +85,32 @@ def link(
     if where is None or not (
         where[0] == "https" or where == origin(services.config.recall_base_url)
     ):
-        raise NotToBeHad(502, "Recall's link leads to an address that is not safe to follow.")
+        raise MediumUnavailable(502, "Recall's link leads to an address that is not safe.")
     return found
 
 
 def transcript(services: Services, recording: Mapping[str, Any]) -> list[Part]:
-    """A recording's transcript, for a page.
+    """Return a recording's transcript, for a page.
 
     Raises:
-        NotToBeHad: there is none, or it is too long for a page; it says why.
+        MediumUnavailable: there is none, or it is too long for a page.
     """
     parts = _ask(services, recording, TRANSCRIPT, _parts_of(recording))
     words = sum(len(part.words) for part in parts)
-    if words > _MOST_WORDS:
-        raise NotToBeHad(
+    if words > _MAX_WORDS:
+        raise MediumUnavailable(
             413,
-            f"This transcript has {words:,} words, more than a page shows. It can be downloaded "
-            "from the meeting's page, as text and as captions.",
+            f"This transcript has {words:,} words, too many for a page. Download it from the "
+            "meeting's page, as text or as captions.",
         )
     return parts
 
 
 def captions(services: Services, recording: Mapping[str, Any], format: transcripts.Format) -> str:
-    """A recording's transcript as a file.
+    """Return a recording's transcript as a file.
 
     Raises:
-        NotToBeHad: there is none; it says why.
+        MediumUnavailable: there is none.
     """
     parts_of = _parts_of(recording)
 
@@ -134,21 +134,21 @@ def _ask(
     kind: str,
     ask: Callable[[Recordings, float], _T],
 ) -> _T:
-    """Ask in another thread: a server that sends its answer byte by byte can keep that one, and
-    one of few places, but not the request.
+    """Ask in another thread. A server that sends its answer byte by byte can block that thread, but
+    not the request.
 
     Args:
-        ask: asks, until a moment of `time.monotonic()`.
+        ask: is given the value of `time.monotonic()` at which to give up.
 
     Raises:
-        NotToBeHad: it could not be had in time, or at all; it says why.
+        MediumUnavailable: there is no answer in time, or at all.
     """
     why = gone(recording, clock.now())
     if why:
-        raise NotToBeHad(410, why)
-    give_up_at = time.monotonic() + _IN_ALL
-    if not _room.acquire(timeout=_FOR_A_TURN):
-        raise NotToBeHad(503, _BUSY)
+        raise MediumUnavailable(410, why)
+    give_up_at = time.monotonic() + _TOTAL_TIMEOUT
+    if not _room.acquire(timeout=_TURN_TIMEOUT):
+        raise MediumUnavailable(503, _BUSY)
     answer: Future[_T] = Future()
 
     def run() -> None:
@@ -164,11 +164,11 @@ def _ask(
     try:
         return answer.result(give_up_at - time.monotonic())
     except TimeoutError:
-        raise NotToBeHad(
+        raise MediumUnavailable(
             502,
-            f"Recall, or the storage that it keeps media in, took longer than {_IN_ALL:g} seconds. "
-            "Try again in a minute; `flask meetings transcript` and `flask meetings download` have "
-            "more time.",
+            f"Recall or the storage of its media took longer than {_TOTAL_TIMEOUT:g} seconds. Try "
+            "again in a minute, or use `flask meetings transcript` or `flask meetings download`, "
+            "which wait longer.",
         ) from None
 
 
@@ -185,22 +185,22 @@ def _client(services: Services, patience: float) -> Iterator[Recall]:
 
 @contextmanager
 def _asking(services: Services, recording: Mapping[str, Any], kind: str) -> Iterator[Recordings]:
-    with _client(services, _PATIENCE) as recall:
-        config = replace(services.config, recall_timeout_seconds=_PATIENCE)
+    with _client(services, _TIMEOUT) as recall:
+        config = replace(services.config, recall_timeout_seconds=_TIMEOUT)
         recordings = Recordings(services.database, recall, config)
         try:
             yield recordings
         except NothingThere as error:
-            raise NotToBeHad(404, _why(recordings, recording, kind, error)) from None
+            raise MediumUnavailable(404, _why(recordings, recording, kind, error)) from None
         except (RecallError, DownloadError) as error:
             again = " Try again in a minute." if error.passes else ""
-            raise NotToBeHad(502, f"{error}{again}") from None
+            raise MediumUnavailable(502, f"{error}{again}") from None
 
 
 def _why(
     recordings: Recordings, recording: Mapping[str, Any], kind: str, error: NothingThere
 ) -> str:
-    """What Recall has of the meeting says more than that it has no link."""
+    """Return why there is no link. Recall's list of the meeting's files may say more."""
     try:
         recordings.files(recording["meeting_direct_connect_id"], [kind])
     except (NothingThere, RecallError) as more:

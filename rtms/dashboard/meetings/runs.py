@@ -1,4 +1,4 @@
-"""Which of a stream's events belong to which of its runs. Pure."""
+"""Assigns the events of a stream to its runs. Pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from rtms.dashboard.meetings.moments import Row
 
 
 def run_of(row: Row, siblings: Sequence[Row], events: Sequence[Row]) -> list[Row]:
-    """Those of a stream's events that belong to one of its runs: from its start to the next one's,
-    by Zoom's clock. What has no time of Zoom's goes by when it came.
+    """Return the events of a stream that belong to one of its runs: from its start to the start of
+    the next, by Zoom's clock. Events without a time of Zoom's are assigned by their arrival.
 
     Args:
         row: the run.
-        siblings: every row of the stream, this one too.
+        siblings: every row of the stream, including this one.
         events: every event of the stream.
     """
     later = [each for each in siblings if each["event_ts"] > row["event_ts"]]

@@ -1,4 +1,4 @@
-"""Which meetings a person looks for: what the list's form says, and the rows of it."""
+"""The search for meetings: reads the list's form, and finds the rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from models import CONNECTS, FOLLOWED, PENDING, Reason, State
 from rtms.dashboard import paging
-from rtms.dashboard.index_scans import SHORTEST_PREFIX, Key, Span, Way, beginning_with
+from rtms.dashboard.index_scans import SHORTEST_PREFIX, IndexScan, Key, Span, beginning_with
 from rtms.dashboard.paging import Page
 from rtms.db.database import AnyRow
 from rtms.text import search_text, typed, typed_number
@@ -21,7 +21,7 @@ from rtms.text import search_text, typed, typed_number
 LONGEST = 255  # characters; no id is longer
 _MOST = 2**62  # no id is larger
 
-# What the list's form offers as a state.
+# The choices for the state in the list's form.
 CHOICES: tuple[str, ...] = (
     *(State.PENDING, State.CONNECTED, State.ENDED, State.DONE, State.FAILED),
     *(f"failed: {r}" for r in (Reason.REFUSED, Reason.WINDOW_EXPIRED, Reason.RECALL_FAILED)),
@@ -29,20 +29,20 @@ CHOICES: tuple[str, ...] = (
     *(f"skipped: {r}" for r in (Reason.STOPPED_FIRST, Reason.UNSUPPORTED, Reason.NOT_WANTED)),
 )
 
-# The indexes for searching hold what wants nothing any more. What does is few, and has indexes of
-# its own; together they are all rows.
+# The indexes for searching contain the rows that are settled. The others are few, and have indexes
+# of their own. Together they are all rows.
 _SETTLED = sa.text("due_at IS NULL")
 _HAS_TOPIC = sa.text("topic_search IS NOT NULL")
 _UNSETTLED = (sa.text(PENDING), sa.text(FOLLOWED))
 
 
 class BadQuestion(ValueError):
-    """A form was filled in so that it means nothing. The message says how it should be."""
+    """A form's value is invalid. The message says what is accepted."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeetingSearch:
-    """What the list's form says."""
+    """The fields of the list's form."""
 
     q: str = ""
     state: str | None = None
@@ -52,21 +52,21 @@ class MeetingSearch:
 
     @property
     def is_plain(self) -> bool:
-        """Whether nothing was asked for: all meetings."""
+        """Whether there is no filter: all meetings."""
         return not (self.q or self.state or self.day)
 
     def arguments(self) -> dict[str, str]:
-        """It as the arguments of a link, without the key."""
+        """Return the filters as the arguments of a link, without the page's key."""
         state = f"{self.state}: {self.reason}" if self.reason else self.state
         given = {"q": self.q, "state": state, "day": self.day and self.day.isoformat()}
         return {name: value for name, value in given.items() if value}
 
 
 def read(arguments: Mapping[str, str]) -> MeetingSearch:
-    """Read what the list's form says.
+    """Read the list's form.
 
     Raises:
-        BadQuestion: a value means nothing.
+        BadQuestion: a value is invalid.
     """
     state, reason = _read_state(arguments.get("state", ""))
     return MeetingSearch(
@@ -79,22 +79,22 @@ def read(arguments: Mapping[str, str]) -> MeetingSearch:
 
 
 def read_text(text: str) -> str:
-    """What was typed or pasted, on one line, without what cannot be seen.
+    """Return what was typed or pasted, in one line and without invisible characters.
 
     Raises:
         BadQuestion: it is longer than any id.
     """
     text = typed(text)
     if len(text) > LONGEST:
-        raise BadQuestion(f"Search for {LONGEST} characters at most.")
+        raise BadQuestion(f"Enter at most {LONGEST} characters.")
     return text
 
 
 def read_day(text: str) -> date | None:
-    """A day as a form sends it.
+    """Read a date as a form sends it.
 
     Raises:
-        BadQuestion: it is none.
+        BadQuestion: it is not a date.
     """
     text = typed(text)
     if not text:
@@ -106,51 +106,51 @@ def read_day(text: str) -> date | None:
             day = date.min
         if 1970 <= day.year < 9999:
             return day
-    raise BadQuestion("This is no day: write it as 2026-11-22 (UTC).")
+    raise BadQuestion("This is not a date. Enter it as 2026-11-22 (UTC).")
 
 
 def read_key(arguments: Mapping[str, str]) -> Key:
-    """Where a page begins.
+    """Read where a page begins.
 
     Raises:
-        BadQuestion: the key is none.
+        BadQuestion: the key is invalid.
     """
     before, after = (arguments.get(name, "") for name in ("before", "after"))
     if before and after:
-        raise BadQuestion("A page begins `before` an id or `after` one, not both.")
+        raise BadQuestion("Use either `before` or `after`, not both.")
     for text in filter(None, (before, after)):
         is_number = len(text) < 20 and text.isascii() and text.isdigit()
         if not (is_number and int(text) < _MOST):
-            raise BadQuestion("A page's key is the id of a row.")
+            raise BadQuestion("`before` and `after` must be the id of a row.")
     return Key(before=int(before) if before else None, after=int(after) if after else None)
 
 
 def moments(day: date) -> tuple[datetime, datetime]:
-    """A day's first moment, and the next day's, in UTC."""
+    """Return when a day begins and when the next one does, in UTC."""
     since = datetime.combine(day, time(), UTC)
     return since, since + timedelta(days=1)
 
 
 def find(
-    connection: Connection, asked: MeetingSearch, columns: Sequence[sa.ColumnElement[Any]]
+    connection: Connection, query: MeetingSearch, columns: Sequence[sa.ColumnElement[Any]]
 ) -> Page:
-    """The page of meetings that was asked for."""
+    """Return a page of the meetings that match the filters."""
     span = Span()
-    if asked.day:
-        found = paging.span_of(connection, CONNECTS, *moments(asked.day))
+    if query.day:
+        found = paging.span_of(connection, CONNECTS, *moments(query.day))
         if found is None:
             return Page(rows=(), newer=None, older=None, was_cut=False)
         span = found
-    if asked.q:
-        ways = [*_ways_to(asked.q), *_ways_by_topic(asked.q)]
-    elif asked.state:
-        ways = [Way(first=(CONNECTS.c.state, asked.state))]
+    if query.q:
+        scans = [*_scans_by_id(query.q), *_scans_by_topic(query.q)]
+    elif query.state:
+        scans = [IndexScan(first=(CONNECTS.c.state, query.state))]
     else:
-        ways = [Way()]
-    # The way by state has answered for the state.
-    left = asked if asked.q else replace(asked, state=None)
+        scans = [IndexScan()]
+    # The scan by state has tested the state already.
+    left = query if query.q else replace(query, state=None)
     return paging.fetch(
-        connection, CONNECTS, ways, asked.key, span=span, wanted=_wanted(left), columns=columns
+        connection, CONNECTS, scans, query.key, span=span, wanted=_wanted(left), columns=columns
     )
 
 
@@ -160,65 +160,65 @@ def of_meeting(
     name: str,
     columns: Sequence[sa.ColumnElement[Any]],
 ) -> Sequence[AnyRow]:
-    """The newest rows of a meeting.
+    """Return the newest rows of a meeting.
 
     Args:
         column: `meeting_uuid` or `meeting_id`.
-        name: the meeting's.
-        columns: what to read of each row.
+        name: the meeting's value in that column.
+        columns: the columns to read.
     """
-    ways = [
-        Way(where=(_SETTLED,), first=(column, name)),
-        *(Way(where=(which, column == name), few=True) for which in _UNSETTLED),
+    scans = [
+        IndexScan(where=(_SETTLED,), first=(column, name)),
+        *(IndexScan(where=(which, column == name), few=True) for which in _UNSETTLED),
     ]
-    return paging.fetch(connection, CONNECTS, ways, Key(), columns=columns).rows
+    return paging.fetch(connection, CONNECTS, scans, Key(), columns=columns).rows
 
 
-def _wanted(asked: MeetingSearch) -> list[sa.ColumnElement[bool]]:
+def _wanted(query: MeetingSearch) -> list[sa.ColumnElement[bool]]:
     c, wanted = CONNECTS.c, []
-    if asked.state:
-        wanted.append(c.state == asked.state)
-    if asked.reason:
-        wanted.append(c.reason == asked.reason)
-    if asked.day:
-        since, until = moments(asked.day)
+    if query.state:
+        wanted.append(c.state == query.state)
+    if query.reason:
+        wanted.append(c.reason == query.reason)
+    if query.day:
+        since, until = moments(query.day)
         wanted += [c.received_at >= since, c.received_at < until]
     return wanted
 
 
-def _ways_to(q: str) -> list[Way]:
-    """Every way by which an id may lead to meetings: nobody need say what kind of id it is."""
+def _scans_by_id(q: str) -> list[IndexScan]:
+    """Return scans of every index in which the id may be: its kind need not be given."""
     number = typed_number(q) or ""
     numbers = {q, number} - {""}
     c = CONNECTS.c
-    ways = [
-        *(Way(where=(_SETTLED,), first=(c.meeting_id, each)) for each in sorted(numbers)),
-        Way(where=(_SETTLED,), first=(c.meeting_uuid, q)),
+    scans = [
+        *(IndexScan(where=(_SETTLED,), first=(c.meeting_id, each)) for each in sorted(numbers)),
+        IndexScan(where=(_SETTLED,), first=(c.meeting_uuid, q)),
         *(
-            Way(where=(_SETTLED,), first=(column, q))
+            IndexScan(where=(_SETTLED,), first=(column, q))
             for column in (c.operator_id, c.account_id, c.host_id)
         ),
-        Way(where=(c.recall_id == q,), few=True),
-        Way(where=(c.rtms_stream_id == q,), few=True),
+        IndexScan(where=(c.recall_id == q,), few=True),
+        IndexScan(where=(c.rtms_stream_id == q,), few=True),
     ]
     named = sa.or_(
         c.meeting_id.in_(numbers),
         *(column == q for column in (c.meeting_uuid, c.operator_id, c.account_id, c.host_id)),
     )
-    ways += [Way(where=(which, named), few=True) for which in _UNSETTLED]
+    scans += [IndexScan(where=(which, named), few=True) for which in _UNSETTLED]
     if number and len(number) < 19:
-        ways.append(Way(where=(c.id == int(number),), few=True))
+        scans.append(IndexScan(where=(c.id == int(number),), few=True))
     if len(q) >= SHORTEST_PREFIX:
-        ways.append(beginning_with(CONNECTS, c.rtms_stream_id, q))
-    return ways
+        scans.append(beginning_with(CONNECTS, c.rtms_stream_id, q))
+    return scans
 
 
-def _ways_by_topic(q: str) -> list[Way]:
-    """The way to the meetings whose topic has the text in it, as people see it."""
+def _scans_by_topic(q: str) -> list[IndexScan]:
+    """Return a scan of the meetings whose topic contains the text, as people see it."""
     text = search_text(q)
     if not text:
         return []
-    return [Way(where=(_HAS_TOPIC,), holds=(CONNECTS.c.topic_search, text))]
+    return [IndexScan(where=(_HAS_TOPIC,), contains=(CONNECTS.c.topic_search, text))]
 
 
 def _read_state(text: str) -> tuple[str | None, str | None]:
@@ -227,5 +227,5 @@ def _read_state(text: str) -> tuple[str | None, str | None]:
     if not said:
         return None, None
     if said not in CHOICES:
-        raise BadQuestion(f"There is no such state. There are: {', '.join(CHOICES)}.")
+        raise BadQuestion(f"Unknown state. Choose one of: {', '.join(CHOICES)}.")
     return state, reason or None

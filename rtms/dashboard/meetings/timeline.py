@@ -1,7 +1,7 @@
-"""A meeting's life, moment by moment, in words: from its row and what was recorded about it. Pure.
+"""The timeline of a meeting, from its row and from what was recorded about it. Pure.
 
-What Zoom or Recall said is never part of a sentence of ours, but quoted beside it (`said`): it may
-hold marks that turn the direction of text around.
+Text from Zoom or Recall is never part of a sentence, but quoted next to it (`said`), because it may
+contain marks that change the direction of text.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from rtms.jobs.connect.attempts import RETRIED
 from rtms.states import LONGEST_MEETING, in_short
 from rtms.zoom.stop_reasons import is_fault, stop_reason_text
 
-_LATE = timedelta(seconds=5)  # from Zoom's moment to when it was sent, that is worth a word
-_NARROW = timedelta(seconds=15)  # left of Zoom's window at the connect, that is worth a word
+_LATE = timedelta(seconds=5)  # from a start to its delivery, from which on this is mentioned
+_NARROW = timedelta(seconds=15)  # left of the window at the connect, below which it is mentioned
 
 _TRIES = {
     "refused": "Recall refused the stream",
-    "rate_limited": "Recall had no room for the stream: too many connects at once",
+    "rate_limited": "Recall's rate limit was reached: too many connects at once",
     "not_done": "Recall could not connect the stream",
-    "unknown": "A try whose outcome is not known",
+    "unknown": "A try with an unknown outcome",
 }
 
 
@@ -40,16 +40,16 @@ def timeline(
     successor_received_at: datetime | None = None,
     now: datetime,
 ) -> list[Moment]:
-    """Tell a meeting's life, in the order in which things happened; what lies ahead is last.
+    """Return the moments of a meeting in order. What is still to come is last.
 
     Args:
         row: of `meeting_direct_connects`.
-        events: of `webhook_events`, those of this run of the stream.
+        events: of `webhook_events`, for this run of the stream.
         attempts: of `connect_attempts`: tries that did not connect.
         recordings: of `recordings`.
         took_the_place_of: the row that this one superseded.
-        successor_received_at: when the row came that superseded this one.
-        now: what is later lies ahead.
+        successor_received_at: when the row that superseded this one was received.
+        now: what is later is still to come.
     """
     moments = [
         *_delivered(row, events, took_the_place_of),
@@ -76,20 +76,20 @@ def _delivered(row: Row, events: Sequence[Row], took_the_place_of: int | None) -
     late = _late(start)
     yield Moment(
         at=start["received_at"] if start else row["received_at"],
-        what="Zoom said that the stream began",
+        what="Zoom reported that the stream began",
         detail=f"Zoom sent this {duration(late)} after it began." if late else "",
         event_id=start["id"] if start else None,
     )
     if took_the_place_of is not None:
         yield Moment(
             at=row["received_at"],
-            what="Zoom's media server failed over: this takes the place of an older connection",
+            what="Zoom's media server failed over: this connection replaces an older one",
             meeting_id=took_the_place_of,
         )
 
 
 def _late(start: Row | None) -> timedelta | None:
-    """How late Zoom sent a start, by its own clock; None where it was in time, or nobody knows."""
+    """Return how late Zoom sent a start, by its own clock; None if in time or not known."""
     if start is None or start["sent_at"] is None:
         return None
     began_at = zoom_moment(start["event_ts"])
@@ -99,7 +99,7 @@ def _late(start: Row | None) -> timedelta | None:
 
 def _tried(attempt: Row) -> Moment:
     if attempt["outcome"] == RETRIED:
-        return Moment(at=attempt["at"], what="Somebody put it back, to be connected at once")
+        return Moment(at=attempt["at"], what="An operator retried it")
     then = attempt["next_try_at"]
     if then is None:
         detail = "It was the last try."
@@ -122,11 +122,11 @@ def _connected(row: Row) -> Iterator[Moment]:
     left = row["connect_by"] - at
     notes = []
     if left < timedelta(0):
-        notes.append(f"The time that Zoom waits had ended {duration(-left)} before.")
+        notes.append(f"Zoom's window had closed {duration(-left)} before.")
     elif left < _NARROW:
         notes.append(f"Zoom would have waited {duration(left)} more.")
     if row.get("taken_over_from"):
-        notes.append("The process that had begun it did not finish it in time; another one did.")
+        notes.append("The process that began it did not finish in time, and another one did.")
     yield Moment(
         at=at,
         what=f"Connected: Recall took the stream, {after} later",
@@ -163,7 +163,7 @@ def _superseded(row: Row, at: datetime | None) -> Iterator[Moment]:
     if row["superseded_by"] is not None:
         yield Moment(
             at=at,
-            what="Zoom's media server failed over: a newer connection took this one's place",
+            what="Zoom's media server failed over: a newer connection replaced this one",
             meeting_id=row["superseded_by"],
         )
 
@@ -195,13 +195,13 @@ def _given_up(row: Row, attempts: Sequence[Row]) -> Iterator[Moment]:
 def _next(row: Row, now: datetime) -> Iterator[Moment]:
     if row["state"] == State.PENDING:
         if row["leased_until"] and row["leased_until"] > now:
-            yield Moment(at=None, what="A try is under way", tone="ahead")
+            yield Moment(at=None, what="A try is in progress", tone="ahead")
         elif row["due_at"]:
             yield Moment(at=row["due_at"], what="The next try is due", tone="ahead")
         if row["connect_by"] > now:
             yield Moment(at=row["connect_by"], what="The window closes", tone="ahead")
     elif row["due_at"]:
-        yield Moment(at=row["due_at"], what="Recall is to be asked how it stands", tone="ahead")
+        yield Moment(at=row["due_at"], what="Recall will be asked for the status", tone="ahead")
 
 
 def _event(events: Sequence[Row], verb: str, event_ts: int) -> Row | None:

@@ -1,4 +1,4 @@
-"""What was read a moment ago, for many who ask at once: one of them reads, and all are told."""
+"""Caches a value for a second: of many simultaneous requests, one reads it for all."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
-SECONDS = 1.0  # for which what was read is told
+SECONDS = 1.0  # for which a value is kept
 
 T = TypeVar("T")
 
 
 class Latest(Generic[T]):
-    """Remembers, for a second, what one thread read. Threads share it; it starts none."""
+    """Keeps the last value for a second. Threads share it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -22,11 +22,11 @@ class Latest(Generic[T]):
         self._began_at = 0.0
 
     def get(self, read: Callable[[], T]) -> T:
-        """What ``read`` returns, or returned less than a second ago to whoever asked then. Who
-        asks while it is at work waits for it.
+        """Return the result of ``read``, or its last one if that is less than a second old. If a
+        call is in progress, wait for it.
 
         Raises:
-            Exception: what ``read`` raises, to all who waited; the next who asks tries anew.
+            Exception: what ``read`` raises, to all who waited. The next call tries again.
         """
         with self._lock:
             reading = self._reading

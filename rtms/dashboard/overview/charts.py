@@ -1,8 +1,8 @@
-"""Where the bars of the charts stand. Pure.
+"""The layout of the charts. Pure.
 
-Places along the page are in per cent of its width and heights in pixels, so that a chart takes the
-room there is and its text keeps its size. Classes inside `.chart`: the outcomes (captured, failed,
-skipped, waiting), axis, base, value, window, minor (labels for which a small screen has no room).
+Horizontal positions are in percent of the width and heights in pixels, so that a chart fills its
+place and its text keeps its size. Classes inside `.chart`: the outcomes (captured, failed, skipped,
+waiting), axis, base, value, window, minor (labels that a small screen hides).
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from rtms.dashboard.filters import duration
 from rtms.dashboard.overview.totals import Totals
 
 HEIGHT = 150.0  # pixels, of the highest bar
-TOP = 26.0  # above it, for what is written there
-_LEAST = 3.0  # pixels: one failure among thousands must be seen
-_STACK = ("captured", "skipped", "waiting", "failed")  # from below: failures stand on top
-_FILL = 0.72  # of the room that a bar has
+TOP = 26.0  # pixels above it, for labels
+_LEAST = 3.0  # pixels: one failure among thousands must be visible
+_STACK = ("captured", "skipped", "waiting", "failed")  # from the bottom: failures are on top
+_FILL = 0.72  # the part of its slot that a bar fills
 _BUCKETS = (0.5, 1, 2, 5, 10, 20, 30, 60)  # seconds
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A rectangle: per cent across, pixels down."""
+    """A rectangle: x and width in percent, y and height in pixels."""
 
     x: float
     width: float
@@ -39,7 +39,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Label:
-    """A word below the axis, or above a bar."""
+    """A text below the axis, or above a bar."""
 
     x: float
     text: str
@@ -50,11 +50,11 @@ class Label:
 
 @dataclass(frozen=True)
 class Starts:
-    """Meetings that began in each hour, stacked by what came of them."""
+    """Meetings that began in each hour, stacked by outcome."""
 
     bars: Sequence[Bar]
     labels: Sequence[Label]
-    top: int  # what the line at the top stands for
+    top: int  # the value of the line at the top
     rows: Sequence[tuple[datetime, Totals]]
     total: Totals
 
@@ -74,17 +74,17 @@ class Starts:
 
 @dataclass(frozen=True)
 class ConnectTimes:
-    """How many connects took how long, against the time that Zoom waits."""
+    """A histogram of the times to connect, with the time that Zoom waits."""
 
     bars: Sequence[Bar]
     values: Sequence[Label]
     labels: Sequence[Label]
-    window_x: float  # per cent
+    window_x: float  # percent
     rows: Sequence[tuple[str, int]]
     count: int
     median: float | None
-    slow: float | None  # seconds, in which 95 of 100 were connected
-    late: int  # that took longer than the window
+    slow: float | None  # the 95th percentile, in seconds
+    late: int  # connects that took longer than the window
     window: float  # seconds
 
     @property
@@ -93,8 +93,8 @@ class ConnectTimes:
         if not self.count:
             return "No stream was connected in the last day."
         return (
-            f"Of the last {self.count:,} connects half took {duration(self.median)} or less, and "
-            f"95 of 100 took {duration(self.slow)} or less. {self.late:,} took longer than the "
+            f"Of the last {self.count:,} connects, half took {duration(self.median)} or less, and "
+            f"95% took {duration(self.slow)} or less. {self.late:,} took longer than the "
             f"{duration(self.window)} that Zoom waits."
         )
 
@@ -103,7 +103,7 @@ def starts(hours: Sequence[tuple[datetime, Totals]]) -> Starts:
     """Lay out a stack of bars for each hour.
 
     Args:
-        hours: each hour's beginning with what came of its meetings, oldest first.
+        hours: the beginning of each hour with the outcomes of its meetings, oldest first.
     """
     top = round_up(max((totals.started for _, totals in hours), default=0))
     room = 100 / max(len(hours), 1)
@@ -125,7 +125,7 @@ def starts(hours: Sequence[tuple[datetime, Totals]]) -> Starts:
 
 
 def connect_times(seconds: Sequence[float], *, window: float) -> ConnectTimes:
-    """Lay out a histogram.
+    """Lay out the histogram.
 
     Args:
         seconds: how long each connect took.
@@ -165,7 +165,7 @@ def connect_times(seconds: Sequence[float], *, window: float) -> ConnectTimes:
 
 
 def round_up(count: int) -> int:
-    """The next round number, for the line at the top: 1, 2, 3, 4, 5, 6, 8, 10, 20, 30, ..."""
+    """Return the next round number, for the line at the top: 1, 2, 3, 4, 5, 6, 8, 10, 20, ..."""
     if count <= 1:
         return 1
     power: int = 10 ** int(math.log10(count))
@@ -173,15 +173,15 @@ def round_up(count: int) -> int:
 
 
 def share(ordered: Sequence[float], part: float) -> float | None:
-    """The value that so large a part of the values does not exceed; None where there are none."""
+    """Return the value that a part of the values does not exceed; None if there are none."""
     if not ordered:
         return None
     return ordered[max(math.ceil(part * len(ordered)) - 1, 0)]
 
 
 def _heights(counts: Sequence[tuple[str, int]], top: int) -> list[tuple[str, float]]:
-    """The heights of a stack's parts. What is small is drawn higher than it is, and what is large
-    gives it the room."""
+    """Return the heights of a stack's parts. Small ones are drawn higher than they are, at the
+    expense of the largest."""
     heights = {kind: max(HEIGHT * count / top, _LEAST) for kind, count in counts if count}
     over = sum(heights.values()) - HEIGHT
     if over > 0:

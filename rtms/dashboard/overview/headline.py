@@ -16,7 +16,7 @@ SIGNS = {"good": "✓", "warn": "!", "bad": "✕", "calm": "○"}
 
 @dataclass(frozen=True)
 class Headline:
-    """How things are, how bad that is, and what to do about it."""
+    """The state of the server, its severity, and what to do."""
 
     level: Literal["good", "warn", "bad", "calm"]
     text: str
@@ -24,25 +24,25 @@ class Headline:
 
     @property
     def sign(self) -> str:
-        """What stands beside it, so that its colour is not the only sign."""
+        """The symbol beside it, so that colour is not the only indication."""
         return SIGNS[self.level]
 
 
 def headline_of(snapshot: OverviewSnapshot) -> Headline:
-    """What the person on call wants to know first. The worst comes first."""
+    """Return what the person on call should know first. The worst problem takes precedence."""
     if snapshot.is_overdue and not snapshot.connecting:
         return Headline(
             "bad",
             f"No process connects streams: {plural(snapshot.waiting, 'meeting')} "
-            f"{_wait(snapshot.waiting)} and nobody takes {_them(snapshot.waiting)}.",
-            "Start the server with `gunicorn app:app`, or run `flask worker` beside it. "
+            f"{_wait(snapshot.waiting)}.",
+            "Start the server with `gunicorn app:app`, or run `flask worker` as well. "
             "Is `DISPATCHER` off everywhere?",
         )
     if snapshot.unauthenticated is not None:
         return Headline(
             "bad",
             "Zoom refuses the join signature (stop reason 18): "
-            f"meeting {snapshot.unauthenticated.id} was not recorded, and no other will be.",
+            f"meeting {snapshot.unauthenticated.id} was not recorded, and others will not be.",
             UNAUTHENTICATED.todo,
         )
     if snapshot.failed:
@@ -50,7 +50,7 @@ def headline_of(snapshot: OverviewSnapshot) -> Headline:
             "bad",
             f"{plural(snapshot.failed, 'meeting')} failed in the last hour: "
             f"{_reasons(snapshot.reasons)}.",
-            "What to do stands beside each one below.",
+            "See below what to do about each one.",
         )
     if snapshot.gate_closed_until and snapshot.waiting:
         return Headline(
@@ -67,7 +67,7 @@ def headline_of(snapshot: OverviewSnapshot) -> Headline:
             f"the oldest for {age}.",
         )
     if not snapshot.has_any:
-        return Headline("calm", "No meeting yet: the first one shows here by itself.")
+        return Headline("calm", "No meetings yet. The first one will appear here.")
     waiting = f"{plural(snapshot.waiting, 'meeting')} being connected"
     return Headline(
         "good",
@@ -77,15 +77,11 @@ def headline_of(snapshot: OverviewSnapshot) -> Headline:
 
 
 def _wait(count: int) -> str:
-    return "waits" if count == 1 else "wait"
-
-
-def _them(count: int) -> str:
-    return "it" if count == 1 else "them"
+    return "is waiting" if count == 1 else "are waiting"
 
 
 def _reasons(reasons: Mapping[str, int]) -> str:
-    """Each reason with its number, the most frequent first; a single one without."""
+    """Return the reasons with their counts, the most frequent first; a single one without."""
     if len(reasons) == 1:
         return "".join(EXPLANATIONS[reason].short for reason in reasons)
     counted = Counter(reasons).most_common()

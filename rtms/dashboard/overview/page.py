@@ -1,4 +1,4 @@
-"""The overview: are meetings being captured right now, which one failed, why, and what to do."""
+"""The overview: whether meetings are being captured now, which failed, why, and what to do."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _LATEST = "rtms_overview"  # among the app's extensions
 
 
 @blueprint.record
-def _remember(state: BlueprintSetupState) -> None:
-    """Many may have the page open, each asking every few seconds, while Zoom waits for answers."""
+def _add_cache(state: BlueprintSetupState) -> None:
+    """Cache the snapshot: many browsers may have the page open, and each refreshes it often."""
     assert isinstance(state.app, Flask)
     state.app.extensions[_LATEST] = Latest[OverviewSnapshot]()
 
 
 @blueprint.get("/")
 def overview() -> str:
-    """The first page. It is asked for again every few seconds (`refresh.js`)."""
+    """Show the first page. `refresh.js` requests it every few seconds."""
     services = get_services()
 
     def read() -> OverviewSnapshot:

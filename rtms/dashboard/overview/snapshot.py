@@ -1,4 +1,4 @@
-"""How things stand at this moment: what is live, what waits, who works, what failed."""
+"""The current state: what is live, what waits, which processes work, and what failed."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ class OverviewSnapshot:
     newest_live: Sequence[AnyRow]
     waiting: int
     oldest_waiting: AnyRow | None
-    is_overdue: bool  # a row is due, and for some seconds nobody has taken it
+    is_overdue: bool  # a row has been due for some seconds, and no process has leased it
     processes: Sequence[AnyRow]  # that are alive
     gate_closed_until: datetime | None
     failures: Sequence[AnyRow]  # those that failed late, then the newest of the week
-    reasons: Mapping[str, int]  # why meetings failed in the last hour: how many for each
+    reasons: Mapping[str, int]  # why meetings failed in the last hour, and how many
     connect_seconds: Sequence[float]  # from the delivery, of the day's newest connects
     unauthenticated: AnyRow | None  # the newest of the last hour that Zoom ended with reason 18
     has_any: bool  # whether any meeting was ever seen
@@ -67,7 +67,7 @@ class OverviewSnapshot:
 
 
 def read(connection: Connection, *, now: datetime) -> OverviewSnapshot:
-    """Ask the database."""
+    """Read the database."""
     history = totals.read(connection, now=now)
     late = failed_recently(connection, now=now, columns=_SHOWN)
     newest_failed = _newest(
@@ -124,9 +124,9 @@ def _newest(
 
 
 def _connect_seconds(connection: Connection, since_id: int) -> list[float]:
-    """How long the newest connects took, in seconds from their delivery, by this server's clock."""
+    """Return how many seconds after their delivery the newest connects were made."""
     c = CONNECTS.c
-    by_state = [  # each along its part of the index, which has all that is asked
+    by_state = [  # each in its part of the index, which covers the query
         sa.select(c.id)
         .where(c.state == state, c.id >= since_id)
         .order_by(c.state.desc(), c.id.desc())

@@ -1,9 +1,9 @@
-"""How many meetings came to what end, over time, without counting a table of a million rows.
+"""Counts of meetings by outcome, over time, without counting a table of a million rows.
 
-Rows are numbered in the order in which they are written. So a moment is looked up once, as the
-first id received at or after it, and everything else is counted along the index of (state, id).
-Rows that are written at the same moment may have their numbers the other way round: for a count
-over a day that is nothing. The last hour, on which somebody may act, is counted by the moments.
+Ids increase in the order in which rows are written. So each time is looked up once, as the first id
+received at or after it, and everything else is counted in the index of (state, id). Rows written at
+the same moment may have their ids in the other order, which does not matter in a count over a day.
+The last hour is counted by time, since someone may act on it.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _OUTCOMES: dict[str, str] = {
     State.FAILED: "failed",
     State.SKIPPED: "skipped",
 }
-# Failed over before it was connected: the row that took its place tells what came of the meeting.
+# Failed over before it was connected: the row that replaced it has the meeting's outcome.
 _REPLACED = sa.and_(CONNECTS.c.state == State.ENDED, CONNECTS.c.recall_id.is_(None))
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Meetings that began in some time, by what came of them."""
+    """Meetings that began in a period, by outcome."""
 
     captured: int = 0
     failed: int = 0
@@ -69,19 +69,19 @@ class History:
     last_week: Totals
     hours: Sequence[tuple[datetime, Totals]]
     reasons: Mapping[str, int]  # why those of the last hour failed
-    first_ids: Mapping[timedelta, int]  # of what came in the last DAY and WEEK
+    first_ids: Mapping[timedelta, int]  # of the last DAY and WEEK
 
 
 def edges(now: datetime) -> list[datetime]:
-    """The moments between which is counted: the beginning of each hour that the chart shows, and
-    those of the last day and week, oldest first."""
+    """Return the times between which meetings are counted: the beginnings of the chart's hours, and
+    of the last day and week, oldest first."""
     this_hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     clock_hours = {this_hour - n * HOUR for n in range(HOURS)}
     return sorted(clock_hours | {now - DAY, now - WEEK})
 
 
 def read(connection: Connection, *, now: datetime) -> History:
-    """Count."""
+    """Count the meetings."""
     moments = edges(now)
     ids = _first_ids(connection, moments)
     between = _counts(connection, ids)
@@ -104,7 +104,7 @@ def read(connection: Connection, *, now: datetime) -> History:
 
 
 def _last_hour(connection: Connection, now: datetime) -> tuple[Totals, Mapping[str, int]]:
-    # The sum keeps SQLite from the index over states, along which it would look at every row.
+    # The concatenation keeps SQLite from using the index on states, where it would read every row.
     rows = connection.execute(
         sa.select((CONNECTS.c.state + "").label("state"), CONNECTS.c.reason, sa.func.count())
         .where(CONNECTS.c.received_at >= now - HOUR, sa.not_(_REPLACED))
@@ -119,10 +119,10 @@ def _last_hour(connection: Connection, now: datetime) -> tuple[Totals, Mapping[s
 
 
 def _first_ids(connection: Connection, moments: Sequence[datetime]) -> list[int]:
-    """The first id that was received at or after each of these moments, which are in order.
+    """Return the first id that was received at or after each of these times, which are in order.
 
-    Where a clock was wrong for a while, ids and moments are not in one order. Then the lowest id
-    counts: a few rows too many are told, and none is hidden.
+    If a clock was wrong for a while, ids and times are not in the same order. Then the lowest id
+    is used: a few rows too many are counted, and none is left out.
     """
     named = {f"moment_{number}": moment for number, moment in enumerate(moments)}
     rows = connection.execute(_first_ids_statement(len(moments)), named)
@@ -132,7 +132,7 @@ def _first_ids(connection: Connection, moments: Sequence[datetime]) -> list[int]
 
 
 def _counts(connection: Connection, ids: Sequence[int]) -> list[Totals]:
-    """What came from each of these ids to the next; from the last on, to the end."""
+    """Return the totals from each of these ids to the next, and from the last to the end."""
     named = {f"id_{number}": id for number, id in enumerate([*ids, _NO_ROW])}
     counted = [dict[str, int]() for _ in ids]
     for number, state, count in connection.execute(_counts_statement(len(ids)), named):
@@ -141,8 +141,7 @@ def _counts(connection: Connection, ids: Sequence[int]) -> list[Totals]:
     return [Totals(**each) for each in counted]
 
 
-# As text: what SQLAlchemy makes of VALUES it makes anew each time, for longer than the database
-# takes to answer.
+# As text, because SQLAlchemy compiles VALUES each time, which takes longer than the query.
 
 
 @cache
@@ -150,7 +149,7 @@ def _first_ids_statement(count: int) -> sa.TextClause:
     asked = ", ".join(f"({number}, :moment_{number})" for number in range(count))
     moments = [sa.bindparam(f"moment_{number}", type_=UTCDateTime) for number in range(count)]
     return sa.text(
-        f"WITH asked (number, moment) AS (VALUES {asked}) "  # noqa: S608 - numbers of ours
+        f"WITH asked (number, moment) AS (VALUES {asked}) "  # noqa: S608 - our numbers
         "SELECT asked.number, (SELECT c.id FROM meeting_direct_connects AS c "
         "WHERE c.received_at >= asked.moment ORDER BY c.received_at LIMIT 1) FROM asked"
     ).bindparams(*moments)
@@ -160,9 +159,9 @@ def _first_ids_statement(count: int) -> sa.TextClause:
 def _counts_statement(count: int) -> sa.TextClause:
     asked = ", ".join(f"({number}, :id_{number}, :id_{number + 1})" for number in range(count))
     states = ", ".join(f"('{state}')" for state in State if state != State.ENDED)
-    # Few have ended and are not done; which of them were connected is in the rows.
+    # Few are `ended`. Whether they were connected is in the rows, not in the index.
     return sa.text(
-        f"WITH asked (number, low, high) AS (VALUES {asked}), "  # noqa: S608 - words of ours
+        f"WITH asked (number, low, high) AS (VALUES {asked}), "  # noqa: S608 - our words
         f"states (state) AS (VALUES {states}) "
         "SELECT asked.number, states.state, (SELECT count(*) FROM meeting_direct_connects AS c "
         "WHERE c.state = states.state AND c.id >= asked.low AND c.id < asked.high) "
