@@ -1,23 +1,23 @@
-# make demo    the whole way on a bare machine, with stand-ins for Zoom and Recall
-#              (KEEP=1 leaves the server up, with its dashboard and meetings that come and go)
-# make .env    the server's settings, from .env.example, with a password for the dashboard
-# make run     the server for real: needs .env
-# make test    all tests (some eight minutes on two cores)
-# make test-fast   those of the units, and of the database on SQLite (half a minute)
-# make check   lint, format, types, and the documentation's links
-# make docs    the documentation as a site, at http://localhost:8001/
-# make bench   how fast it is, beside an empty route and a plain webhook (25 minutes)
-# make chaos   kill, stop and starve it for longer than make test does (an hour)
-# make fuzz    100,000 inputs to its routes (two minutes)
-# make screenshots   pictures of the dashboard's pages, in docs/screenshots (needs Chromium)
-# Each builds what it needs in .venv, from the pinned requirements (install.py).
+# make demo    run the server with stand-ins for Zoom and Recall, from webhook to video
+#              (KEEP=1 keeps it running, with its dashboard and new meetings)
+# make .env    create the settings from .env.example, with a password for the dashboard
+# make run     run the server (needs .env)
+# make test    run all tests (about eight minutes on two cores)
+# make test-fast   run the unit tests, and the integration tests on SQLite (half a minute)
+# make check   check lint, format, types, and the links in the documentation
+# make docs    serve the documentation as a site, at http://localhost:8001/
+# make bench   measure the performance, beside an empty route and a plain webhook (25 minutes)
+# make chaos   kill, stop and starve the server for longer than make test does (an hour)
+# make fuzz    send 100,000 inputs to the routes (two minutes)
+# make screenshots   take the screenshots of the dashboard in docs/screenshots (needs Chromium)
+# Each installs what it needs in .venv, from the pinned requirements (install.py).
 
 PYTHON ?= python3
 TEST_PROCESSES ?= 2
 BIN := .venv/bin
-# The theme announces its successor at each run otherwise.
+# Silences the theme's announcement of its successor.
 export NO_MKDOCS_2_WARNING := 1
-# Any Python will do to look at a .venv that is there.
+# Any Python can check an existing .venv.
 INSTALL = @$(if $(shell command -v $(firstword $(PYTHON)) 2>&1),$(PYTHON),$(BIN)/python) install.py
 
 .PHONY: demo run test test-fast check bench chaos fuzz screenshots docs format requirements clean runtime dev
@@ -25,19 +25,19 @@ INSTALL = @$(if $(shell command -v $(firstword $(PYTHON)) 2>&1),$(PYTHON),$(BIN)
 demo: runtime
 	@$(BIN)/python -m sandbox.demo $(if $(KEEP),--keep)
 
-# A file of people's own: made once and whole, and never again.
+# The user's own file: created once, completely or not at all, and never overwritten.
 .DELETE_ON_ERROR:
 
 .env:
 	@password=$$($(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(12))') && umask 077 && \
 	sed "s/^# ADMIN_PASSWORD=$$/ADMIN_PASSWORD=$$password/" .env.example > $@ && \
-	echo "Made .env. The dashboard's password, which stands there as ADMIN_PASSWORD: $$password" && \
-	echo "Now put your values in the place of the four replace-with-... in it."
+	echo "Created .env. The password of the dashboard (ADMIN_PASSWORD): $$password" && \
+	echo "Now replace the four values that begin with replace-with-..."
 
 run: runtime
 	@$(BIN)/gunicorn app:app
 
-# A process takes a file at a time, in their order: what takes longest comes first.
+# Each process runs one file at a time, in order: the slowest files come first.
 PYTEST = @$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 test: dev
@@ -71,7 +71,7 @@ format: dev
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-# Pin anew: the newest versions that fit, for every Python from 3.11 on.
+# Update the pins to the newest compatible versions, for Python 3.11 and newer.
 requirements: dev
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" --output-file requirements.txt requirements.in
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" --output-file requirements-dev.txt requirements-dev.in
@@ -79,7 +79,7 @@ requirements: dev
 clean:
 	rm -rf .venv
 
-# See install.py: `.venv` is made whole or not at all.
+# install.py creates `.venv` completely or not at all.
 runtime:
 	$(INSTALL) requirements.txt
 

@@ -1,4 +1,4 @@
-"""The application: `create_app` wires it, `app` is for gunicorn and the `flask` command."""
+"""The application: `create_app` creates it; gunicorn and the `flask` command use `app`."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ log = structlog.get_logger()
 
 
 def create_app(config: Config | None = None) -> Flask:
-    """Make the application. It starts no thread: see `gunicorn.conf.py` and `flask worker`.
+    """Create the application. It starts no thread: see `gunicorn.conf.py` and `flask worker`.
 
     Args:
-        config: the configuration; by default the current one of the process (`Config.current`).
+        config: the configuration; by default the process's current one (`Config.current`).
 
     Raises:
-        ConfigError: the environment makes no configuration.
+        ConfigError: the environment is not a valid configuration.
         DatabaseUnavailable: the embedded database cannot be opened.
     """
     app = Flask(__name__, static_folder=None)
-    app.url_map.merge_slashes = False  # a path that is not ours is not ours in other words, too
+    app.url_map.merge_slashes = False  # //zoom-webhook is an unknown path, not a redirect
     _wire(app, config)
     _add_routes(app)
     cli.init_app(app)
@@ -43,8 +43,8 @@ def create_app(config: Config | None = None) -> Flask:
 
 
 def _app_for_commands() -> Flask:
-    """The application as its commands need it: without routes, and configured by the first command
-    that asks for its services. To list commands and to show their help needs neither."""
+    """Create the application for commands: without routes, and configured by the first command that
+    needs its services. Listing commands and showing their help needs neither."""
     app = Flask(__name__, static_folder=None)
     cli.init_app(app)
     make_later(app, partial(_wire_for_commands, app))
@@ -59,7 +59,7 @@ def _wire_for_commands(app: Flask) -> None:
 
 
 def _wire(app: Flask, config: Config | None = None) -> None:
-    """Give an app its services, and the user's own code its signals."""
+    """Give an app its services, and import the user's own code, which connects to the signals."""
     if config is None:
         cli.unload_flask_dotenv()
         config = Config.current()
@@ -67,7 +67,7 @@ def _wire(app: Flask, config: Config | None = None) -> None:
     services = Services.from_config(config)
     services.init_app(app)
     _prepare_database(services.database, config)
-    for name in config.extensions:  # the user's own code, which connects to rtms.signals
+    for name in config.extensions:
         try:
             importlib.import_module(name)
         except ImportError as error:
@@ -79,7 +79,7 @@ def _wire(app: Flask, config: Config | None = None) -> None:
 
 
 def _add_routes(app: Flask) -> None:
-    # Here, not above: no command needs them.
+    # Imported here because no command needs them.
     from werkzeug.middleware.proxy_fix import ProxyFix
 
     from rtms import dashboard
@@ -95,19 +95,19 @@ def _add_routes(app: Flask) -> None:
     app.register_blueprint(dashboard.blueprint)
     _refuse_a_path_of_ours(app, services.config.path)
     app.wsgi_app = Front(app.wsgi_app, services.config.path)  # type: ignore[method-assign]
-    if services.config.trusted_proxies:  # whom a request is from is what the last of them says
+    if services.config.trusted_proxies:  # trust X-Forwarded-For from the last proxies
         proxied = ProxyFix(
             app.wsgi_app,
             x_for=services.config.trusted_proxies,
-            x_proto=1,  # most write it anew, and do not add to it
+            x_proto=1,  # most proxies overwrite it instead of appending to it
         )
         app.wsgi_app = proxied  # type: ignore[method-assign]
     app.register_error_handler(HTTPException, _error_as_json)
 
 
 def _refuse_a_path_of_ours(app: Flask, path: str) -> None:
-    """Refuse PUBLIC_URL=https://host/meetings: with a proxy that takes the path off, nobody could
-    tell what /meetings means."""
+    """Refuse a PUBLIC_URL such as https://host/meetings: behind a proxy that removes the path,
+    /meetings would be ambiguous."""
     first = path.split("/")[1:2]
     if first and any(rule.rule.split("/")[1:2] == first for rule in app.url_map.iter_rules()):
         raise ConfigError(
@@ -116,7 +116,7 @@ def _refuse_a_path_of_ours(app: Flask, path: str) -> None:
 
 
 def _prepare_database(database: Database, config: Config) -> None:
-    """The embedded database migrates itself; PostgreSQL belongs to the release step."""
+    """Migrate an SQLite database. PostgreSQL is migrated by the release step."""
     if not database.is_sqlite:
         return
     with naming_the_file(database.url):
@@ -124,8 +124,8 @@ def _prepare_database(database: Database, config: Config) -> None:
     database.dispose()  # gunicorn --preload forks after this
     if config.paas:
         log.warning(
-            f"{config.paas} wipes its disks at each deploy, and every meeting's row with them: "
-            "set DATABASE_URL to a PostgreSQL database, or put the file on a persistent volume",
+            f"{config.paas} wipes its disks at each deploy, including every meeting's row: set "
+            "DATABASE_URL to a PostgreSQL database, or put the file on a persistent volume",
             database=str(sqlite_path(database.url)),
         )
 
@@ -136,7 +136,7 @@ def _error_as_json(error: HTTPException) -> Response:
         description = f"The body is larger than {current_app.config['MAX_CONTENT_LENGTH']} bytes."
     if request.method == "POST":  # a wrong path in Zoom's or Recall's settings, for one
         log.warning("request refused", status=error.code, path=repr(request.path[:100]))
-    from rtms.dashboard.errors import unknown_path  # loaded already: there are routes
+    from rtms.dashboard.errors import unknown_path  # already loaded with the routes
 
     page = unknown_path(error)
     if page is not None:
@@ -151,14 +151,14 @@ def _error_as_json(error: HTTPException) -> Response:
 
 
 def __getattr__(name: str) -> Flask:
-    """Make `app` when somebody asks for it, and not when `create_app` is imported."""
+    """Create `app` when it is first accessed, and not when `create_app` is imported."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
         made = _app_for_commands() if cli.is_command_lookup() else create_app()
     except (ConfigError, DatabaseUnavailable) as error:
         stderr.tell_the_end(error)
-        # What gunicorn's master takes for "do not start this worker again".
+        # On this exit code, gunicorn does not start the worker again.
         raise SystemExit(3) from None
     globals()["app"] = made
     return made

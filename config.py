@@ -21,7 +21,7 @@ from rtms.configuration.spelling import Misspelt, misspelt
 ROOT = Path(__file__).resolve().parent
 _YES = ("1", "true", "t", "yes", "y")
 
-# Recall: regions. They share nothing: a key, an id and a recording belong to one.
+# Recall: regions. A key, an id and a recording belong to one region.
 RECALL_REGIONS = {
     "us-east-1": "https://us-east-1.recall.ai",
     "us-west-2": "https://us-west-2.recall.ai",
@@ -43,7 +43,7 @@ _ARCHIVE_DRIVERS = {
     "abfss": "adlfs",
 }
 
-# What each PaaS sets on its machines, whose disks are wiped at every deploy.
+# A variable that each PaaS sets. Their disks are wiped at each deploy.
 _PAAS_MARKERS = {
     "DYNO": "Heroku",
     "RENDER": "Render",
@@ -52,7 +52,7 @@ _PAAS_MARKERS = {
     "K_SERVICE": "Cloud Run",
 }
 
-# How many addresses each adds to X-Forwarded-For. Fly.io adds its own to the client's.
+# How many addresses each appends to X-Forwarded-For. Fly.io also appends its own.
 _PAAS_PROXIES: dict[str | None, int] = {
     **dict.fromkeys(_PAAS_MARKERS.values(), 1),
     "Fly.io": 2,
@@ -62,75 +62,75 @@ T = TypeVar("T")
 
 
 class ConfigError(Exception):
-    """The environment does not make a configuration. The message names everything wrong at once,
-    and never a value that could be a secret."""
+    """The environment is not a valid configuration. The message lists every problem, and never a
+    value that could be a secret."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
         lines = "\n".join(f"  - {problem}" for problem in problems)
         super().__init__(
-            f"The configuration is not complete or not right:\n{lines}\n"
-            "Correct this in the environment or in .env (`make .env` makes one), then start again."
+            f"The configuration is incomplete or invalid:\n{lines}\n"
+            "Correct this in the environment or in .env (`make .env` creates it), then start again."
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Everything an operator can set. Secrets stay out of its `repr`."""
+    """All settings. Secrets are not in the `repr`."""
 
-    zoom_secret_tokens: tuple[str, ...] = field(repr=False)  # first is current, others retiring
+    zoom_secret_tokens: tuple[str, ...] = field(repr=False)  # the first is the current one
     zoom_client_id: str
     zoom_client_secret: str = field(repr=False)
     recall_api_key: str = field(repr=False)
     recall_webhook_secrets: tuple[str, ...] = field(repr=False)  # empty: no route for Recall
-    recall_base_url: str  # without a closing slash
-    # Sent to Recall as `recording_config`. Its endpoints' URLs may carry tokens.
+    recall_base_url: str  # without a trailing slash
+    # Sent to Recall as `recording_config`. The URLs of its endpoints may contain tokens.
     recording_config: Mapping[str, Any] = field(repr=False)
     database_url: URL = field(repr=False)
     record_streams: str  # one of RECORD_STREAMS
     connect_window_seconds: float  # from Zoom's event to the last try
-    recall_retrieves_per_minute: int  # by all processes together
-    connect_threads: int  # connects in flight per process
-    dispatcher: bool  # False: this web process only receives
+    recall_retrieves_per_minute: int  # of all processes together
+    connect_threads: int  # concurrent connects per process
+    dispatcher: bool  # False: web processes only receive
     recall_timeout_seconds: float  # to connect, and again for each read
-    signature_tolerance_seconds: int  # how far a delivery's clock may be from ours, both ways
+    signature_tolerance_seconds: int  # allowed clock difference of a delivery, in both directions
     max_body_bytes: int
     extensions: tuple[str, ...]  # modules with the user's own subscribers
-    notify_url: str | None = field(repr=False)  # may carry a token
+    notify_url: str | None = field(repr=False)  # may contain a token
     notify_secret: str | None = field(repr=False)
-    archive_url: str | None = field(repr=False)  # may carry credentials
+    archive_url: str | None = field(repr=False)  # may contain credentials
     admin_password: str | None = field(repr=False)  # None: no dashboard
     metrics_token: str | None = field(repr=False)  # None: /metrics answers this machine only
-    public_url: str | None  # where Zoom reaches the server, without a closing slash
-    trusted_proxies: int  # how many stand in front of the server and say whom they speak for
-    retention_days: int | None  # None: what is over is kept for good
+    public_url: str | None  # where Zoom reaches the server, without a trailing slash
+    trusted_proxies: int  # how many proxies in front of the server set X-Forwarded-For
+    retention_days: int | None  # None: nothing is deleted
     log_format: str
     log_level: str
-    host: str | None  # the address that the web processes listen on; None: every one
+    host: str | None  # the address that the web processes listen on; None: all
     port: int
     web_concurrency: int  # web processes
-    paas: str | None  # the platform this runs on, where its disk does not last
-    misspelt: tuple[Misspelt, ...] = ()  # what may have been meant for this server, and is not read
+    paas: str | None  # the platform, if it is one whose disks are wiped at each deploy
+    misspelt: tuple[Misspelt, ...] = ()  # unknown variables, probably misspelt ones
 
     _kept: ClassVar[Config | None] = None
 
     @property
     def path(self) -> str:
-        """Under which browsers find the server at its proxy, such as `/rtms`; empty at the root."""
+        """The path of PUBLIC_URL, such as `/rtms`; empty at the root."""
         return urlsplit(self.public_url or "").path
 
     @property
     def lease_seconds(self) -> float:
-        """How long a claimed row belongs to its process: longer than a call to Recall can take
+        """How long a lease lasts: longer than a call to Recall can take
         (`rtms.recall.client.Recall`)."""
         return 3 * self.recall_timeout_seconds + 5
 
     @classmethod
     def load(cls, dotenv: Path = ROOT / ".env") -> Config:
-        """Read the process environment, and beneath it the `.env` file beside the program.
+        """Read the process environment, and `.env` for variables that are not in it.
 
         Raises:
-            ConfigError: something is missing or malformed.
+            ConfigError: something is missing or invalid.
         """
         given = {name: text for name, text in os.environ.items() if text.strip()}
         file = {name: text for name, text in _read_dotenv(dotenv).items() if text.strip()}
@@ -142,23 +142,23 @@ class Config:
 
     @classmethod
     def current(cls) -> Config:
-        """Return what this process keeps to (see `keep`), or else what `load` reads.
+        """Return the kept configuration of this process (see `keep`), or else `load` it.
 
         Raises:
-            ConfigError: something is missing or malformed.
+            ConfigError: something is missing or invalid.
         """
         return cls._kept or cls.load()
 
     def keep(self) -> None:
-        """Let this process and those it forks keep to this, whatever becomes of `.env`."""
+        """Make this the configuration of this process and its forks, even if `.env` changes."""
         Config._kept = self
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str | None]) -> Config:
-        """Make a configuration from variables.
+        """Create a configuration from variables.
 
         Raises:
-            ConfigError: something is missing or malformed; it names all of it.
+            ConfigError: something is missing or invalid.
         """
         read = _Reader(environ)
         config = cls._read(read)
@@ -214,19 +214,19 @@ class Config:
             paas=paas,
         )
         if config.notify_url and not config.notify_secret:
-            read.problems.append("NOTIFY_SECRET is not set: what NOTIFY_URL gets must be signed.")
+            read.problems.append("NOTIFY_SECRET is not set: requests to NOTIFY_URL must be signed.")
         return config
 
 
 def variables() -> frozenset[str]:
-    """The names of all variables that make a configuration."""
+    """Return the names of all variables of the configuration."""
     read = _Reader({})
     Config._read(read)
     return frozenset(read.names)
 
 
 def log_format_given(dotenv: Path = ROOT / ".env") -> str:
-    """Return LOG_FORMAT as it is set, whatever else is wrong; empty where that is not known."""
+    """Return LOG_FORMAT even if other settings are invalid; empty if it is not set."""
     given = os.environ.get("LOG_FORMAT", "").strip()
     if not given:
         try:
@@ -237,7 +237,7 @@ def log_format_given(dotenv: Path = ROOT / ".env") -> str:
 
 
 def _read_dotenv(path: Path) -> dict[str, str]:
-    """The variables of a `.env` file; none where there is no file, or none is to be read."""
+    """Return the variables of a `.env` file; none if there is no file, or it is disabled."""
     # python-dotenv: PYTHON_DOTENV_DISABLED
     if os.environ.get("PYTHON_DOTENV_DISABLED", "").casefold() in _YES:
         return {}
@@ -246,7 +246,7 @@ def _read_dotenv(path: Path) -> dict[str, str]:
     except FileNotFoundError:
         if not path.is_symlink():
             return {}
-        raise ConfigError([f"{path} leads to a file that is not there."]) from None
+        raise ConfigError([f"{path} is a link to a file that does not exist."]) from None
     except OSError as error:
         raise ConfigError([f"{path} cannot be read: {error.strerror}."]) from None
     found = env_file.parse(content)
@@ -256,12 +256,12 @@ def _read_dotenv(path: Path) -> dict[str, str]:
 
 
 class _Reader:
-    """Reads variables one by one and keeps what is wrong with each, so that all is said at once.
-    An empty variable counts as one that is not set: PaaS forms leave such."""
+    """Reads variables and collects their problems, so that all are reported at once. An empty
+    variable counts as not set, because the forms of PaaS leave such."""
 
     def __init__(self, environ: Mapping[str, str | None]) -> None:
         self._environ = environ
-        self.names: set[str] = set()  # of what was read
+        self.names: set[str] = set()  # of the variables that were read
         self.problems: list[str] = []
 
     def required(self, name: str, parse: Callable[[str], T]) -> T | None:
@@ -270,7 +270,7 @@ class _Reader:
             self.problems.append(f"{name} is not set.")
             return None
         if text.startswith("replace-with-"):
-            self.problems.append(f"{name} still holds the placeholder of .env.example.")
+            self.problems.append(f"{name} still has the placeholder of .env.example.")
             return None
         return self._parse(name, text, parse)
 
@@ -309,7 +309,7 @@ class _Reader:
         return default
 
     def given(self, name: str) -> str:
-        """The text of a variable, without the space around it; empty where it is not set."""
+        """Return a variable without surrounding spaces; empty if it is not set."""
         return (self._environ.get(name) or "").strip()
 
     def _own(self, name: str) -> str:
@@ -325,15 +325,15 @@ class _Reader:
 
 
 def _text(text: str) -> str:
-    if not text.isprintable():  # a byte that is no UTF-8 shows up as a lone surrogate
-        raise ValueError("holds a character that cannot be printed; paste it again")
+    if not text.isprintable():  # a byte that is not UTF-8 becomes a lone surrogate
+        raise ValueError("contains a character that cannot be printed; paste it again")
     return text
 
 
 def _tokens(text: str) -> tuple[str, ...]:
     tokens = tuple(token for token in (part.strip() for part in _text(text).split(",")) if token)
     if not tokens:
-        raise ValueError("holds only commas")
+        raise ValueError("contains only commas")
     return tokens
 
 
@@ -352,9 +352,9 @@ def _notify_url(text: str) -> str | None:
 def _archive_url(text: str) -> str | None:
     scheme, found, place = _text(text).partition("://")
     if not found:
-        # Unlike Path.expanduser, it leaves a user's name that is unknown as it is.
+        # Unlike Path.expanduser, this leaves an unknown user's name as it is.
         return str(ROOT / os.path.expanduser(text))  # noqa: PTH111
-    # Here, not above: who keeps nothing need not have it loaded.
+    # Imported here because most configurations have no ARCHIVE_URL.
     from fsspec.registry import known_implementations, registry
 
     if not place or scheme not in {*known_implementations, *registry}:
@@ -372,14 +372,14 @@ def _archive_url(text: str) -> str | None:
 
 
 def _webhook_secret(text: str) -> str | None:
-    # Here, not above: who sets none need not have it loaded.
+    # Imported here because many configurations have no such secret.
     from standardwebhooks import Webhook
     from standardwebhooks.webhooks import EmptyWebhookSecretError
 
     try:
         Webhook(_text(text))
     except (ValueError, EmptyWebhookSecretError):
-        raise ValueError("must be whsec_ and base64 after it") from None
+        raise ValueError("must be whsec_ followed by base64") from None
     return text
 
 
@@ -392,7 +392,7 @@ def _webhook_secrets(text: str) -> tuple[str, ...]:
 
 def _api_key(text: str) -> str:
     if not re.fullmatch(r"[\x21-\x7e]+", text):
-        raise ValueError("holds a character that no HTTP header can carry; paste it again")
+        raise ValueError("contains a character that HTTP headers do not allow; paste it again")
     return text
 
 
@@ -403,7 +403,7 @@ def _http_url(text: str, example: str) -> SplitResult:
         parts = urlsplit(text)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
             raise ValueError(text)
-    except ValueError:  # a port that is no number, too
+    except ValueError:  # also if the port is not a number
         raise ValueError(f"must be a URL such as {example}") from None
     return parts
 
@@ -411,29 +411,29 @@ def _http_url(text: str, example: str) -> SplitResult:
 def _base_url(text: str, example: str = "https://us-east-1.recall.ai") -> str:
     parts = _http_url(text, example)
     if parts.username or parts.password or parts.query or parts.fragment:
-        raise ValueError("must hold no user, password, query or fragment")
+        raise ValueError("must not contain a user, password, query or fragment")
     return text.rstrip("/")
 
 
 def _public_url(text: str) -> str | None:
     url = _base_url(text, "https://rtms.example.com").removesuffix("/zoom-webhook").rstrip("/")
     if not re.fullmatch(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*", urlsplit(url).path):
-        raise ValueError("may have letters, digits and - . _ ~ in its path, such as /rtms, only")
+        raise ValueError("may have only letters, digits and - . _ ~ in its path, such as /rtms")
     return url
 
 
 def _host(text: str) -> str:
-    """`localhost`, or an address."""
+    """Read `localhost` or an IP address."""
     if text.lower() == "localhost":
         return "localhost"
     try:
         address = ipaddress.ip_address(text.removeprefix("[").removesuffix("]"))
-        if "%" in text:  # gunicorn binds no address of a single link
+        if "%" in text:  # gunicorn cannot bind an address with a zone
             raise ValueError(text)
     except ValueError:
         raise ValueError(
-            "must be an address of this machine such as 127.0.0.1 or ::1, or localhost (some "
-            "shells set it to a name: unset it)"
+            "must be an address of this machine such as 127.0.0.1 or ::1, or localhost (if your "
+            "shell sets it to a name, unset it)"
         ) from None
     return str(address)
 
@@ -447,19 +447,18 @@ def _json_object(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError('must be a JSON object such as {"video_mixed_mp4": {}}')
     metadata = value.get("metadata", {})
-    # Recall: metadata is strings or null, each of at most 500 characters.
+    # Recall: values of metadata are null or strings of at most 500 characters.
     if not isinstance(metadata, dict) or not all(
         one is None or (isinstance(one, str) and len(one) <= 500) for one in metadata.values()
     ):
         raise ValueError(
-            "must hold under `metadata`, if anything, an object of strings of at most 500 "
-            "characters"
+            "must have as `metadata`, if present, an object of strings of at most 500 characters"
         )
     return value
 
 
 def _default_database() -> URL:
-    # Where Flask's app.instance_path lies for an app in this folder.
+    # In Flask's app.instance_path for an app in this folder.
     return URL.create("sqlite", database=str(ROOT / "instance" / "rtms.sqlite3"))
 
 

@@ -1,11 +1,11 @@
-"""Makes `.venv`, and installs in it what a file of requirements names.
+"""Creates `.venv`, and installs a requirements file in it.
 
-The Makefile runs `python3 install.py requirements.txt` before everything else. It does nothing
-where all is installed. A `.venv` that does not work is made anew: one whose making or installing
-broke off, whose Python was removed or upgraded, that has no pip, or that was moved or copied here
-with its folder, so that its programs start those of the other folder.
+The Makefile runs `python3 install.py requirements.txt` before everything else. It does nothing if
+everything is installed. It recreates a `.venv` that does not work: creating it or installing into
+it was interrupted, its Python was removed or upgraded, it has no pip, or it was moved or copied
+here, so that its programs would start those of the other folder.
 
-It runs on older versions of Python 3 too, to say that they are too old.
+It also runs on older versions of Python 3, to say that they are too old.
 """
 
 import fcntl
@@ -22,18 +22,18 @@ OLDEST = (3, 11)
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
-UNFINISHED = VENV / "unfinished"  # exists while something is made or installed
-RUNTIME = "requirements.txt"  # every other file of requirements includes it
+UNFINISHED = VENV / "unfinished"  # exists while something is created or installed
+RUNTIME = "requirements.txt"  # every other requirements file includes it
 
 
 def main(requirements: str) -> None:
-    """Make `.venv` whole, and install what the file names."""
+    """Create or repair `.venv`, and install the requirements file."""
     lock = os.open(str(ROOT), os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_EX)  # until this process ends: two at once would spoil each other
+    fcntl.flock(lock, fcntl.LOCK_EX)  # held until this process ends, so that only one installs
     trouble = trouble_with_venv()
     if trouble:
         if VENV.exists() or VENV.is_symlink():
-            print(f".venv is made anew: {trouble}.", flush=True)
+            print(f"Creating .venv again: {trouble}.", flush=True)
             remove_venv()
         make_venv()
     if not is_installed(requirements):
@@ -41,30 +41,30 @@ def main(requirements: str) -> None:
 
 
 def trouble_with_venv() -> str:
-    """Return why `.venv` cannot be used; an empty text where it can."""
+    """Return why `.venv` cannot be used; empty if it can."""
     if UNFINISHED.exists():
-        return "its making or an installation broke off"
+        return "an earlier installation was interrupted"
     program = f"import pip, sys; sys.exit(sys.version_info < {OLDEST})"
     try:
         tried = subprocess.run([str(PYTHON), "-c", program], stderr=subprocess.DEVNULL)
-    except OSError:  # a link that leads nowhere, or a program for another kind of machine
-        return "its Python is not there, or does not run here"
+    except OSError:  # a broken link, or a program for another kind of machine
+        return "its Python is missing, or does not run here"
     if tried.returncode:
         return "its Python was upgraded or is too old, or it has no pip"
     pip = VENV / "bin" / "pip"
-    # Each program in it begins with the whole path of its Python.
+    # Each program in it begins with the absolute path of its Python.
     named = re.search(f"[!'\"]{re.escape(str(PYTHON))}", pip.read_text() if pip.exists() else "")
     return "" if named else "it was moved or copied here from another folder"
 
 
 def make_venv() -> None:
-    """Make `.venv`, or leave none."""
+    """Create `.venv`, or leave none."""
     if sys.version_info < OLDEST:
         sys.exit(
             f"Python {OLDEST[0]}.{OLDEST[1]} or newer is needed; {sys.executable} is "
             f"{sys.version.split()[0]}. Try: make PYTHON=python3.11 ..."
         )
-    print("Making .venv ...", flush=True)
+    print("Creating .venv ...", flush=True)
     VENV.mkdir()
     UNFINISHED.touch()
     try:
@@ -72,9 +72,8 @@ def make_venv() -> None:
         made = subprocess.run([*python, "-m", "venv", str(VENV)])
         if made.returncode:
             sys.exit(
-                "\n.venv could not be made, and what there was of it was removed. On Debian and "
-                "Ubuntu install\nthe package python3-venv (sudo apt install python3-venv), then "
-                "run the same command again."
+                "\n.venv could not be created. On Debian and Ubuntu, install the package "
+                "python3-venv\n(sudo apt install python3-venv), then run the same command again."
             )
         UNFINISHED.unlink()
     finally:
@@ -83,7 +82,7 @@ def make_venv() -> None:
 
 
 def remove_venv() -> None:
-    """Remove what there is of `.venv`."""
+    """Remove `.venv`."""
     if VENV.is_dir() and not VENV.is_symlink():
         shutil.rmtree(str(VENV))
     else:
@@ -91,23 +90,23 @@ def remove_venv() -> None:
 
 
 def is_installed(requirements: str) -> bool:
-    """Return whether what the file names now is what was installed."""
+    """Return whether this version of the requirements file is installed."""
     installed = VENV / requirements
     return installed.exists() and filecmp.cmp(requirements, str(installed), shallow=False)
 
 
 def install(requirements: str) -> None:
-    """Install what the file names."""
+    """Install the requirements file."""
     what = "the server" if requirements == RUNTIME else "the server, its tests and checks"
     print(f"Installing packages for {what}; this takes up to a minute ...", flush=True)
     UNFINISHED.touch()
     pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     failed = subprocess.run([*pip, "--requirement", requirements]).returncode
-    # An interruption does not get here: it leaves parts of packages, which pip takes for whole.
-    # Where pip fails by itself, it has undone what it did.
+    # This is not reached if pip is interrupted: it leaves incomplete packages that it would later
+    # take for complete ones. If pip fails, it has undone its changes.
     UNFINISHED.unlink()
     if failed:
-        sys.exit("The packages could not be installed. pip says above why.")
+        sys.exit("The packages could not be installed. See pip's message above.")
     subprocess.run([str(PYTHON), "deploy/flask_command.py"], check=True)
     for each in {RUNTIME, requirements}:
         shutil.copyfile(each, str(VENV / each))

@@ -1,4 +1,4 @@
-"""The tables. What a person must know to understand a row is in the row; all times are UTC."""
+"""The tables. All times are UTC."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-# The Alembic revision these models describe; the server compares it with the database's.
+# The Alembic revision of these models. The server compares it with the database's.
 SCHEMA_REVISION = "0007"
 
 
 class State(StrEnum):
-    """Where a connection stands: pending → connected → ended → done, or failed, or skipped."""
+    """The state of a connection: pending → connected → ended → done, or failed, or skipped."""
 
     PENDING = "pending"  # to be connected, or being connected
     CONNECTED = "connected"  # Recall has the stream
-    ENDED = "ended"  # the stream is over, or a newer connection took its place
-    DONE = "done"  # every recording has reached an end
+    ENDED = "ended"  # the stream is over, or a newer connection replaced this one
+    DONE = "done"  # every recording is ready or has failed
     FAILED = "failed"
-    SKIPPED = "skipped"  # nothing was to be done
+    SKIPPED = "skipped"  # there was nothing to do
 
 
 class Reason(StrEnum):
     """Why a row is `failed` or `skipped`."""
 
-    REFUSED = "refused"  # failed: Recall said no for good
+    REFUSED = "refused"  # failed: Recall refused permanently
     WINDOW_EXPIRED = "window_expired"  # failed: not connected while Zoom was waiting
-    RECALL_FAILED = "recall_failed"  # failed: Recall says no recording will come
+    RECALL_FAILED = "recall_failed"  # failed: Recall says there will be no recording
     STOPPED_FIRST = "stopped_first"  # skipped: the stream was over before it was connected
     UNSUPPORTED = "unsupported"  # skipped: a product whose streams Recall does not connect
     NOT_WANTED = "not_wanted"  # skipped: RECORD_STREAMS
@@ -100,7 +100,7 @@ class Base(DeclarativeBase):
 
 
 def _where(condition: str) -> dict[str, Any]:
-    """A partial index, the same on both engines."""
+    """Return the condition of a partial index, for both engines."""
     return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
 
@@ -109,15 +109,15 @@ def _one_of(column: str, choices: type[StrEnum]) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({values})", name=column)
 
 
-# SQLite numbers rows by itself only where the key is an INTEGER.
+# SQLite generates ids only if the key is an INTEGER.
 _RowId = BigInteger().with_variant(Integer(), "sqlite")
 
-# A connection that Zoom's stream is still waiting for or using. Zoom: one connection a stream.
+# The stream is waiting for this connection, or uses it. Zoom allows one connection per stream.
 LIVE_STATES = (State.PENDING, State.CONNECTED)
 LIVE = "state IN ('pending', 'connected') AND stopped_at IS NULL"
-# Likewise, of a user whom Zoom names.
+# The same, for streams whose user Zoom names.
 LIVE_OF_A_USER = f"operator_id IS NOT NULL AND {LIVE}"
-# The rows of each queue. Claims name their indexes on SQLite, so an index must stay for a release.
+# The rows of each queue. Leases name their indexes on SQLite, so an index must stay for a release.
 PENDING = "state = 'pending'"
 FOLLOWED = "state <> 'pending' AND due_at IS NOT NULL"
 UNSENT = "due_at IS NOT NULL"
@@ -125,8 +125,8 @@ TO_ARCHIVE = "archive_due_at IS NOT NULL"
 
 
 class MeetingDirectConnect(Base):
-    """One connection of one RTMS stream through Recall. The table is also the queue: a row knows
-    when it wants attention (`due_at`) and who is giving it (`lease_owner`, `leased_until`)."""
+    """A connection of an RTMS stream through Recall. The table is also the queue: a row says when
+    it is due (`due_at`), and which process works on it (`lease_owner`, `leased_until`)."""
 
     __tablename__ = "meeting_direct_connects"
     __table_args__ = (
@@ -147,7 +147,7 @@ class MeetingDirectConnect(Base):
             unique=True,
             **_where(f"meeting_slot IS NOT NULL AND {LIVE}"),
         ),
-        # One live stream of a user in a meeting: the next one takes the older one's place.
+        # One live stream of a user in a meeting: the next one replaces it.
         Index(
             "uq_live_operator",
             "meeting_uuid",
@@ -161,62 +161,62 @@ class MeetingDirectConnect(Base):
         Index("ix_received_at", "received_at"),
         Index("ix_key_used_at", "key_used_at", **_where("key_used_at IS NOT NULL")),
         Index("ix_recall_id", "recall_id", **_where("recall_id IS NOT NULL")),
-        # For people who search. Only what wants nothing any more is in them, so that no delivery
-        # and no connect pays for it; the rest is few, and found by `due_at`.
+        # For searching. They contain only settled rows, so that deliveries and connects do not pay
+        # for them. The others are few, and found by `due_at`.
         Index("ix_meeting_id", "meeting_id", "id", **_where("due_at IS NULL")),
         Index("ix_meeting_uuid", "meeting_uuid", "id", **_where("due_at IS NULL")),
         Index("ix_operator_id", "operator_id", "id", **_where("due_at IS NULL")),
         Index("ix_account_id", "account_id", "id", **_where("due_at IS NULL")),
         Index("ix_host_id", "host_id", "id", **_where("due_at IS NULL")),
-        # Read from its end, row by row: a topic is searched for what it contains.
+        # Scanned from its end, because topics are searched for substrings.
         Index("ix_topic", "id", "topic_search", **_where("topic_search IS NOT NULL")),
         Index("ix_superseded_by", "superseded_by", **_where("superseded_by IS NOT NULL")),
-        # Recall's metadata names rows by id, so none is ever given out twice.
+        # Recall's metadata refers to rows by id, so ids must never be reused.
         {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(_RowId, primary_key=True)
 
-    # What Zoom said.
+    # From Zoom.
     rtms_stream_id: Mapped[str]
-    meeting_uuid: Mapped[str]  # a webinar's UUID or a session's id stands here too
-    meeting_id: Mapped[str | None]  # the number people know; a webinar's, too
+    meeting_uuid: Mapped[str]  # or a webinar's UUID, or a session's id
+    meeting_id: Mapped[str | None]  # the number that users see; also a webinar's
     product: Mapped[str] = mapped_column(String(16))
-    account_id: Mapped[str | None]  # whose meeting it is
+    account_id: Mapped[str | None]  # the account that the meeting belongs to
     operator_id: Mapped[str | None]
     is_original_host: Mapped[bool | None]
-    server_urls: Mapped[str]  # several are separated by commas
+    server_urls: Mapped[str]  # comma-separated
     event_ts: Mapped[int] = mapped_column(BigInteger)  # milliseconds since epoch, Zoom's clock
-    tracking_id: Mapped[str | None]  # Zoom's x-zm-trackingid, to quote to its support
+    tracking_id: Mapped[str | None]  # Zoom's x-zm-trackingid; its support asks for it
 
-    # What the meeting is called, as `meeting.started` or Recall's `meeting_metadata` says.
+    # From `meeting.started` or from Recall's `meeting_metadata`.
     topic: Mapped[str | None]
-    topic_search: Mapped[str | None]  # the topic as it is searched: see rtms/text.py
+    topic_search: Mapped[str | None]  # the topic in its form for searching: see rtms/text.py
     host_id: Mapped[str | None]
 
-    # Where it stands.
+    # The state.
     state: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str | None] = mapped_column(String(32))
     recall_id: Mapped[str | None]
-    status: Mapped[str | None]  # as Recall last said it: an open set
+    status: Mapped[str | None]  # as last reported by Recall: an open set
     sub_code: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(default=0)  # tries whose outcome is known
     last_error: Mapped[str | None]
     superseded_by: Mapped[int | None] = mapped_column(ForeignKey("meeting_direct_connects.id"))
-    # The meeting's UUID where only one live stream of a meeting is wanted (RECORD_STREAMS=first).
+    # The meeting's UUID if it may have only one live stream (RECORD_STREAMS=first).
     meeting_slot: Mapped[str | None]
 
-    # What it wants next.
+    # The next step.
     due_at: Mapped[datetime | None]
     connect_by: Mapped[datetime]  # when the window closes: no try after the first begins later
     leased_until: Mapped[datetime | None]
     lease_owner: Mapped[str | None]
-    taken_over_from: Mapped[str | None]  # whose lease had run out when it was leased last
-    idempotency_key: Mapped[str]  # of the next try, or of the one whose outcome is unknown
-    # When a request with this key may first have left for Recall; null: never.
+    taken_over_from: Mapped[str | None]  # the owner whose lease had expired at the last lease
+    idempotency_key: Mapped[str]  # of the next try, or of a try with an unknown outcome
+    # When a request with this key may first have been sent; null: never.
     key_used_at: Mapped[datetime | None]
 
-    # Its life.
+    # Times.
     received_at: Mapped[datetime]
     connected_at: Mapped[datetime | None]
     interrupted_at: Mapped[datetime | None]
@@ -224,7 +224,7 @@ class MeetingDirectConnect(Base):
     stop_reason: Mapped[int | None]  # Zoom's number: an open set
 
     def __repr__(self) -> str:
-        """What a person wants to know: which meeting, how it stands, and why."""
+        """Return the meeting, its state and the reason."""
         words = [f"{self.product} {self.meeting_id or self.meeting_uuid}", str(self.state)]
         if self.reason:
             words.append(f"({self.reason})")
@@ -238,7 +238,7 @@ class MeetingDirectConnect(Base):
 
 
 class ConnectAttempt(Base):
-    """A try to connect that did not: what Recall answered, or that it did not."""
+    """A failed try to connect, with Recall's answer if there was one."""
 
     __tablename__ = "connect_attempts"
     __table_args__ = (Index("ix_attempts_connect", "meeting_direct_connect_id"),)
@@ -247,18 +247,18 @@ class ConnectAttempt(Base):
     meeting_direct_connect_id: Mapped[int] = mapped_column(
         ForeignKey("meeting_direct_connects.id", ondelete="CASCADE")
     )
-    at: Mapped[datetime]  # when its outcome was written down
-    # refused, rate_limited, not_done, unknown; or retried: a person put the row back
+    at: Mapped[datetime]  # when its outcome was recorded
+    # refused, rate_limited, not_done, unknown; or retried: an operator queued the row again
     outcome: Mapped[str] = mapped_column(String(16))
     error: Mapped[str | None]
-    next_try_at: Mapped[datetime | None]  # null: it was the last
+    next_try_at: Mapped[datetime | None]  # null: it was the last try
 
     def __repr__(self) -> str:
         return f"<ConnectAttempt {self.id}: {self.outcome}, {self.error}>"
 
 
 class Recording(Base):
-    """One recording that Recall made of a connection."""
+    """A recording that Recall made of a connection."""
 
     __tablename__ = "recordings"
     __table_args__ = (
@@ -273,18 +273,18 @@ class Recording(Base):
         ForeignKey("meeting_direct_connects.id", ondelete="CASCADE")
     )
     recall_recording_id: Mapped[str]
-    status: Mapped[str]  # as Recall last said it: an open set
+    status: Mapped[str]  # as last reported by Recall: an open set
     sub_code: Mapped[str | None]
     started_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]  # when Recall deletes the media
-    # Kind → status. Never a URL: a pre-signed link opens the media to whoever reads it.
+    # Kind → status. Never a URL: anyone with a pre-signed link can read the media.
     media: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
 
-    # Keeping it (ARCHIVE_URL).
-    archive_due_at: Mapped[datetime | None]  # null: stored, given up, or not to be stored
+    # Archiving (ARCHIVE_URL).
+    archive_due_at: Mapped[datetime | None]  # null: archived, given up, or not to be archived
     archived_at: Mapped[datetime | None]
-    # The kinds that were stored; null: not stored yet, or by a version that did not say.
+    # The kinds that were archived; null: none yet, or archived by a version that did not say.
     archived_media: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     archive_attempts: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     archive_error: Mapped[str | None]
@@ -297,7 +297,7 @@ class Recording(Base):
 
 
 class WebhookEvent(Base):
-    """The raw record: what arrived, once each, and what was made of it."""
+    """An event as it was received, stored once, with its outcome."""
 
     __tablename__ = "webhook_events"
     __table_args__ = (
@@ -315,16 +315,16 @@ class WebhookEvent(Base):
     event_ts: Mapped[int | None] = mapped_column(BigInteger)  # milliseconds since epoch
     dedupe_key: Mapped[str]
     rtms_stream_id: Mapped[str | None]
-    # The meeting that an event names which is about no stream.
+    # The meeting of an event that is not about a stream.
     meeting_uuid: Mapped[str | None]
     meeting_id: Mapped[str | None]
     tracking_id: Mapped[str | None]
     # When Zoom sent it, by Zoom's clock (`x-zm-request-timestamp`).
     sent_at: Mapped[datetime | None]
-    # The whole body. JSON and not JSONB: Zoom may send what JSONB cannot hold (NUL).
+    # The whole body. JSON and not JSONB, which cannot store a NUL.
     payload: Mapped[dict[str, Any]] = mapped_column(JSON)
     received_at: Mapped[datetime]
-    outcome: Mapped[str]  # a word, and after a colon why
+    outcome: Mapped[str]  # a word, and after a colon the reason
 
     def __repr__(self) -> str:
         at = f"{self.received_at:%Y-%m-%d %H:%M:%S} UTC" if self.received_at else "never"
@@ -332,7 +332,7 @@ class WebhookEvent(Base):
 
 
 class Happening(StrEnum):
-    """What the user's own code is told about."""
+    """The events of which the user's own code is notified."""
 
     STREAM_CONNECTED = "stream_connected"
     STREAM_FAILED = "stream_failed"
@@ -343,15 +343,15 @@ class Happening(StrEnum):
 
 
 class Listener(StrEnum):
-    """Who is told."""
+    """The destinations of notifications."""
 
     SIGNALS = "signals"  # subscribers of rtms.signals
     NOTIFY_URL = "notify_url"
 
 
 class Notification(Base):
-    """Something the user's own code is to be told, written in the transaction in which it became
-    true, and kept until it was told."""
+    """A notification for the user's own code. It is written in the transaction of the event, and
+    kept until it is delivered."""
 
     __tablename__ = "notifications"
     __table_args__ = (
@@ -360,7 +360,7 @@ class Notification(Base):
         CheckConstraint("(lease_owner IS NULL) = (leased_until IS NULL)", name="lease_whole"),
         Index("ix_notifications_due", "due_at", **_where(UNSENT)),
         Index("ix_notifications_connect", "meeting_direct_connect_id"),
-        # Whoever deletes a recording deletes these: without it, by reading all there are.
+        # Deleting a recording deletes these. Without this index, it would read the whole table.
         Index("ix_notifications_recording", "recording_id", **_where("recording_id IS NOT NULL")),
     )
 
@@ -374,27 +374,27 @@ class Notification(Base):
         ForeignKey("recordings.id", ondelete="CASCADE")
     )
     created_at: Mapped[datetime]
-    due_at: Mapped[datetime | None]  # null: told, or given up
-    told_at: Mapped[datetime | None]
+    due_at: Mapped[datetime | None]  # null: delivered, or given up
+    told_at: Mapped[datetime | None]  # when it was delivered
     attempts: Mapped[int] = mapped_column(default=0)
     last_error: Mapped[str | None]
     leased_until: Mapped[datetime | None]
     lease_owner: Mapped[str | None]
 
     def __repr__(self) -> str:
-        stands = "told" if self.told_at else f"{self.attempts} tries"
-        return f"<Notification {self.id}: {self.event} to {self.listener}, {stands}>"
+        progress = "delivered" if self.told_at else f"{self.attempts} tries"
+        return f"<Notification {self.id}: {self.event} to {self.listener}, {progress}>"
 
 
 class Gate(Base):
-    """Recall's rate limit, shared by every process: while a gate is closed, nobody asks."""
+    """Recall's rate limit, shared by all processes. While a gate is closed, none calls Recall."""
 
     __tablename__ = "gates"
 
     name: Mapped[str] = mapped_column(String(16), primary_key=True)
     closed_until: Mapped[datetime]
 
-    # What Recall is believed to admit since it last refused: see rtms/recall/limit_estimate.py.
+    # The estimated limit since Recall last refused: see rtms/recall/limit_estimate.py.
     creates: Mapped[int | None]
     seconds: Mapped[float | None]
     learned_at: Mapped[datetime | None]
@@ -402,7 +402,7 @@ class Gate(Base):
 
 
 class Process(Base):
-    """A process of the server, as it last said: it is alive, and what only it can count."""
+    """The last report of a process: that it is alive, and its counters."""
 
     __tablename__ = "processes"
 
@@ -420,8 +420,7 @@ class Process(Base):
 
 
 class AdminSession(Base):
-    """Somebody who gave the dashboard's password. Logging out deletes the row, and what the cookie
-    says is worth nothing any more."""
+    """A login to the dashboard. Logging out deletes the row, which invalidates the cookie."""
 
     __tablename__ = "admin_sessions"
 
@@ -434,7 +433,7 @@ class AdminSession(Base):
 
 
 class LoginFailure(Base):
-    """Wrong passwords from one address: the more, the longer the next one must wait."""
+    """Wrong passwords from an address. The more there are, the longer the next try must wait."""
 
     __tablename__ = "login_failures"
 
@@ -446,7 +445,7 @@ class LoginFailure(Base):
         return f"<LoginFailure {self.address}: {self.failures}>"
 
 
-# The same tables for statements that need no object: the hot path and the queue use these.
+# The tables for statements without ORM objects, which the hot path and the queue use.
 CONNECTS = cast(Table, MeetingDirectConnect.__table__)
 RECORDINGS = cast(Table, Recording.__table__)
 EVENTS = cast(Table, WebhookEvent.__table__)

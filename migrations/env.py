@@ -1,4 +1,4 @@
-"""Alembic's way in: the program hands it a connection, and sees to it that it is alone."""
+"""Runs Alembic's migrations. `rtms.db.migrate` provides the connection and the lock."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""Making indexes on a large table while deliveries are taken in."""
+"""Creates indexes on a large table while deliveries are accepted."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ log = structlog.get_logger()
 
 
 class NewIndex(NamedTuple):
-    """A partial index that a migration makes."""
+    """A partial index that a migration creates."""
 
     table: str
     columns: Sequence[str]
@@ -19,17 +19,17 @@ class NewIndex(NamedTuple):
 
 
 def create_indexes(indexes: Mapping[str, NewIndex]) -> None:
-    """Make indexes, by name. On PostgreSQL writers go on meanwhile (`CREATE INDEX CONCURRENTLY`),
-    so what came before in this migration is committed. An index whose making broke off is made
-    anew."""
+    """Create indexes, by name. On PostgreSQL this does not block writers (`CREATE INDEX
+    CONCURRENTLY`), so everything before it in this migration is committed. An index whose creation
+    was interrupted is created again."""
     if op.get_context().dialect.name == "sqlite":
         for name, index in indexes.items():
             _create(name, index)
         return
     with op.get_context().autocommit_block():
         server = op.get_bind()
-        patience = server.scalar(sa.text("SHOW lock_timeout"))
-        op.execute("SET lock_timeout = 0")  # nobody queues behind what waits here
+        lock_timeout = server.scalar(sa.text("SHOW lock_timeout"))
+        op.execute("SET lock_timeout = 0")  # no other statement queues behind this lock
         for name, index in indexes.items():
             is_valid = server.scalar(
                 sa.text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)"),
@@ -37,12 +37,12 @@ def create_indexes(indexes: Mapping[str, NewIndex]) -> None:
             )
             if is_valid:
                 continue
-            if is_valid is False:  # its making broke off halfway
+            if is_valid is False:  # its creation was interrupted
                 op.drop_index(name, index.table, postgresql_concurrently=True)
             if server.scalar(sa.select(sa.exists().select_from(sa.table(index.table)))):
-                log.info("making an index, after transactions that are under way", index=name)
+                log.info("creating an index, after the transactions in progress", index=name)
             _create(name, index, postgresql_concurrently=True)
-        op.execute(f"SET lock_timeout = '{patience}'")
+        op.execute(f"SET lock_timeout = '{lock_timeout}'")
 
 
 def _create(name: str, index: NewIndex, **options: bool) -> None:

@@ -1,4 +1,4 @@
-"""The time, in one place."""
+"""The current time, and Zoom's timestamps."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """This moment, aware, in UTC."""
+    """Return the current time, aware, in UTC."""
     return datetime.now(UTC)
 
 
 def from_milliseconds(event_ts: int) -> datetime:
-    """The moment of one of Zoom's timestamps (milliseconds since epoch)."""
+    """Return the time of one of Zoom's timestamps (milliseconds since the epoch)."""
     return datetime.fromtimestamp(event_ts / 1000, UTC)
 
 
 def to_milliseconds(moment: datetime) -> int:
-    """Return a moment as Zoom writes it: milliseconds since epoch."""
+    """Return a time as one of Zoom's timestamps (milliseconds since the epoch)."""
     return int(moment.timestamp() * 1000)

@@ -1,4 +1,4 @@
-"""What a disk refuses, in plain words."""
+"""Explains errors of writing to a disk."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _WORDS = {
     errno.EDQUOT: "the disk quota is used up",
     errno.EFBIG: "the file would be larger than the system allows (ulimit -f)",
     errno.EROFS: "the disk is read-only",
-    errno.EACCES: "the folder must not be written to",
-    errno.EPERM: "the folder must not be written to",
-    errno.ELOOP: "a symbolic link lies in its way",
+    errno.EACCES: "writing to the folder is not permitted",
+    errno.EPERM: "writing to the folder is not permitted",
+    errno.ELOOP: "a symbolic link is in the way",
     errno.ENAMETOOLONG: "its name is too long",
 }
 

@@ -1,4 +1,4 @@
-"""One line an event, for people (`console`) or machines (`json`)."""
+"""Logging: one line per event, for people (`console`) or machines (`json`)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from models import CONNECTS
 
 
 class Named(Protocol):
-    """What a line about a meeting is found by, whichever process wrote it."""
+    """The identifiers of a meeting that its log lines carry."""
 
     @property
     def id(self) -> int: ...
@@ -30,11 +30,11 @@ class Named(Protocol):
 
 
 def about(meeting: Named | Any, **more: object) -> Any:
-    """A logger whose lines carry a meeting's row, its stream and Zoom's tracking id.
+    """Return a logger whose lines have a meeting's row, its stream and Zoom's tracking id.
 
     Args:
         meeting: a row of `meeting_direct_connects`, or a lease of one.
-        more: what else they are to carry.
+        more: further fields of the lines.
     """
     return structlog.get_logger().bind(
         row=meeting.id, stream=meeting.rtms_stream_id, tracking_id=meeting.tracking_id, **more
@@ -42,7 +42,7 @@ def about(meeting: Named | Any, **more: object) -> Any:
 
 
 def meeting_of(connection: Connection, id: int) -> Any:
-    """What lines about a meeting need of its row, for who has only its id."""
+    """Return the columns of a meeting that its log lines need, by its id."""
     return connection.execute(
         sa.select(CONNECTS.c.id, CONNECTS.c.rtms_stream_id, CONNECTS.c.tracking_id).where(
             CONNECTS.c.id == id
@@ -51,7 +51,7 @@ def meeting_of(connection: Connection, id: int) -> Any:
 
 
 def _plain(_logger: object, _method: str, line: EventDict) -> EventDict:
-    """Leave out what has no value, and write moments as everybody reads them."""
+    """Remove fields without a value, and format times."""
     return {
         name: value.isoformat(timespec="milliseconds") if isinstance(value, datetime) else value
         for name, value in line.items()
@@ -63,8 +63,8 @@ _QUOTED = re.compile(r"[\s=\"']")
 
 
 def _as_text(_logger: object, _method: str, line: EventDict) -> str:
-    """What `ConsoleRenderer` writes without colours, at a fifth of its cost: every delivery has a
-    line, and waits for it."""
+    """Format a line like `ConsoleRenderer` without colours, at a fifth of the cost. Every delivery
+    waits for its line."""
     head = f"{line.pop('timestamp')} [{line.pop('level'):<9}] {line.pop('event'):<30}"
     trace = line.pop("exception", None)
     text = " ".join([head, *(f"{name}={_shown(line[name])}" for name in sorted(line))]).rstrip(" ")
@@ -78,8 +78,8 @@ def _shown(value: object) -> str:
 
 
 class _Logger(structlog.WriteLogger):
-    """Writes lines. One that cannot be written, because the disk is full or nobody reads the pipe
-    any more, is lost: no delivery and no thread may be lost with it."""
+    """Writes lines. A line that cannot be written, because the disk is full or the pipe is closed,
+    is dropped: it must not cost a delivery or a thread."""
 
     def msg(self, message: str) -> None:
         with suppress(OSError, ValueError):  # ValueError: the file is closed
@@ -90,8 +90,8 @@ class _Logger(structlog.WriteLogger):
 
 
 def configure(config: Config) -> None:
-    """Set logging up for this process. Lines go to stderr, so that what a command prints can be
-    read by scripts."""
+    """Set up logging for this process. Lines go to stderr, so that scripts can read the output of
+    commands."""
     logger = _Logger(sys.stderr)
     structlog.configure(
         processors=[

@@ -1,4 +1,4 @@
-"""What every webhook has in common: a JSON body that is an event, and a proof of whose it is."""
+"""Decodes the JSON body of a webhook, and defines the errors of a delivery."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ _MAX_DEPTH = 32  # levels; Zoom's and Recall's own bodies have up to five
 
 
 class BadSignature(Exception):
-    """The delivery does not prove whom it comes from. The message says what is wrong with it and
-    what to do."""
+    """The delivery's signature is missing or invalid. The message says why, and what to do."""
 
 
 class BadBody(Exception):
-    """The body is no event. The message says what is wrong with it."""
+    """The body is not an event. The message says why."""
 
 
 def decode_body(raw: bytes) -> dict[str, Any]:
     """Read a delivery's body.
 
     Raises:
-        BadBody: it is not JSON, not an object, or names no event.
+        BadBody: it is not JSON, not an object, or has no event name.
     """
     try:
         body = json.loads(raw, parse_constant=_refuse_constant, parse_float=_finite)
@@ -30,7 +29,7 @@ def decode_body(raw: bytes) -> dict[str, Any]:
         raise BadBody("The body is not JSON.") from None
     if not isinstance(body, dict):
         raise BadBody("The body is not a JSON object.")
-    # What opens no more brackets than that cannot be deeper, and Zoom's bodies never do.
+    # Few brackets cannot be nested deeply. This is quick, and true of Zoom's bodies.
     if raw.count(b"{") + raw.count(b"[") > _MAX_DEPTH and _is_deeper(body, _MAX_DEPTH):
         raise BadBody(f"The body is nested more than {_MAX_DEPTH} levels deep.")
     event = body.get("event")
@@ -49,7 +48,7 @@ def _is_deeper(value: Any, levels: int) -> bool:
 
 def _finite(text: str) -> float:
     number = float(text)
-    if not math.isfinite(number):  # 1e999, which could not be written down as JSON again
+    if not math.isfinite(number):  # 1e999, which cannot be written as JSON again
         raise ValueError(f"{text} is not a finite number")
     return number
 

@@ -1,4 +1,4 @@
-"""Rows of the database as dictionaries and as JSON."""
+"""Converts rows of the database to dictionaries and JSON."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def as_dicts(rows: Iterable[Any]) -> list[dict[str, Any]]:
 
 
 def as_json(value: object) -> str:
-    """Return a value that JSON has no form for: times as ISO 8601 in UTC. For `json.dumps`.
+    """Convert a time to ISO 8601 in UTC, as the `default` of `json.dumps`.
 
     Raises:
-        TypeError: it is no time.
+        TypeError: the value is not a time.
     """
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""What the routes and commands of one process share."""
+"""The services that the routes and commands of a process share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from config import Config
 from rtms.db.database import Database
 from rtms.jobs.names import JobName
 
-# The rest is imported by who uses it: most commands need the database alone.
+# The rest is imported when it is used, because most commands need only the database.
 if TYPE_CHECKING:
     from rtms.intake.deliveries import Intake
     from rtms.monitoring.counters import Counts
@@ -22,33 +22,33 @@ if TYPE_CHECKING:
     from rtms.queue.dispatcher import Dispatcher, Job
     from rtms.recall.client import Recall
 
-_LATER = "rtms-later"  # among an app's extensions: what makes its services
+_FACTORY = "rtms-later"  # among an app's extensions: creates its services
 
 
 @dataclass
 class Services:
-    """The parts of the server, wired together. Each is made when it is first asked for."""
+    """The parts of the server. Each is created when it is first used."""
 
     config: Config
     database: Database
     app: Flask | None = None  # the sender of the signals
-    dispatcher: Dispatcher | None = None  # started after a fork, where this process has one
+    dispatcher: Dispatcher | None = None  # started after a fork, if this process has one
 
     @classmethod
     def from_config(cls, config: Config) -> Services:
-        """Make the parts. Nothing is connected or started yet."""
+        """Create the services. Nothing is connected or started yet."""
         return cls(config, Database(config.database_url))
 
     @cached_property
     def counts(self) -> Counts:
-        """What only this process can count."""
+        """The counters of this process."""
         from rtms.monitoring.counters import Counts
 
         return Counts()
 
     @cached_property
     def meeting_counter(self) -> MeetingCounter:
-        """What is remembered of counting a long table."""
+        """The counter of meetings, which remembers old rows."""
         from rtms.monitoring.meeting_counts import MeetingCounter
 
         return MeetingCounter()
@@ -68,14 +68,14 @@ class Services:
 
     @cached_property
     def intake(self) -> Intake:
-        """Where deliveries are taken in."""
+        """The intake of deliveries."""
         from rtms.intake.deliveries import Intake
 
         return Intake(self.database, self.config)
 
     @cached_property
     def heartbeat(self) -> Heartbeat:
-        """This process's row of `processes`; started after a fork, too."""
+        """The writer of this process's row in `processes`. It is also started after a fork."""
         from rtms.monitoring.heartbeat import Heartbeat
 
         return Heartbeat(
@@ -85,21 +85,20 @@ class Services:
         )
 
     def make_all(self) -> None:
-        """Make every part now: threads must not do it at the same moment."""
+        """Create every part now, before threads could do so at the same time."""
         for part in ("counts", "meeting_counter", "recall", "intake", "heartbeat"):
             getattr(self, part)
 
     def init_app(self, app: Flask) -> None:
-        """Let an app's routes and commands find these."""
+        """Register these services with an app."""
         self.app = app
         app.extensions["rtms"] = self
 
     def start_dispatcher(self, names: Collection[JobName] = tuple(JobName)) -> Dispatcher:
-        """Begin to connect streams, to follow them and to tell of them, in threads of this
-        process.
+        """Start jobs (connect, follow, notify, ...) in threads of this process.
 
         Args:
-            names: the jobs that this process does, where the configuration wants them.
+            names: the jobs that this process does, if the configuration asks for them.
         """
         from rtms.jobs.archive.job import ArchiveJob
         from rtms.jobs.connect.job import ConnectJob
@@ -128,18 +127,18 @@ class Services:
 
 
 def get_services(app: Flask | None = None) -> Services:
-    """The services of an app, by default of the one that handles this request or command."""
-    of = app or current_app
-    if "rtms" not in of.extensions:
-        of.extensions[_LATER]()
-    found: Services = of.extensions["rtms"]
+    """Return the services of an app, by default of the current one."""
+    extensions = (app or current_app).extensions
+    if "rtms" not in extensions:
+        extensions[_FACTORY]()
+    found: Services = extensions["rtms"]
     return found
 
 
 def make_later(app: Flask, make: Callable[[], object]) -> None:
-    """Have an app's services made by the first command that asks for them.
+    """Create an app's services when a command first needs them.
 
     Args:
-        make: gives them to the app (`Services.init_app`).
+        make: creates them, and calls `Services.init_app`.
     """
-    app.extensions[_LATER] = make
+    app.extensions[_FACTORY] = make

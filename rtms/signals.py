@@ -1,10 +1,10 @@
 """The signals that the user's own code can connect to (blinker).
 
-Each is sent after the commit that made it true, at least once: a process that dies in between
-sends it again. It is sent from a thread of `flask worker`, or of the process that each of
-gunicorn's has beside it (`rtms.server.side_process`). The sender is the `Flask` application; the
-receiver gets `meeting`, a `MeetingDirectConnect`, and `recording`, a `Recording` or None. A
-receiver that raises is logged and called again later, with waits that grow, for a day.
+Each is sent from a thread of `flask worker`, or of the process beside each of gunicorn's
+(`rtms.server.side_process`), after the commit and at least once: if the process dies in between,
+another one sends it again. The sender is the `Flask` application; the receiver gets `meeting`, a
+`MeetingDirectConnect`, and `recording`, a `Recording` or None. If a receiver raises, the error is
+logged and the receiver is called again with increasing waits, for a day.
 """
 
 from blinker import Namespace

@@ -20,7 +20,7 @@ Tone = Literal["good", "bad", "warn", "calm"]
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """What a state or reason means. Commands in its texts are between backticks."""
+    """What a state or reason means. Commands in the texts are between backticks."""
 
     what: str
     todo: str
@@ -31,7 +31,7 @@ class Explanation:
 EXPLANATIONS: dict[str, Explanation] = {
     State.PENDING: Explanation(
         what="The stream is being connected, or waits for its next try.",
-        todo="Nothing to do for a minute. If it stays so, `flask doctor` says why.",
+        todo="Nothing to do for a minute. If it stays pending, `flask doctor` says why.",
         tone="warn",
     ),
     State.CONNECTED: Explanation(
@@ -43,7 +43,7 @@ EXPLANATIONS: dict[str, Explanation] = {
         tone="calm",
     ),
     State.DONE: Explanation(
-        what="The meeting is over, and every recording of it has reached an end.",
+        what="The meeting is over, and each of its recordings is ready or has failed.",
         todo="",
         tone="good",
     ),
@@ -62,9 +62,9 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     Reason.RECALL_FAILED: Explanation(
         short="no recording at Recall",
-        what="Recall had the stream, and no recording will come of it.",
-        todo="Ask Recall's support, with the Recall id. `flask meetings refresh` asks Recall once "
-        "more.",
+        what="Recall had the stream, but there will be no recording.",
+        todo="Ask Recall's support, and quote the Recall id. `flask meetings refresh` asks Recall "
+        "once more.",
         tone="bad",
     ),
     Reason.STOPPED_FIRST: Explanation(
@@ -106,13 +106,13 @@ _SUPERSEDED = Explanation(
 )
 _TRIED_AFTER_THE_END = Explanation(
     what="The stream is over, and Recall is asked once more whether it has it.",
-    todo="Nothing to do. Most likely Recall has nothing of it; in a minute or two it is known.",
+    todo="Nothing to do. Most likely Recall does not have it. The answer comes in a minute or two.",
     tone="warn",
 )
-_LOST = "The meeting is over and cannot be had again. Fix what the error names, for the next one."
+_LOST = "The meeting is over and was not recorded. Fix what the error names before the next one."
 _NEVER_REACHED = (
-    "Zoom waited, and Recall, which had accepted the stream, did not reach it in time. Ask "
-    "Recall's support, with the Recall id."
+    "Zoom waited, but Recall, which had accepted the stream, did not connect in time. Ask Recall's "
+    "support, and quote the Recall id."
 )
 _UNSUPPORTED = {
     Product.SESSION: "a Video SDK session",
@@ -142,13 +142,13 @@ def explain(row: Mapping[str, Any], now: datetime) -> Explanation:
     if reason in (Reason.REFUSED, Reason.WINDOW_EXPIRED) and is_over(row, now):
         return replace(found, todo=_LOST)
     if state == State.ENDED and is_fault(stop):
-        todo = f"Something broke: there may be little or nothing. {found.todo}"
+        todo = f"Something broke, so the recording may be short or missing. {found.todo}"
         return replace(found, todo=todo, tone="warn")
     return found
 
 
 def is_over(row: Mapping[str, Any], now: datetime) -> bool:
-    """Return whether a row's stream can be on no more."""
+    """Return whether a row's stream must be over."""
     return row["stopped_at"] is not None or row["received_at"] < now - LONGEST_MEETING
 
 

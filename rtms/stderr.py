@@ -1,5 +1,5 @@
-"""What a process writes to stderr besides its own log (`rtms.logs`). With LOG_FORMAT=json this is
-JSON, too: an object a line."""
+"""Formats what a process writes to stderr besides its log (`rtms.logs`). With LOG_FORMAT=json, this
+is JSON too, one object per line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _uncaught = logging.getLogger("uncaught")
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as `rtms.logs` does its lines."""
+    """Formats a record like a line of `rtms.logs`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -27,8 +27,8 @@ class JsonFormatter(logging.Formatter):
 
 
 def write_json() -> None:
-    """Have this process, and those that it forks, write JSON where other libraries log and warn,
-    and where nobody caught an error."""
+    """Make this process, and those that it forks, write JSON for other libraries' logs and warnings
+    and for uncaught errors."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(handlers=[handler])
@@ -38,7 +38,7 @@ def write_json() -> None:
 
 
 def tell_the_end(why: object) -> None:
-    """Say why a process cannot start."""
+    """Write why a process cannot start."""
     text = str(why)
     if log_format_given() == "json":
         text = json.dumps(_line(text, "critical", datetime.now(UTC).timestamp()))
@@ -57,7 +57,7 @@ def _line(event: str, level: str, at: float) -> dict[str, str]:
 def _on_error(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
-    _uncaught.critical("nobody caught an error", exc_info=(kind, error, traceback))
+    _uncaught.critical("uncaught error", exc_info=(kind, error, traceback))
 
 
 def _on_error_in_thread(ended: threading.ExceptHookArgs) -> None:

@@ -1,4 +1,4 @@
-"""Where a recording stands with being stored (ARCHIVE_URL)."""
+"""Columns for archiving recordings (ARCHIVE_URL)."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,8 +8,8 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-# Columns are added in place and not by batch_alter_table: on SQLite that one makes the table anew,
-# and dropping the old one would take the notifications about its rows along (ON DELETE CASCADE).
+# Columns are added in place and not by batch_alter_table: on SQLite that recreates the table, and
+# dropping the old one would delete the notifications about its rows (ON DELETE CASCADE).
 LEASE_WHOLE = "(lease_owner IS NULL) = (leased_until IS NULL)"
 
 
@@ -22,7 +22,7 @@ def upgrade() -> None:
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
     ):
         op.add_column("recordings", column)
-    # The last column brings the check along: SQLite cannot add one by itself.
+    # The check is added with the last column: SQLite cannot add one alone.
     op.execute(
         "ALTER TABLE recordings ADD COLUMN lease_owner TEXT "
         f"CONSTRAINT ck_recordings_lease_whole CHECK ({LEASE_WHOLE})"

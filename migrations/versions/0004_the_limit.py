@@ -1,4 +1,4 @@
-"""Recall's limit as it was learned; fewer indexes for a new row to enter."""
+"""The learned rate limit of Recall, and fewer indexes for a new row."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ depends_on = None
 
 CONNECTS = "meeting_direct_connects"
 LIVE = "state IN ('pending', 'connected') AND stopped_at IS NULL"
-# Zoom gives a delivery up after two hours; what is older cannot come again.
+# Zoom redelivers for two hours at most.
 REDELIVERED = timedelta(days=1)
 EVENTS = sa.table(
     "webhook_events",
@@ -30,7 +30,7 @@ def _where(condition: str) -> dict[str, sa.TextClause]:
 
 
 def _rename_keys(old: str, new: str) -> None:
-    """Give the deliveries that may come again the keys by which they are then looked for."""
+    """Change the deduplication keys of events that Zoom may redeliver."""
     parts = {
         "event": EVENTS.c.event,
         "stream": EVENTS.c.rtms_stream_id,

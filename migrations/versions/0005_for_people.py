@@ -1,4 +1,4 @@
-"""What people look at: tries that failed, processes, the dashboard's sessions; search."""
+"""Tables for failed tries, processes and the dashboard's sessions; indexes for searching."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -28,9 +28,7 @@ def _moment(name: str, *, nullable: bool = False) -> sa.Column[object]:
 
 
 def upgrade() -> None:
-    create_indexes(
-        INDEXES
-    )  # first: what comes before it is committed, whatever becomes of the rest
+    create_indexes(INDEXES)  # first, because it commits everything before it
     op.create_table(
         "processes",
         sa.Column("name", sa.String(128), primary_key=True),
@@ -54,7 +52,7 @@ def upgrade() -> None:
         sa.Column("failures", sa.Integer(), nullable=False),
         _moment("last_failed_at"),
     )
-    # Last, since nobody writes from here to the commit, and the greatest lock first.
+    # Last, because writers are blocked from here to the commit, and the strongest lock first.
     op.add_column(CONNECTS, sa.Column("taken_over_from", sa.Text(), nullable=True))
     op.create_table(
         "connect_attempts",

@@ -1,4 +1,4 @@
-"""Whose meeting it is and what it is called; more products; one live stream a user and meeting."""
+"""A meeting's account and topic; more products; one live stream per user and meeting."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -41,7 +41,7 @@ def upgrade() -> None:
     op.add_column("recordings", sa.Column("archived_media", sa.JSON(), nullable=True))
     _replace_check("notifications", "event", EVENTS)
     _replace_check(CONNECTS, "product", PRODUCTS)
-    # What the rules did not know: a user's later stream takes the place of the earlier one.
+    # A rule that earlier versions did not have: a user's later stream replaces the earlier one.
     op.execute(
         f"UPDATE {CONNECTS} SET state = 'ended', superseded_by = ({LATER}), "  # noqa: S608
         "due_at = CASE WHEN recall_id IS NOT NULL THEN due_at END "
@@ -75,8 +75,8 @@ def downgrade() -> None:
 
 
 def _replace_check(table: str, column: str, values: tuple[str, ...]) -> None:
-    """Replace the check of a column's values. SQLite makes the table anew for that, so the number
-    of the last row it ever had is carried over: no id is given out twice."""
+    """Replace the check of a column's values. SQLite recreates the table for that, so its sequence
+    is carried over: ids are never reused."""
     name = op.f(f"ck_{table}_{column}")
     condition = f"{column} IN ({', '.join(repr(value) for value in values)})"
     numbered = table == CONNECTS and op.get_context().dialect.name == "sqlite"

@@ -230,4 +230,4 @@ def test_a_wrong_configuration_is_said_in_words(project: Path, args: tuple[str, 
     (project / ".env").write_text(settings(project, PORT="nonsense"))
     told = run(MODULE, *args, cwd=project)
     assert (told.returncode, told.stdout) == (3, "")
-    assert told.stderr.startswith("The configuration is not complete or not right:\n  - PORT must")
+    assert told.stderr.startswith("The configuration is incomplete or invalid:\n  - PORT must")

@@ -120,7 +120,7 @@ def test_a_meeting_that_is_over_and_lost_offers_no_primary_retry(
     page: Page, dashboard: Dashboard
 ) -> None:
     log_in(page, dashboard, f"/meetings/{dashboard.failed}")
-    expect(page.get_by_text("cannot be had again")).to_be_visible()
+    expect(page.get_by_text("is over and was not recorded")).to_be_visible()
     expect(page.locator("main .button.primary")).to_have_count(0)
 
 

@@ -228,11 +228,11 @@ def test_retrying_what_is_over_says_so_and_nothing_else(
     lost = {"state": "failed", "reason": "refused", "connected_at": None, "recall_id": None}
     put(services, lost)
     html = browser.get("/meetings/1")
-    assert "cannot be had again" in html
+    assert "is over and was not recorded" in html
     assert 'class="button primary"' not in html
     html = browser.get(browser.press("/meetings/1", "/meetings/1/retry").headers["Location"])
     assert "notice-warn" in html
     assert "Its stream has stopped, so Recall may not find it." in html
     assert "The stream is over, and Recall is asked once more" in html
-    assert "cannot be had again" not in html
+    assert "is over and was not recorded" not in html
     assert "notice-good" not in html

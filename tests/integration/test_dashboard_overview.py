@@ -158,7 +158,7 @@ def test_a_failure_says_why_and_what_to_do(app: Flask, services: Services) -> No
     assert "Recall answered 400: no such region." in words
     assert "Fix what the error names." in words
     assert "If the meeting is still on, use Retry at once: Zoom may still wait." in words
-    assert "The meeting is over and cannot be had again." in words
+    assert "The meeting is over and was not recorded." in words
 
 
 @pytest.mark.parametrize("reason", [Reason.REFUSED, Reason.WINDOW_EXPIRED, Reason.RECALL_FAILED])

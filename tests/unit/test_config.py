@@ -127,16 +127,16 @@ REFUSED = [
     ("ZOOM_SECRET_TOKEN", "token\udcff", "character"),
     ("ZOOM_CLIENT_ID", "id\udcff", "character"),
     ("ZOOM_CLIENT_SECRET", "secret\udcff", "character"),
-    ("RECALL_API_KEY", "key with spaces", "no HTTP header can carry"),
-    ("RECALL_API_KEY", "key\r\nX-Other: header", "no HTTP header can carry"),
-    ("RECALL_API_KEY", "“key”", "no HTTP header can carry"),
+    ("RECALL_API_KEY", "key with spaces", "that HTTP headers do not allow"),
+    ("RECALL_API_KEY", "key\r\nX-Other: header", "that HTTP headers do not allow"),
+    ("RECALL_API_KEY", "“key”", "that HTTP headers do not allow"),
     ("RECALL_REGION", "us-east-2", "one of us-east-1, us-west-2, eu-central-1, ap-northeast-1"),
     *(("RECALL_BASE_URL", text, "must be a URL such as https://us-east-1.recall.ai") for text in (
         "us-east-1.recall.ai", "ftp://us-east-1.recall.ai", "https://", "https://[::1", "//host",
         "https://us-east-1.recall.ai:port", "https://us-east-1.recall.ai:99999", "https:",
         "https://us east", "https://us-east-1.recall\x01.ai",
     )),
-    *(("RECALL_BASE_URL", f"https://{text}", "must hold no user") for text in (
+    *(("RECALL_BASE_URL", f"https://{text}", "must not contain a user") for text in (
         "user:pass@us-east-1.recall.ai", "us-east-1.recall.ai?x=1", "us-east-1.recall.ai#x",
     )),
     *(("RECORDING_CONFIG", text, "must be a JSON object") for text in (
@@ -386,7 +386,7 @@ def _no_file(path: Path) -> None:
         (lambda path: path.write_bytes("A=1\n".encode("utf-16")), "is not UTF-8 text"),
         (lambda path: path.write_text("A=1\nRECORDING_CONFIG='{}\n"), "cannot be read at line 2"),
         (Path.mkdir, "cannot be read: Is a directory"),
-        (_no_file, "leads to a file that is not there"),
+        (_no_file, "is a link to a file that does not exist"),
     ],
     ids=["UTF-16", "a quote", "a folder", "a link to nothing"],
 )

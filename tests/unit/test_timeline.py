@@ -271,7 +271,7 @@ def test_a_meeting_that_is_lost_is_not_advised_to_be_retried() -> None:
     lost = a_row(state="failed", reason="refused", recall_id=None, connected_at=None)
     old = lost | {"stopped_at": None, "stop_reason": None}
     for advice in (advise(lost, NOW), advise(old, NOW + timedelta(days=1))):
-        assert "cannot be had again" in advice.todo
+        assert "is over and was not recorded" in advice.todo
     again = advise(a_row(state="pending", recall_id=None, connected_at=None), NOW)
     assert "stream is over" in again.what
 
