@@ -1,6 +1,6 @@
 """Stand-ins for Recall and for Zoom, for the demo, the tests and the benchmark.
 
-They share no code with the project, so that a mistake cannot cancel itself out.
+They share no code with the project, so that the same mistake cannot be on both sides.
 """
 
 from sandbox.events import Stream

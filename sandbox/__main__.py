@@ -19,7 +19,7 @@ class LimitType(click.ParamType[tuple[int, float]]):
     name = "COUNT/SECONDS"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: Any) -> tuple[int, float]:
-        """Read the two numbers."""
+        """Parse the two numbers."""
         try:
             count, seconds = str(value).split("/")
             return int(count), float(seconds)
@@ -34,24 +34,24 @@ def main() -> None:
 
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=0, help="0 takes any free one.", show_default=True)
+@click.option("--port", default=0, help="0: any free port.", show_default=True)
 @click.option("--api-key", default="sandbox-key", show_default=True)
 @click.option("--latency", default=0.0, help="Seconds that each call takes.", show_default=True)
 @click.option("--limit", type=LimitType(), help="Successful creates, for instance 60/60.")
 @click.option("--retrieve-limit", type=LimitType(), help="Retrieves, for instance 300/60.")
-@click.option("--link-seconds", default=3600.0, help="Life of a link.", show_default=True)
+@click.option("--link-seconds", default=3600.0, help="Lifetime of a link.", show_default=True)
 @click.option("--idempotency-seconds", default=3600.0, show_default=True)
 @click.option("--processing-seconds", default=0.2, show_default=True)
 @click.option("--video-bytes", type=int, help="Size of a synthetic video.")
-@click.option("--client-id", help="The Zoom app's, to check join signatures with.")
+@click.option("--client-id", help="The Zoom app's, to check join signatures.")
 @click.option("--client-secret", help="The Zoom app's.")
-@click.option("--webhook-url", help="Where status webhooks go.")
-@click.option("--webhook-secret", help="whsec_..., to sign them with.")
+@click.option("--webhook-url", help="Where to send status webhooks.")
+@click.option("--webhook-secret", help="whsec_..., to sign them.")
 @click.option("--webhook-scale", default=0.001, help="Compresses retries.", show_default=True)
 def recall(**options: Any) -> None:
-    """Serve a stand-in Recall until SIGTERM or Ctrl-C.
+    """Run a stand-in for Recall until SIGTERM or Ctrl-C.
 
-    Prints one line of JSON, {"url": ...}, when it is ready. It is steered over HTTP: GET
+    Prints one line of JSON, {"url": ...}, when it is ready. It is controlled over HTTP: GET
     /_sandbox/ledger, /_sandbox/connections, /_sandbox/summary, /_sandbox/faults; POST
     /_sandbox/faults, /_sandbox/settings, /_sandbox/streams/<rtms_stream_id>/end,
     /_sandbox/streams/<rtms_stream_id>/media/<kind>; DELETE /_sandbox/faults.
@@ -61,7 +61,7 @@ def recall(**options: Any) -> None:
         signal.signal(number, lambda *_: over.set())
     try:
         sandbox = RecallSandbox(**options)
-    except (OSError, ValueError) as error:  # the port is taken, or options that do not fit
+    except (OSError, ValueError) as error:  # the port is in use, or options conflict
         raise click.ClickException(str(error)) from error
     with sandbox:
         click.echo(json.dumps({"url": sandbox.url}))
@@ -72,12 +72,12 @@ def recall(**options: Any) -> None:
 @click.option("--endpoint", required=True, help="Your server's URL, with /zoom-webhook.")
 @click.option("--secret-token", required=True, envvar="ZOOM_SECRET_TOKEN", show_envvar=True)
 @click.option("--nested", is_flag=True, help="Put the fields under payload.object.")
-@click.option("--copies", default=1, help="Send so many at the same instant.", show_default=True)
+@click.option("--copies", default=1, help="Send this many at the same time.", show_default=True)
 @click.pass_context
 def zoom(ctx: click.Context, endpoint: str, secret_token: str, nested: bool, copies: int) -> None:
     """Send signed deliveries to your own server as Zoom does.
 
-    Start a stream, and use the ids that this prints to interrupt, move or stop it. Exits 1 when
+    Start a stream, and use the printed ids to interrupt, move or stop it. The exit code is 1 if
     Zoom would count the delivery as failed.
     """
     sender = ctx.with_resource(ZoomSandbox(endpoint, secret_token))
@@ -86,11 +86,11 @@ def zoom(ctx: click.Context, endpoint: str, secret_token: str, nested: bool, cop
 
 def _stream_options(command: Any) -> Any:
     for option in (
-        click.option("--meeting-id", help="The number people know."),
-        click.option("--server-urls", help="Several are separated by commas."),
+        click.option("--meeting-id", help="The meeting's number."),
+        click.option("--server-urls", help="Comma-separated."),
         click.option("--operator-id"),
         click.option("--stream-id", "rtms_stream_id"),
-        click.option("--meeting-uuid", help="Or the webinar's UUID, or the session's id."),
+        click.option("--meeting-uuid", help="Also a webinar's UUID or a session's id."),
         click.option("--product", type=click.Choice(get_args(events.Product)), default="meeting"),
     ):
         command = option(command)
@@ -104,15 +104,15 @@ def _stream(options: dict[str, Any]) -> events.Stream:
 def _send(obj: dict[str, Any], body: events.Body) -> None:
     click.echo(json.dumps(body, indent=2))
     if obj["copies"] == 1:
-        _tell([obj["zoom"].deliver(body)])
+        _report([obj["zoom"].deliver(body)])
     else:
-        _tell(obj["zoom"].deliver_at_once(body, obj["copies"]))
+        _report(obj["zoom"].deliver_at_once(body, obj["copies"]))
 
 
-def _tell(deliveries: list[Delivery]) -> None:
+def _report(deliveries: list[Delivery]) -> None:
     for each in deliveries:
-        came = each.error if each.status is None else f"{each.status} {each.answer.strip()}"
-        click.echo(f"{'ok' if each.ok else 'FAILED'} after {each.seconds * 1000:.0f} ms: {came}")
+        result = each.error if each.status is None else f"{each.status} {each.answer.strip()}"
+        click.echo(f"{'ok' if each.ok else 'FAILED'} after {each.seconds * 1000:.0f} ms: {result}")
     if not all(each.ok for each in deliveries):
         raise SystemExit(1)
 
@@ -121,7 +121,7 @@ def _tell(deliveries: list[Delivery]) -> None:
 @click.option("--signed", is_flag=True, help="With signature headers.")
 @click.pass_obj
 def validate(obj: dict[str, Any], signed: bool) -> None:
-    """Send the challenge that Zoom sends when an endpoint is saved, and check the answer."""
+    """Send the challenge that Zoom sends to validate an endpoint, and check the answer."""
     result = obj["zoom"].validate(signed=signed)
     click.echo(f"{'ok' if result.ok else 'FAILED'}: {result.reason}")
     if not result.ok:
@@ -131,7 +131,7 @@ def validate(obj: dict[str, Any], signed: bool) -> None:
 @zoom.command()
 @_stream_options
 def start(obj: dict[str, Any], **options: Any) -> None:
-    """Send rtms_started; what is not given is made up."""
+    """Send rtms_started. Ids that are not given are random."""
     _send(obj, events.started(_stream(options), nested=obj["nested"]))
 
 

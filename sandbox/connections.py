@@ -1,4 +1,4 @@
-"""The objects of Recall's that a Direct Connect call makes, and how they look on the wire."""
+"""The objects that Recall creates for a Direct Connect call, and their JSON."""
 
 import hashlib
 import hmac
@@ -12,13 +12,13 @@ from typing import Any, Literal
 
 Ending = Literal["done", "failed", "deleted"]
 KEPT_SECONDS = 7 * 86400.0  # Recall keeps media for seven days unless told otherwise
-TITLE = "Weekly sync"  # of a meeting that was given no other
+TITLE = "Weekly sync"  # the default title of a meeting
 MEDIA = ("video_mixed", "audio_mixed_mp3", "audio_mixed_raw", "transcript", "participant_events")
 LinkFor = Callable[[str, str], str]  # (medium id, file name) -> pre-signed URL
 
 
 def iso(moment: float | None) -> str | None:
-    """Write unix seconds as Recall writes times."""
+    """Format unix seconds as Recall does."""
     if moment is None:
         return None
     return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
@@ -30,7 +30,7 @@ def _status(code: str, at: float | None, sub_code: str | None = None) -> dict[st
 
 @dataclass
 class Connection:
-    """One meeting_direct_connect, and the recording it gets when it ends."""
+    """A meeting_direct_connect, and the recording that it gets when it ends."""
 
     meeting_uuid: str
     stream_id: str
@@ -38,30 +38,28 @@ class Connection:
     metadata: dict[str, str | None] | None
     recording_config: dict[str, Any]
     title: str = TITLE  # of the meeting
-    signature_ok: bool | None = None  # None: the stand-in knows no client secret to check with
+    signature_ok: bool | None = None  # None: not checked, because there is no client secret
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     recording_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     created_at: float = field(default_factory=time.time)  # unix seconds
     ended_at: float | None = None  # unix seconds
     ended_by: str | None = None  # stream_ended, kicked_out or failed_over
     processing_seconds: float = 0.0  # from the end until the recording is ready
-    ending: Ending = "done"  # what the recording becomes
+    ending: Ending = "done"  # the recording's final status
     sub_code: str | None = None  # of a recording that failed
-    audio_shortcut: bool = (
-        True  # whether audio is among the shortcuts, or only in a list of its own
-    )
-    # What became of media otherwise than of the recording: kind -> its status (None: there is no
-    # such medium) and since when, unix seconds.
+    audio_shortcut: bool = True  # False: audio is only in its own list
+    # Media whose status differs from the recording's: kind -> its status (None: there is no such
+    # medium) and since when, in unix seconds.
     media: dict[str, tuple[str | None, float]] = field(default_factory=dict)
 
     @property
     def kicked_out(self) -> bool:
-        """Whether a second connection to the same stream threw this one out."""
+        """Whether a second connection to the same stream kicked this one out."""
         return self.ended_by == "kicked_out"
 
     @property
     def keeps_nothing(self) -> bool:
-        """Whether zero data retention was asked for: nothing can be downloaded, ever."""
+        """Whether zero data retention was requested: nothing can ever be downloaded."""
         return "retention" in self.recording_config and self.recording_config["retention"] is None
 
     def recording_code(self, now: float) -> str | None:
@@ -86,7 +84,7 @@ class Connection:
         }
 
     def as_created(self) -> dict[str, Any]:
-        """Return the object as the answer to the create shows it."""
+        """Return the object as the answer to a create shows it."""
         return {
             "id": self.id,
             "status": _status("connecting", self.created_at),
@@ -152,7 +150,7 @@ class Connection:
         }
 
     def audio(self, link: LinkFor) -> list[dict[str, Any]]:
-        """Return the mixed audio that was asked for, as the list of audio_mixed shows it."""
+        """Return the mixed audio that was requested, as the list of audio_mixed shows it."""
         if self.ended_at is None or self.recording_code(time.time()) != "done":
             return []
         asked = self.recording_config
@@ -186,7 +184,7 @@ class Connection:
 
 
 class Connections:
-    """Every connection made, and which one holds each stream."""
+    """All connections, and the live one of each stream."""
 
     def __init__(self, client_id: str | None, client_secret: str | None) -> None:
         """Check join signatures if the Zoom app's credentials are given."""
@@ -195,20 +193,20 @@ class Connections:
         self._by_id: dict[str, Connection] = {}
         self._live: dict[str, Connection] = {}  # rtms_stream_id -> its connection
         self._of_medium: dict[str, Connection] = {}
-        self._titles: dict[str, str] = {}  # meeting_uuid -> what the meeting is called
+        self._titles: dict[str, str] = {}  # meeting_uuid -> title
         self._credentials = (client_id, client_secret)
 
     def name_meeting(self, meeting_uuid: str, title: str) -> None:
-        """Call a meeting so, in what is connected of it from now on."""
+        """Set the title of a meeting for connections made from now on."""
         self._titles[meeting_uuid] = title
 
     def make(
         self, body: dict[str, Any], seconds: float, *, audio_shortcut: bool = True
     ) -> tuple[Connection, Connection | None]:
-        """Connect a stream; also return the connection that this ended, if one was live.
+        """Connect a stream. Also return the connection that this ended, if one was live.
 
-        The same server_urls kick the older connection out. Other ones mean that the stream's
-        server failed over, and the older connection was dead (Zoom: failover and reconnection).
+        The same server_urls kick the older connection out. Different ones mean that the stream's
+        server failed over and the older connection was dead (Zoom: failover and reconnection).
         """
         rtms = body["zoom_rtms"]
         connection = Connection(
@@ -236,7 +234,7 @@ class Connections:
             return replace(connection), replace(older) if older else None
 
     def end(self, stream_id: str, ending: Ending, sub_code: str | None) -> Connection | None:
-        """End the live connection of a stream, or change what became of the last one."""
+        """End the live connection of a stream, or change the ending of the last one."""
         with self._lock:
             connection = self._live.pop(stream_id, None)
             if connection is None:
@@ -250,7 +248,7 @@ class Connections:
             return replace(connection)
 
     def change_medium(self, stream_id: str, kind: str, code: str | None) -> Connection | None:
-        """Say what became of one medium of a stream's last recording; None: there is none."""
+        """Set the status of a medium of a stream's last recording; None: there is none."""
         with self._lock:
             made = (each for each in reversed(self._made) if each.stream_id == stream_id)
             connection = next(made, None)
@@ -267,7 +265,7 @@ class Connections:
             return replace(found) if found else None
 
     def get(self, connection_id: str) -> Connection | None:
-        """Return one connection as it is now."""
+        """Return a copy of a connection."""
         with self._lock:
             found = self._by_id.get(connection_id)
             return replace(found) if found else None
@@ -284,7 +282,7 @@ class Connections:
             return [replace(each) for each in self._made]
 
     def as_json(self) -> list[dict[str, Any]]:
-        """Return every connection for the control, oldest first."""
+        """Return every connection for the control routes, oldest first."""
         return [asdict(each) | {"kicked_out": each.kicked_out} for each in self.all()]
 
     def _signature_ok(self, rtms: dict[str, str]) -> bool | None:
@@ -292,6 +290,6 @@ class Connections:
         if client_id is None or secret is None:
             return None
         message = f"{client_id},{rtms['meeting_uuid']},{rtms['rtms_stream_id']}"
-        told = message.encode("utf-8", "replace")
-        expected = hmac.new(secret.encode(), told, hashlib.sha256).hexdigest()
+        signed = message.encode("utf-8", "replace")
+        expected = hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
         return hmac.compare_digest(expected.encode(), rtms["signature"].encode("utf-8", "replace"))

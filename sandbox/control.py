@@ -1,6 +1,6 @@
-"""Steering the stand-in Recall from another process: the routes under ``/_sandbox``.
+"""The control routes of the stand-in for Recall, under ``/_sandbox``.
 
-They ask for no key, for they are only ever served on loopback.
+They need no key, because they are served only on loopback.
 
     GET     ledger, connections, summary, faults, notices
     POST    faults                  one Fault as JSON, or a list of them
@@ -11,7 +11,7 @@ They ask for no key, for they are only ever served on loopback.
             links/expire            expires every link made so far
     DELETE  faults, ledger
 
-A stream's id stands percent-encoded in the path.
+A stream's id is percent-encoded in the path.
 """
 
 import json
@@ -29,8 +29,8 @@ ENDINGS = ("done", "failed", "deleted")
 CODES = ("processing", "done", "failed", "deleted", None)
 
 
-class Steered(Protocol):
-    """What can be steered of the stand-in; each method as in ``sandbox.recall``."""
+class Controlled(Protocol):
+    """What the routes control of the stand-in. The methods are those of ``sandbox.recall``."""
 
     notifier: Notifier
 
@@ -42,12 +42,12 @@ class Steered(Protocol):
 
 
 class Control:
-    """Answers control requests; a request that makes no sense gets a 400 that says why."""
+    """Answers control requests. An invalid request gets a 400 that says why."""
 
     def __init__(
-        self, recall: Steered, ledger: Ledger, faults: FaultBook, made: Connections
+        self, recall: Controlled, ledger: Ledger, faults: FaultBook, made: Connections
     ) -> None:
-        """Steer this stand-in."""
+        """Control this stand-in."""
         self._recall, self._ledger, self._faults, self._made = recall, ledger, faults, made
 
     def answer(self, request: Request) -> Answer:
@@ -107,7 +107,7 @@ class Control:
     def _end(self, stream_id: str, value: Any) -> Answer:
         ending = value.get("ending", "done")
         if ending not in ENDINGS:
-            raise ValueError(f"ending {ending!r} is none of {', '.join(ENDINGS)}")
+            raise ValueError(f"ending {ending!r} is not one of {', '.join(ENDINGS)}")
         if self._recall.end_stream(stream_id, ending, value.get("sub_code")):
             return Answer(204)
         return _never_connected(stream_id)
@@ -115,9 +115,9 @@ class Control:
     def _medium(self, stream_id: str, kind: str, value: Any) -> Answer:
         code = value["status"]
         if code not in CODES:
-            raise ValueError(f"status {code!r} is none of {', '.join(map(str, CODES))}")
+            raise ValueError(f"status {code!r} is not one of {', '.join(map(str, CODES))}")
         if kind not in MEDIA:
-            raise ValueError(f"kind {kind!r} is none of {', '.join(MEDIA)}")
+            raise ValueError(f"kind {kind!r} is not one of {', '.join(MEDIA)}")
         if self._recall.change_medium(stream_id, kind, code):
             return Answer(204)
         return _never_connected(stream_id)
@@ -128,7 +128,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _never_connected(stream_id: str) -> Answer:
-    return Answer.of_json(404, {"error": f"nobody ever connected stream {stream_id}"})
+    return Answer.of_json(404, {"error": f"stream {stream_id} was never connected"})
 
 
 def _unknown(what: str) -> Answer:

@@ -1,4 +1,4 @@
-"""What becomes of a create: its key, the fault it meets, the limit, and the work."""
+"""Answers creates: the key, faults, the rate limit, and the work."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ from sandbox.wire import Answer, Request
 
 @dataclass(frozen=True)
 class Result:
-    """A completed answer, as it is kept under its key."""
+    """A completed answer, as it is stored under its key."""
 
     answer: Answer
     outcome: str
@@ -36,8 +36,8 @@ class Creates:
     limit: SlidingLimit
     connections: Connections
     pause: Callable[[float], None]
-    ended: Callable[[Connection], None]  # told of a connection that another one ended
-    latency: float  # seconds that the work takes; a refusal is quicker
+    ended: Callable[[Connection], None]  # called with a connection that another one ended
+    latency: float  # seconds that the work takes; refusals are immediate
     processing_seconds: float
     audio_shortcut: bool = True
 
@@ -88,7 +88,7 @@ class Creates:
             self._settle(*args)
 
     def _settle(self, claim: Claim[Result], key: Key | None, body: object, entry: Entry) -> Result:
-        """Do the work, or say again what came of it, or that it is going on (409)."""
+        """Do the work, or repeat its answer, or say that it is in progress (409)."""
         if claim.fresh:
             result = self._work(body, entry)
             self.keys.complete(key, result)

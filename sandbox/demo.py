@@ -1,8 +1,8 @@
-"""``make demo``: three meetings, from Zoom's webhook to a video on disk, without any account.
+"""``make demo``: three meetings, from Zoom's webhook to a video on disk, without an account.
 
-The server is the real one; Zoom and Recall are the stand-ins. Exits 0 only if every row of the
-table is what it should be and Recall's side agrees; leaves nothing running, whatever happens, and
-in the folder `recordings` one video and one transcript.
+The server is real; Zoom and Recall are stand-ins. The exit code is 0 only if every row of the table
+is as expected and the stand-in for Recall agrees. The demo always leaves nothing running, and a
+video and a transcript in the folder `recordings`.
 """
 
 import argparse
@@ -41,17 +41,17 @@ SECRETS = {
     "RECALL_API_KEY": "api-key-of-the-demo",
     "RECALL_WEBHOOK_SECRET": "whsec_" + b64encode(b"webhook-secret-of-the-demo").decode(),
 }
-# What of the user's shell reaches the server: enough to run Python and to print, and no setting.
+# The variables of the user's shell that the server gets: enough to run Python, and no setting.
 KEPT = "PATH HOME LANG LC_ALL LC_CTYPE TERM COLORTERM NO_COLOR COLUMNS TMPDIR LD_LIBRARY_PATH"
-WAIT_SECONDS = 30.0  # for the server, a command or a connection, on a machine that is busy
-SIGN_OF_LIFE = 1.0  # seconds of waiting after which to say so
+WAIT_SECONDS = 30.0  # for the server, a command or a connection, even on a busy machine
+PROGRESS_SECONDS = 1.0  # of waiting, after which progress is shown
 
-COPIES = 4  # that arrive together, as from so many subscriptions to one event
+COPIES = 4  # of a delivery that arrive together, as from several subscriptions to one event
 REPEATED = Stream(meeting_id=81111111111)
 MOVED = Stream(meeting_id=82222222222)
 DELAYED = Stream(meeting_id=83333333333)
 
-# What the table should say in the end, oldest row first; 6: the meeting ended.
+# The expected rows at the end, oldest first; 6: the meeting ended.
 COLUMNS = ("id", "meeting_id", "attempts", "stop_reason", "superseded_by", "state", "reason")
 EXPECTED = (
     (1, "81111111111", 1, 6, None, "done", None),
@@ -60,37 +60,37 @@ EXPECTED = (
     (4, "83333333333", 2, 6, None, "done", None),
 )
 
-LEFT = ROOT / "recordings"  # where a video and a transcript stay, to be opened
+LEFT = ROOT / "recordings"  # where the video and the transcript are left
 
 WHAT_NEXT = """
 What next:
-{keep}  docs/SETUP.md      the set-up, click by click: Zoom's app, Recall's key
-  make .env          the settings of the real server
-  make run           the real server"""
+{keep}  docs/SETUP.md      set up the Zoom app and the Recall workspace, click by click
+  make .env          create the settings of the real server
+  make run           run the real server"""
 
-KEEP_NEXT = "  make demo KEEP=1   the same, and then a dashboard and commands to try\n"
+KEEP_NEXT = "  make demo KEEP=1   the same, but keep running: try the dashboard and commands\n"
 
 console = Console(highlight=False, markup=False, emoji=False)
 
 
 class Trouble(Exception):
-    """Something is not as it should be; the message says what."""
+    """Something is not as expected. The message says what."""
 
 
 class Demo:
-    """The server between its two neighbours. What is started goes onto ``stack``."""
+    """The server and both stand-ins. ``stack`` stops what is started."""
 
     def __init__(self, stack: ExitStack, *, keep: bool = False) -> None:
-        """Start the server, in an empty folder; it may not be ready yet.
+        """Start the server in an empty folder. It may not be ready yet.
 
-        With ``keep`` the server stays after the story, until somebody wants it to end.
+        With ``keep``, the server runs until a signal ends it.
         """
         self._password = secrets.token_urlsafe(12) if keep else ""
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="demo-")))
         self._videos = folder / "videos"
         self._exports = folder / "terminal.sh"
         self._log = stack.enter_context((folder / "server.log").open("ab"))
-        # The server inherits this socket: nobody else can take its port.
+        # The server inherits this socket, so no other program can take its port.
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port, file = listener.getsockname()[1], listener.fileno()
             self._url = f"http://127.0.0.1:{port}"
@@ -119,10 +119,10 @@ class Demo:
         )
 
     def run(self) -> None:
-        """Go through the whole story, or raise Trouble."""
+        """Run the whole demo, or raise Trouble."""
         console.print(
-            "The real server; Zoom and Recall are stand-ins. On the left: how long each step took. "
-            '"200 in 9 ms" is the server\'s answer to Zoom, which waits three seconds for it.\n'
+            "The server is real; Zoom and Recall are stand-ins. On the left is how long each step "
+            'took. "200 in 9 ms" is the server\'s answer to Zoom, which waits three seconds.\n'
         )
         began = time.monotonic()
         for number, said in enumerate(self._story(), 1):
@@ -138,17 +138,17 @@ class Demo:
         console.print(WHAT_NEXT.format(keep="" if self._password else KEEP_NEXT))
 
     def _story(self) -> Iterator[str]:
-        """Do one step after the other, and say of each what happened."""
+        """Do the steps, and yield what happened in each."""
         self._wait_for("the server to be ready", self._ready)
         yield f"The server is ready at {self._url}, with an empty table."
 
         validation = self._zoom.validate()
         expect(validation.ok, f"Zoom refuses the endpoint: {validation.reason}.")
-        yield "Zoom challenges the endpoint: the answer is right."
+        yield "Zoom validates the endpoint: the answer is correct."
 
         forged = self._zoom.deliver(events.started(Stream()), signature="v0=" + "0" * 64)
         expect(forged.status == 401, f"A forged delivery was answered {forged.status}, not 401.")
-        yield "Somebody forges a delivery: 401, refused."
+        yield "A forged delivery arrives: refused with 401."
 
         started = events.started(REPEATED)
         answers = accepted(*self._zoom.deliver_at_once(started, COPIES))
@@ -161,7 +161,7 @@ class Demo:
         yield f"Meeting {MOVED.meeting_id} starts: {answer}."
         answer = accepted(self._zoom.deliver(events.failover(MOVED)))
         self._wait_for_recall(MOVED, connections=2)
-        yield f"Its media server fails, and Zoom names another: {answer}."
+        yield f"Its media server fails over to another: {answer}."
 
         self._recall.add_fault(Fault(kind="status", status=503, path="create"))
         answer = accepted(self._zoom.deliver(events.started(DELAYED)))
@@ -176,7 +176,7 @@ class Demo:
         self._check()
         yield (
             "Recall's webhook says that the recordings are ready. "
-            f"All {len(EXPECTED)} rows are what they should be, and Recall's side agrees."
+            f"All {len(EXPECTED)} rows are as expected, and Recall agrees."
         )
 
     def _explain(self) -> None:
@@ -184,30 +184,30 @@ class Demo:
         asked = [each.at for each in self._recall.ledger if each.stream_id == stream]
         for paragraph in (
             f"Meeting {REPEATED.meeting_id} was delivered {COPIES + 1} times, {COPIES} of them at "
-            "the same instant, and connected once (row 1). A second connection to its stream "
-            "would have kicked out the first.",
+            "the same time, and connected once (row 1). A second connection to its stream would "
+            "have kicked out the first.",
             f"Meeting {MOVED.meeting_id} was connected (row 2). When its media server failed, row "
-            "3 connected it to the new one and took row 2's place.",
-            f"Meeting {DELAYED.meeting_id} met a Recall that answered 503. Zoom had its 200 all "
-            f"the same, and the next try, {asked[1] - asked[0]:.1f} s later, connected it (row 4), "
-            "well inside the 60 seconds that Zoom allows.",
-            "The forged delivery left no row. Recall counts four connections; none was kicked "
-            "out, and each came with the right join signature. At Recall: the id that Recall gave, "
-            "and the status that it last told the server. Next: the recording.",
+            "3 connected it to the new one and replaced row 2.",
+            f"Meeting {DELAYED.meeting_id} began while Recall answered 503. Zoom got its 200 "
+            f"anyway, and the next try, {asked[1] - asked[0]:.1f} s later, connected it (row 4), "
+            "well within the 60 seconds that Zoom allows.",
+            "The forged delivery left no row. Recall has four connections: none was kicked out, "
+            'and each had the right join signature. The lines "At Recall" show Recall\'s id of '
+            "the stream and its last known status. Next: the recording.",
         ):
             console.print(f"\n{paragraph}", width=min(console.width, 90))
 
     def _fetch(self) -> None:
-        """Turn the first meeting into a video and a transcript."""
+        """Get the video and the transcript of the first meeting."""
         self._show("meetings", "link", "1")
         self._show("meetings", "download", "1", "--kind", "video_mixed", "--to", str(self._videos))
         self._show("meetings", "transcript", "1", "--format", "vtt")
         videos = [path.read_bytes() for path in self._videos.iterdir()]
         original = (MEDIA / "meeting.mp4").read_bytes()
-        expect(videos == [original], "The downloaded video is not the one that Recall has.")
+        expect(videos == [original], "The downloaded video differs from Recall's.")
         vtt = self._flask("meetings", "transcript", "1", "--format", "vtt", capture=True)
-        expect(vtt.startswith("WEBVTT\n") and " --> " in vtt, f"This is no WebVTT:\n{vtt}")
-        console.print("\nThe video is whole, to the byte, and the captions are WebVTT. To open:\n")
+        expect(vtt.startswith("WEBVTT\n") and " --> " in vtt, f"This is not WebVTT:\n{vtt}")
+        console.print("\nThe video is complete, and the captions are WebVTT. Open them:\n")
         LEFT.mkdir(exist_ok=True)
         video, captions = LEFT / "demo.mp4", LEFT / "demo.vtt"
         shutil.copyfile(next(self._videos.iterdir()), video)
@@ -215,8 +215,8 @@ class Demo:
         console.print(f"  video        {video}\n  transcript   {captions}", soft_wrap=True)
 
     def _keep(self) -> None:
-        """Let meetings come and go until a signal says that it is enough."""
-        console.print("\nThe server stays. Its dashboard:\n", style="bold")
+        """Simulate meetings until a signal ends the demo."""
+        console.print("\nThe server keeps running. Its dashboard:\n", style="bold")
         console.print(f"  address    {self._url}/", soft_wrap=True)
         console.print(f"  password   {self._password}\n", soft_wrap=True)
         self._exports.write_text(exports(self._environ), "utf-8")
@@ -228,28 +228,28 @@ class Demo:
         ):
             console.print(f"  {line}", soft_wrap=True)
         console.print(
-            "\nMeetings come and go from now on, a few of them in trouble. Ctrl-C ends it.\n"
+            "\nFrom now on, meetings start and end, some of them with faults. Ctrl-C ends it.\n"
         )
-        traffic = Traffic(self._zoom, self._recall, tell_at)
-        with suppress(SystemExit):  # a signal: what follows is the orderly end
+        traffic = Traffic(self._zoom, self._recall, say_with_time)
+        with suppress(SystemExit):  # a signal: continue with the orderly end
             while True:
                 ended = self._server.poll()
                 expect(ended is None, f"The server ended by itself, with exit code {ended}.")
-                time.sleep(min(traffic.run_due(), SIGN_OF_LIFE))
+                time.sleep(min(traffic.run_due(), PROGRESS_SECONDS))
 
     def _show(self, *words: str) -> None:
-        """Run one of the project's commands, as somebody would type it."""
+        """Show and run one of the project's commands."""
         console.print(f"\n$ flask {' '.join(words)}", style="bold", soft_wrap=True)
         self._flask(*words)
 
     def _end(self) -> None:
-        """Let the server leave; one that was about to fall over all the while is found out."""
+        """Stop the server, and check that it ends without an error."""
         self._zoom.close()
         self._server.terminate()
-        self._wait_for("the server to leave", lambda: self._server.poll() is not None)
+        self._wait_for("the server to stop", lambda: self._server.poll() is not None)
         code = self._server.returncode
-        expect(code == 0, f"The server was asked to leave, and ended with exit code {code}.")
-        console.print("\nThe server has left; nothing is left running.")
+        expect(code == 0, f"The server was asked to stop, and ended with exit code {code}.")
+        console.print("\nThe server has stopped. Nothing is left running.")
 
     def _check(self) -> None:
         faults: list[str] = []
@@ -259,8 +259,8 @@ class Demo:
             faults[:] = faults_in(json.loads(listed)[::-1], self._recall.connections)
             return not faults
 
-        try:  # Recall's webhooks, and what the server asks because of them, are on their way
-            self._wait_for("the rows to be what they should be", right)
+        try:  # Recall's webhooks, and the server's requests because of them, take a moment
+            self._wait_for("the rows to be as expected", right)
         except Trouble as trouble:
             raise Trouble("\n".join([str(trouble), *faults])) from None
 
@@ -271,12 +271,11 @@ class Demo:
         return False
 
     def _flask(self, *words: str, capture: bool = False) -> str:
-        """Run one of the project's commands; it prints here, unless its output is captured."""
+        """Run one of the project's commands. It prints here, unless its output is captured."""
         with tempfile.TemporaryFile() as file:
             command, out = ("flask", *words), file if capture else None
             with running(*command, env=self._environ, out=out, err=self._log) as process:
-                # No sign of life beside what it, or the one before it, printed: it would come after
-                # that.
+                # No progress, which would appear after the command's own output.
                 self._wait_for(" ".join(command), lambda: process.poll() is not None, quiet=True)
             expect(process.returncode == 0, f"{' '.join(command)} ended with {process.returncode}.")
             file.seek(0)
@@ -297,8 +296,8 @@ class Demo:
         *,
         quiet: bool = False,
     ) -> None:
-        """Wait until it has happened, or raise Trouble. Where that takes a while, there is a
-        spinner on a terminal, which is gone in the end; elsewhere a line now and then."""
+        """Wait until it has happened, or raise Trouble. If that takes long, show a spinner on a
+        terminal, and elsewhere a line from time to time."""
         began = said = time.monotonic()
         spinner = console.status(f"waiting for {what}")
         try:
@@ -306,8 +305,8 @@ class Demo:
                 ended = self._server.poll()
                 expect(ended is None, f"The server ended by itself, with exit code {ended}.")
                 now = time.monotonic()
-                expect(now < began + seconds, f"Waited {seconds:g} s for {what}, in vain.")
-                if now > said + SIGN_OF_LIFE and not quiet:
+                expect(now < began + seconds, f"Waited {seconds:g} s in vain for {what}.")
+                if now > said + PROGRESS_SECONDS and not quiet:
                     said = now
                     if console.is_terminal:
                         spinner.start()
@@ -318,18 +317,18 @@ class Demo:
             spinner.stop()
 
     def log_tail(self, lines: int = 120) -> str:
-        """Return the end of what the server wrote."""
+        """Return the end of the server's log."""
         written = Path(self._log.name).read_text("utf-8", "replace").splitlines()
         return "\n".join(written[-lines:])
 
 
-def tell_at(line: str) -> None:
+def say_with_time(line: str) -> None:
     """Print a line with the time."""
     say(Text.assemble((f"{datetime.now().astimezone():%H:%M:%S}  ", "dim")), line)
 
 
 def say(head: Text, line: str) -> None:
-    """Print a line behind a head; on a terminal what does not fit goes below its beginning."""
+    """Print a line after a head. On a terminal, a long line wraps with a hanging indent."""
     if not console.is_terminal:
         console.print(head + Text(line), soft_wrap=True)
         return
@@ -339,7 +338,7 @@ def say(head: Text, line: str) -> None:
 
 
 def exports(environ: dict[str, str]) -> str:
-    """Return the demo's settings as a shell reads them, with its Python first on the PATH."""
+    """Return the demo's settings as shell commands, with its Python first on the PATH."""
     own = {name: text for name, text in environ.items() if name not in KEPT.split()}
     lines = [f"export {name}={shlex.quote(text)}" for name, text in own.items()]
     folder = shlex.quote(str(Path(sys.executable).parent))
@@ -347,22 +346,22 @@ def exports(environ: dict[str, str]) -> str:
 
 
 def expect(true: bool, otherwise: str) -> None:
-    """Raise Trouble with these words if something is not true."""
+    """Raise Trouble with this message if something is not true."""
     if not true:
         raise Trouble(otherwise)
 
 
 def accepted(*deliveries: Delivery) -> str:
-    """Make sure that Zoom counts each as delivered, and say what the answer was."""
+    """Check that Zoom counts each as delivered, and return the answer in words."""
     for each in deliveries:
         expect(each.ok, f"A delivery was answered {each.status}: {each.error or each.answer}")
     return f"200 in {max(each.seconds for each in deliveries) * 1000:.0f} ms"
 
 
 def faults_in(rows: Sequence[dict[str, Any]], made: Sequence[Connection]) -> Iterator[str]:
-    """Compare the table, and Recall's connections, with what should be; oldest first.
+    """Compare the rows and Recall's connections with the expected ones, oldest first.
 
-    Each row has one connection and each connection its row: nothing was connected twice.
+    Each row must have one connection, and each connection one row: none was connected twice.
     """
     for values, row, connection in zip_longest(EXPECTED, rows, made):
         if values is None:
@@ -378,28 +377,30 @@ def faults_in(rows: Sequence[dict[str, Any]], made: Sequence[Connection]) -> Ite
         expected["rtms_stream_id"] = connection.stream_id if connection else "that one's stream"
         for column, value in expected.items():
             if row[column] != value:
-                yield f"{name}: {column} is {row[column]!r}, and should be {value!r}."
+                yield f"{name}: {column} is {row[column]!r}, but should be {value!r}."
         if not row["status"]:
-            yield f"{name}: status is {row['status']!r}, and should be what Recall said."
+            yield f"{name}: status is {row['status']!r}, but should be Recall's."
     for connection in made:
         if connection.kicked_out:
             yield f"Recall's connection {connection.id} was kicked out by a second one."
         if not connection.signature_ok:
-            yield f"Recall's connection {connection.id} came with a wrong join signature."
+            yield f"Recall's connection {connection.id} had a wrong join signature."
 
 
 def own_environ() -> dict[str, str]:
-    """Return an environment in which neither the user's shell nor a .env has a say."""
+    """Return an environment without the settings of the user's shell and of `.env`."""
     no_dotenv = {"PYTHON_DOTENV_DISABLED": "1", "FLASK_SKIP_DOTENV": "1"}
     kept = {name: os.environ[name] for name in KEPT.split() if name in os.environ}
     return kept | no_dotenv | SECRETS
 
 
 def main() -> None:
-    """Run the demo; what went wrong, if anything, goes to stderr with the end of the log."""
+    """Run the demo. If it fails, print why and the end of the log to stderr."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.demo", description=__doc__)
     parser.add_argument(
-        "--keep", action="store_true", help="leave the server up, with its dashboard and traffic"
+        "--keep",
+        action="store_true",
+        help="keep the server running, with its dashboard and simulated meetings",
     )
     keep = parser.parse_args().keep
     for number in LEAVING:

@@ -1,7 +1,7 @@
 """The events that Zoom sends about RTMS, as plain dicts (Zoom: RTMS events).
 
 Every builder takes a ``Stream`` and returns the whole body. ``nested=True`` gives the other shape
-in which Zoom's guides show them: the fields under ``payload.object`` beside ``account_id``.
+of Zoom's guides: the fields are under ``payload.object``, next to ``account_id``.
 """
 
 import base64
@@ -21,7 +21,7 @@ _last_event_ts = 0
 
 
 def now_ms() -> int:
-    """Return milliseconds since the epoch, later than any returned before."""
+    """Return milliseconds since the epoch, later than every value returned before."""
     global _last_event_ts
     with _lock:
         _last_event_ts = max(_last_event_ts + 1, int(time.time() * 1000))
@@ -29,17 +29,17 @@ def now_ms() -> int:
 
 
 def new_uuid() -> str:
-    """Return a meeting's UUID: 16 bytes in base64, so it may hold "/", "+" and "="."""
+    """Return a meeting's UUID: 16 bytes in base64, which may contain "/", "+" and "="."""
     return base64.b64encode(secrets.token_bytes(16)).decode()
 
 
 def new_operator_id() -> str:
-    """Return a user's id, as Zoom writes it."""
+    """Return a user's id in Zoom's format."""
     return secrets.token_urlsafe(16)
 
 
 def new_server_urls() -> str:
-    """Return the address of an RTMS server that no resolver will ever find."""
+    """Return the address of an RTMS server whose name cannot be resolved."""
     return f"wss://rtms-{secrets.token_hex(3)}.zoom.example:443"
 
 
@@ -48,18 +48,18 @@ _numbers: Iterator[int] = itertools.count(80_000_000_000 + secrets.randbelow(9_0
 
 @dataclass(frozen=True, kw_only=True)
 class Stream:
-    """One RTMS stream of one meeting, webinar or Video SDK session, with random ids."""
+    """An RTMS stream of a meeting, webinar or Video SDK session, with random ids."""
 
     product: Product = "meeting"
     meeting_uuid: str = field(default_factory=new_uuid)  # or the webinar's UUID, or session_id
     rtms_stream_id: str = field(default_factory=lambda: secrets.token_hex(16))
     operator_id: str = field(default_factory=new_operator_id)
-    server_urls: str = field(default_factory=new_server_urls)  # several: separated by commas
+    server_urls: str = field(default_factory=new_server_urls)  # comma-separated
     meeting_id: int | str | None = field(default_factory=lambda: next(_numbers))
     is_original_host: bool | None = None  # None: the delivery does not say
     session_key: str = "ABC36jaBI145"  # of a Video SDK session
     account_id: str = "sandboxAccountAAAAAAAA"  # of the nested shape
-    topic: str = "Weekly sync"  # what the meeting is called
+    topic: str = "Weekly sync"  # the meeting's title
     host_id: str = "sandboxHostAAAAAAAAAAA"
 
     def beside(self, **changes: Any) -> "Stream":
@@ -72,7 +72,7 @@ class Stream:
         return replace(self, server_urls=new_server_urls())
 
     def ids(self) -> Body:
-        """Return the fields that name the stream, under the names its product gives them."""
+        """Return the fields that identify the stream, with the names of its product."""
         stream = {"rtms_stream_id": self.rtms_stream_id}
         if self.product == "session":
             return {"session_id": self.meeting_uuid, "session_key": self.session_key} | stream
@@ -89,7 +89,7 @@ def _body(event: str, fields: Body, stream: Stream, event_ts: int | None, nested
 
 
 def meeting_started(stream: Stream, *, event_ts: int | None = None) -> Body:
-    """Build ``meeting.started``, an ordinary event of Zoom's that says what a meeting is called."""
+    """Build ``meeting.started``, an event of Zoom's that has the meeting's topic."""
     return _meeting("started", stream, event_ts)
 
 
@@ -128,7 +128,7 @@ def started(stream: Stream, *, event_ts: int | None = None, nested: bool = False
 def stopped(
     stream: Stream, reason: int = 6, *, event_ts: int | None = None, nested: bool = False
 ) -> Body:
-    """Build ``<product>.rtms_stopped``; reason 6 says that the meeting ended."""
+    """Build ``<product>.rtms_stopped``. Reason 6 means that the meeting ended."""
     fields = stream.ids() | {"stop_reason": reason}
     return _body(f"{stream.product}.rtms_stopped", fields, stream, event_ts, nested)
 
@@ -140,7 +140,7 @@ def interrupted(
     event_ts: int | None = None,
     nested: bool = False,
 ) -> Body:
-    """Build ``<product>.rtms_interrupted``, which may carry fresh server_urls."""
+    """Build ``<product>.rtms_interrupted``, which may have new server_urls."""
     fields = stream.ids() | ({"server_urls": server_urls} if server_urls else {})
     return _body(f"{stream.product}.rtms_interrupted", fields, stream, event_ts, nested)
 
@@ -157,7 +157,7 @@ def webinar_started(
     event_ts: int | None = None,
     nested: bool = False,
 ) -> Body:
-    """Build ``webinar.rtms_started``; some deliveries call its UUID ``meeting_uuid``."""
+    """Build ``webinar.rtms_started``. In some deliveries its UUID is ``meeting_uuid``."""
     body = started(replace(stream, product="webinar"), event_ts=event_ts, nested=nested)
     fields = body["payload"]["object"] if nested else body["payload"]
     renamed = {uuid_field if name == "webinar_uuid" else name: fields[name] for name in fields}
@@ -194,7 +194,7 @@ def session_interrupted(stream: Stream, **options: Any) -> Body:
 def concurrency_near_limit(
     number: int = 1601, limit: int = 2000, *, event_ts: int | None = None, nested: bool = False
 ) -> Body:
-    """Build ``rtms.concurrency_near_limit``, sent again and again above 80 %."""
+    """Build ``rtms.concurrency_near_limit``, which is sent repeatedly above 80 %."""
     fields = {
         "concurrency_limit": limit,
         "concurrency_number": number,

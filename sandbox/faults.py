@@ -1,7 +1,7 @@
-"""What can go wrong on the way to Recall and back, on request.
+"""Faults that the stand-in for Recall injects on request.
 
-A ``Fault`` says which requests it meets and what becomes of them; a ``FaultBook`` holds the ones
-that are armed. Nothing here touches a socket: the stand-in reads the fault and acts on it.
+A ``Fault`` says which requests it affects and how; a ``FaultBook`` has the faults that are armed.
+Nothing here touches a socket: the stand-in reads the fault and acts on it.
 """
 
 import threading
@@ -13,25 +13,25 @@ from typing import Any, Literal, get_args
 Work = Literal["none", "before", "after"]
 Where = Literal["create", "retrieve", "list", "audio", "media"]
 
-#: kind -> when Recall does the work of a create that meets it, unless the fault says otherwise:
-#: "none" never, "before" the answer is sent (and so lost or spoiled), "after" it was sent.
+#: kind -> when Recall does the work of an affected create, unless the fault says otherwise: never
+#: ("none"), "before" the answer is sent (and lost or damaged), or "after" it was sent.
 KINDS: dict[str, Work] = {
     "status": "none",  # the status in `status`: any refusal of Recall's, or of a gateway's
     "firewall": "none",  # 403 with the HTML page "Request blocked"
-    "latency": "before",  # the true answer, `seconds` later
+    "latency": "before",  # the real answer, `seconds` later
     "reset_before": "none",  # connection reset, nothing done
     "reset_after": "before",  # connection reset after the work: the answer is lost
     "hang": "none",  # accepted and never answered, until the client leaves
-    "truncated": "before",  # the true answer, cut off (`cut` bytes, default half)
-    "no_id": "before",  # the true answer without its `id`
-    "not_json": "before",  # the true status with a body that is not JSON
-    "drip": "before",  # the true answer, one byte every `seconds` (default 1)
+    "truncated": "before",  # the real answer, truncated (to `cut` bytes, default half)
+    "no_id": "before",  # the real answer without its `id`
+    "not_json": "before",  # the real status with a body that is not JSON
+    "drip": "before",  # the real answer, one byte every `seconds` (default 1)
     "redirect": "none",  # `status` (default 307) to `location`
-    "headers": "before",  # the true answer with `headers` laid over it
+    "headers": "before",  # the real answer, with `headers` replaced or added
 }
 
-#: Refusals that Recall itself completes, and therefore repeats for the same Idempotency-Key
-#: (Recall: idempotency). 401 and 403 come from the door, 409 means another request is at work,
+#: Refusals by Recall itself, which it repeats for the same Idempotency-Key (Recall: idempotency).
+#: 401 and 403 are decided before the key is read, 409 means that another request is in progress,
 #: and 502, 503, 504 come from the gateway in front of Recall.
 COMPLETED = frozenset({400, 402, 429, 500, 507})
 
@@ -50,37 +50,37 @@ _NUMBERS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One kind of trouble, the requests it meets, and for how long."""
+    """A fault, the requests that it affects, and for how long."""
 
     kind: str  # one of KINDS
-    method: str | None = None  # "POST", "GET", "HEAD"; None meets every method
-    path: Where | None = None  # None meets every path but the control's
+    method: str | None = None  # "POST", "GET", "HEAD"; None: every method
+    path: Where | None = None  # None: every path except the control routes
     stream: str | None = None  # only requests about this rtms_stream_id
-    times: int | None = 1  # how many requests it meets; None: until cleared
-    after: int = 0  # lets the first so many matching requests pass
-    until: float | None = None  # seconds from arming after which it is over
+    times: int | None = 1  # how many requests it affects; None: until cleared
+    after: int = 0  # how many matching requests pass first
+    until: float | None = None  # seconds from arming until it ends
     status: int | None = None  # the answer's status, for kinds "status" and "redirect"
-    body: str | None = None  # instead of the body that the kind would send
-    headers: Mapping[str, str] = field(default_factory=dict)  # laid over the answer's
+    body: str | None = None  # replaces the body of the kind
+    headers: Mapping[str, str] = field(default_factory=dict)  # replace or add to the answer's
     seconds: float | None = None  # "latency": how long; "drip": per byte
-    delay: float = 0.0  # seconds before any other kind shows its effect
+    delay: float = 0.0  # seconds before other kinds take effect
     retry_after: float | None = None  # seconds, sent as Retry-After
     retry_after_date: bool = False  # as an HTTP date instead of a number
     location: str | None = None  # "redirect": the absolute or relative URL
     cut: int | None = None  # "truncated": bytes of the body that are sent
-    honest: bool = False  # "truncated": Content-Length tells the cut length
-    work: Work | None = None  # None: as KINDS says
-    work_seconds: float = 0.5  # work "after": how long Recall takes, with the key in flight
-    stored: bool | None = None  # answer kept under the key; None: as COMPLETED says
+    honest: bool = False  # "truncated": Content-Length is the truncated length
+    work: Work | None = None  # None: according to KINDS
+    work_seconds: float = 0.5  # work "after": how long Recall takes, with the key in progress
+    stored: bool | None = None  # whether the key keeps the answer; None: according to COMPLETED
 
     def __post_init__(self) -> None:
-        """Refuse a fault that could never do what it says."""
+        """Validate the fault."""
         if self.kind not in KINDS:
-            raise ValueError(f"kind {self.kind!r} is none of {', '.join(KINDS)}")
+            raise ValueError(f"kind {self.kind!r} is not one of {', '.join(KINDS)}")
         if self.path is not None and self.path not in get_args(Where):
-            raise ValueError(f"path {self.path!r} is none of {', '.join(get_args(Where))}")
+            raise ValueError(f"path {self.path!r} is not one of {', '.join(get_args(Where))}")
         if self.work is not None and self.work not in get_args(Work):
-            raise ValueError(f"work {self.work!r} is none of {', '.join(get_args(Work))}")
+            raise ValueError(f"work {self.work!r} is not one of {', '.join(get_args(Work))}")
         for name in _NUMBERS:
             value = getattr(self, name)
             if value is not None and (
@@ -98,7 +98,7 @@ class Fault:
 
     @classmethod
     def from_json(cls, value: object) -> "Fault":
-        """Read a fault from JSON, or raise an error that says what is wrong with it."""
+        """Read a fault from JSON, or raise an error that says what is invalid."""
         if not isinstance(value, dict):
             raise TypeError("a fault is a JSON object")
         known = {each.name for each in fields(cls)}
@@ -110,7 +110,7 @@ class Fault:
 
     @property
     def works(self) -> Work:
-        """When the work of a create that meets this fault is done."""
+        """When Recall does the work of a create that this fault affects."""
         return self.work or KINDS[self.kind]
 
     @property
@@ -121,7 +121,7 @@ class Fault:
         return self.kind == "status" and self.works == "none" and self.status in COMPLETED
 
     def meets(self, method: str, path: str, stream: str | None) -> bool:
-        """Whether a request is one of those this fault is about."""
+        """Return whether this fault affects a request."""
         return (
             self.method in (None, method)
             and self.path in (None, path)
@@ -131,7 +131,7 @@ class Fault:
 
 @dataclass
 class _Armed:
-    """A fault in the book, with what it has seen so far."""
+    """An armed fault, with the number of requests that matched and were affected."""
 
     fault: Fault
     since: float
@@ -145,7 +145,7 @@ class _Armed:
 
 
 class FaultBook:
-    """The faults that are armed. The first that meets a request wins."""
+    """The armed faults. The first one that matches a request applies."""
 
     def __init__(self) -> None:
         """Start with none."""
@@ -153,7 +153,7 @@ class FaultBook:
         self._armed: list[_Armed] = []
 
     def add(self, fault: Fault) -> None:
-        """Arm a fault behind the ones that are armed already."""
+        """Arm a fault, after those that are armed already."""
         with self._lock:
             self._armed.append(_Armed(fault, time.monotonic()))
 
@@ -165,10 +165,10 @@ class FaultBook:
     def take(
         self, method: str, path: str, stream: str | None, *, fresh: bool = True
     ) -> Fault | None:
-        """Return the fault that this request meets, and count it.
+        """Return the fault that affects this request, and count it.
 
-        ``fresh`` is false when the request's key has an answer already: then a fault that stands
-        for Recall's own completed answer is passed over, for Recall would not get that far.
+        ``fresh`` is false if the request's key has an answer already. Then faults that imitate an
+        answer completed by Recall do not apply, because Recall would repeat the stored one.
         """
         now = time.monotonic()
         with self._lock:
@@ -184,7 +184,7 @@ class FaultBook:
         return None
 
     def as_json(self) -> list[dict[str, Any]]:
-        """Return the armed faults, each with how many requests it has met."""
+        """Return the armed faults, each with how many requests it has affected."""
         now = time.monotonic()
         with self._lock:
             live = [each for each in self._armed if not each.over(now)]

@@ -1,4 +1,4 @@
-"""Recall's memory of keys, and its sliding limit, each by a monotonic clock."""
+"""Recall's idempotency keys and its rate limit, each by a monotonic clock."""
 
 import math
 import threading
@@ -10,29 +10,29 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 Clock = Callable[[], float]  # seconds
-Key = tuple[str, str, str]  # user, path without a closing slash, Idempotency-Key
+Key = tuple[str, str, str]  # user, path without a trailing slash, Idempotency-Key
 
 
 @dataclass(frozen=True)
 class Claim(Generic[T]):
-    """What is known of a key: nothing (fresh), that it is at work, or its answer."""
+    """The state of a key: new (fresh), in progress, or answered."""
 
     fresh: bool = False
     answer: T | None = None  # None and not fresh: the first request is still running
 
 
 class KeyBook(Generic[T]):
-    """Who holds which key, and the answers given (Recall: idempotency)."""
+    """The keys in use, and their answers (Recall: idempotency)."""
 
     def __init__(self, seconds: float, clock: Clock = time.monotonic) -> None:
-        """Keep answers for so many seconds after they were completed."""
+        """Keep answers for this many seconds after they were completed."""
         self.seconds = seconds
         self._clock = clock
         self._lock = threading.Lock()
         self._kept: dict[Key, tuple[float, T] | None] = {}
 
     def claim(self, key: Key | None) -> Claim[T]:
-        """Take the key if nobody has it, or say what became of it. No key is always fresh."""
+        """Claim a key if it is not in use, or return its state. No key is always fresh."""
         if key is None:
             return Claim(fresh=True)
         now = self._clock()
@@ -49,7 +49,7 @@ class KeyBook(Generic[T]):
             return Claim(answer=kept[1])
 
     def complete(self, key: Key | None, answer: T) -> None:
-        """Keep the answer from now on."""
+        """Store the answer of a key."""
         if key is not None:
             with self._lock:
                 self._kept[key] = (self._clock(), answer)
@@ -62,7 +62,7 @@ class KeyBook(Generic[T]):
 
 
 class SlidingLimit:
-    """At most ``count`` in any ``seconds``; what is refused does not count (Recall: limits)."""
+    """At most ``count`` in any ``seconds``. Refused requests do not count (Recall: limits)."""
 
     def __init__(self, limit: tuple[int, float] | None, clock: Clock = time.monotonic) -> None:
         """Limit to (count, seconds), or not at all."""
@@ -75,7 +75,7 @@ class SlidingLimit:
         """Admit and return None, or return the Retry-After: whole seconds, rounded up."""
         now = self._clock()
         with self._lock:
-            limit = self.limit  # may be changed from outside at any time
+            limit = self.limit  # may be changed at any time
             if limit is None:
                 return None
             count, seconds = limit
@@ -84,6 +84,6 @@ class SlidingLimit:
             if len(self._admitted) < count:
                 self._admitted.append(now)
                 return None
-            # The moment at which fewer than `count` are left, should the limit have been lowered.
+            # When fewer than `count` are left, even if the limit was lowered.
             since = self._admitted[-count] if count else now
             return max(1, math.ceil(since + seconds - now))

@@ -1,4 +1,4 @@
-"""What the stand-in Recall saw and said, for a judge to read afterwards."""
+"""The record of the requests to the stand-in for Recall, and its answers."""
 
 import itertools
 import threading
@@ -10,22 +10,22 @@ from typing import Any, Literal
 
 @dataclass
 class Entry:
-    """One request. Control requests are not in the ledger; neither is any key or link."""
+    """A request. The ledger contains no control requests, API keys or links."""
 
     seq: int  # counts up from 1 in order of arrival
     at: float  # arrival, unix seconds
     method: str
     path: str  # without the query, which may hold a link's signature
-    authorization: bool  # whether an Authorization header came along
+    authorization: bool  # whether it had an Authorization header
     answered_at: float | None = None  # when the answer was decided, unix seconds
-    stream_id: str | None = None  # rtms_stream_id, as far as it could be told
+    stream_id: str | None = None  # rtms_stream_id, if known
     idempotency_key: str | None = None
     metadata: Any = None  # a create's, as sent
     status: int | Literal["reset", "hang"] | None = None  # None: not answered yet
     outcome: str = "pending"  # created, replayed, in_flight, refused, rate_limited, served,
     # unauthorized, invalid, blocked, not_found, or fault:<kind>
-    fault: str | None = None  # the kind of fault it met
-    connection_id: str | None = None  # the connection it made, or was given again
+    fault: str | None = None  # the kind of fault that affected it
+    connection_id: str | None = None  # the connection it made, or that was returned again
     connected_at: float | None = None  # when this request made it, unix seconds
     kicked_out: str | None = None  # the live connection that its connection kicked out
     range: str | None = None  # a media request's Range
@@ -41,25 +41,25 @@ class Ledger:
         self._count = itertools.count(1)
 
     def open(self, method: str, path: str, *, authorization: bool) -> Entry:
-        """Write down that a request has arrived."""
+        """Record that a request has arrived."""
         with self._lock:
             entry = Entry(next(self._count), time.time(), method, path, authorization)
             self._entries.append(entry)
             return entry
 
     def note(self, entry: Entry, **changes: Any) -> None:
-        """Write down more about a request."""
+        """Record more about a request."""
         with self._lock:
             for name, value in changes.items():
                 setattr(entry, name, value)
 
     def entries(self) -> list[Entry]:
-        """Return a copy that no later request changes."""
+        """Return a copy of the entries."""
         with self._lock:
             return [replace(each) for each in self._entries]
 
     def clear(self) -> None:
-        """Forget the past; what is running is no longer listed."""
+        """Remove all entries, including those of requests in progress."""
         with self._lock:
             self._entries.clear()
 
@@ -69,7 +69,7 @@ class Ledger:
 
 
 def summary(entries: Iterable[Entry]) -> dict[str, dict[str, Any]]:
-    """Return, per stream, what was asked for and what came of it.
+    """Return, per stream, the creates and their outcomes.
 
     A stream was connected exactly once when ``created`` is 1; after a failover ``created`` counts
     one more, and ``kicked_out`` stays 0 (Zoom: a second connection kicks out the first).

@@ -29,10 +29,10 @@ def _noise() -> bytes:
 
 
 def synthetic(start: int, stop: int) -> Iterator[bytes]:
-    """Yield bytes [start, stop) of the synthetic video, which any process can compute again.
+    """Yield bytes [start, stop) of the synthetic video, which any process can reproduce.
 
-    Every MiB is the same noise with its own number (8 bytes, big-endian) at the front, so that
-    a chunk that is lost, doubled or swapped shows in a digest.
+    Every MiB is the same noise after its own number (8 bytes, big-endian), so that a digest shows
+    whether a chunk is missing, repeated or swapped.
     """
     noise = _noise()
     while start < stop:
@@ -45,15 +45,15 @@ def synthetic(start: int, stop: int) -> Iterator[bytes]:
 
 @dataclass(frozen=True)
 class Slice:
-    """Bytes [start, stop) of a medium, to be sent without holding them all in memory."""
+    """Bytes [start, stop) of a medium, which need not all be in memory."""
 
     medium: "Medium"
     start: int
     stop: int
-    partial: bool = False  # asked for by a Range
+    partial: bool = False  # requested by a Range
 
     def __len__(self) -> int:
-        """Return how many bytes there are to send."""
+        """Return the number of bytes."""
         return self.stop - self.start
 
     def chunks(self) -> Iterator[bytes]:
@@ -75,7 +75,7 @@ class Medium:
     @classmethod
     @lru_cache(maxsize=16)
     def of(cls, name: str, video_bytes: int | None) -> "Medium | None":
-        """Return the file with this name; the video may be a synthetic one of so many bytes."""
+        """Return the file with this name. With ``video_bytes``, a video is synthetic."""
         kind = TYPES.get(Path(name).suffix, "application/octet-stream")
         if video_bytes is not None and name.endswith(".mp4"):
             return cls(video_bytes, kind, f'"synthetic-{video_bytes}"')
@@ -86,9 +86,9 @@ class Medium:
         return cls(len(content), kind, f'"{hashlib.sha256(content).hexdigest()[:32]}"', content)
 
     def part(self, wanted: str | None) -> Slice | None:
-        """Return what a Range header asks for, or None where it lies outside the medium (416).
+        """Return what a Range header requests, or None if it is outside the medium (416).
 
-        No header, several ranges or another unit ask for all of it (RFC 9110, 14.2).
+        No header, several ranges or another unit mean all of it (RFC 9110, 14.2).
         """
         match = re.fullmatch(r"bytes=(\d*)-(\d*)", wanted or "")
         if match is None or match.groups() == ("", ""):
@@ -104,21 +104,21 @@ class Medium:
 
 
 class Links:
-    """Makes and checks pre-signed links: whoever has one can read the medium until it expires."""
+    """Creates and checks pre-signed links. Anyone who has one can read the medium."""
 
     def __init__(self, seconds: float) -> None:
-        """Let links live for so many seconds; the key is this process's own."""
+        """Create links that last this many seconds, with a key of this process."""
         self.seconds = seconds
-        self._keys = [secrets.token_bytes(32)]  # the last one signs, the older ones have expired
+        self._keys = [secrets.token_bytes(32)]  # the last one signs, links of the others expired
 
     def make(self, medium_id: str, name: str) -> str:
-        """Return the path and query of a fresh link."""
+        """Return the path and query of a new link."""
         expires = f"{time.time() + self.seconds:.3f}"
         signature = self._sign(self._keys[-1], medium_id, name, expires)
         return f"/media/{medium_id}/{name}?expires={expires}&signature={signature}"
 
     def refuse(self, medium_id: str, name: str, query: str) -> str | None:
-        """Return why a link is no good, in S3's words, or None if it is."""
+        """Return why a link is invalid, in S3's words; None if it is valid."""
         asked = parse_qs(query)
         expires, signature = (asked.get(each, [""])[0] for each in ("expires", "signature"))
         for age, key in enumerate(reversed(self._keys)):
@@ -130,7 +130,7 @@ class Links:
         return "The request signature we calculated does not match the signature you provided."
 
     def expire(self) -> None:
-        """Expire every link made so far, as if its time had passed."""
+        """Expire every link created so far."""
         self._keys.append(secrets.token_bytes(32))
 
     @staticmethod

@@ -1,6 +1,6 @@
 """Recall's status webhooks: recordings and transcripts, signed as Standard Webhooks.
 
-Recall repeats one until it is answered with a 2xx (Recall: status webhooks).
+Recall repeats a webhook until it is answered with a 2xx (Recall: status webhooks).
 """
 
 import base64
@@ -33,7 +33,7 @@ def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
 
 @dataclass
 class Notice:
-    """One webhook, and what came of each attempt: a status, or the error's name."""
+    """A webhook, and the result of each attempt: a status, or the error's name."""
 
     id: str
     event: str
@@ -42,16 +42,16 @@ class Notice:
 
     @property
     def arrived(self) -> bool:
-        """Whether the receiver took it."""
+        """Whether the receiver accepted it."""
         last = self.attempts[-1] if self.attempts else None
         return isinstance(last, int) and 200 <= last < 300
 
 
 class Notifier:
-    """Sends notices when they are due, from one thread of its own."""
+    """Sends notices when they are due, from its own thread."""
 
     def __init__(self, url: str | None, secret: str | None, scale: float) -> None:
-        """Send to ``url``, or nowhere; repeat after SCHEDULE times ``scale``."""
+        """Send to ``url`` if it is given, and repeat after SCHEDULE times ``scale``."""
         if url and not secret:
             raise ValueError("a webhook_url needs a webhook_secret (whsec_...)")
         self._url, self._secret, self._scale = url, secret or "", scale
@@ -70,12 +70,12 @@ class Notifier:
             return list(self._sent)
 
     def start(self) -> None:
-        """Start sending, if there is somewhere to send to."""
+        """Start sending, if there is a URL."""
         if self._url:
             self._thread.start()
 
     def stop(self) -> None:
-        """Stop sending; what is due is dropped."""
+        """Stop sending, and drop what is due."""
         with self._change:
             self._stopped = True
             self._change.notify_all()
@@ -83,7 +83,7 @@ class Notifier:
             self._thread.join(TIMEOUT + 1)
 
     def recording_of(self, connection: Connection) -> None:
-        """Say what becomes of the recording of a connection that has ended."""
+        """Send the status of the recording of a connection that has ended."""
         if connection.ending == "deleted":
             self.send(*_notice("recording", "deleted", connection))
             return
@@ -95,11 +95,11 @@ class Notifier:
             self.send(*_notice("transcript", code, connection), wait)
 
     def medium_of(self, connection: Connection, kind: str, code: str) -> None:
-        """Say what becomes of one medium of a connection's recording."""
+        """Send the status of a medium of a connection's recording."""
         self.send(*_notice(kind, code, connection))
 
     def send(self, event: str, data: dict[str, Any], wait: float = 0.0) -> None:
-        """Send any event after ``wait`` seconds."""
+        """Send an event after ``wait`` seconds."""
         if not self._url:
             return
         body = json.dumps({"event": event, "data": data}).encode()

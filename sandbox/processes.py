@@ -1,4 +1,4 @@
-"""Processes that a program starts, and that do not outlive it."""
+"""Child processes that end with the program that started them."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ STOP_SECONDS = 5.0  # from SIGTERM to SIGKILL
 
 @contextmanager
 def running(*module: str, out: Any, err: Any, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a Python module as a process with a group of its own, and see to its end."""
+    """Run a Python module in its own process group, and stop it at the end."""
     command, quiet = [sys.executable, "-m", *module], subprocess.DEVNULL
     with ExitStack() as stack:
         with undisturbed():
@@ -29,7 +29,7 @@ def running(*module: str, out: Any, err: Any, **more: Any) -> Iterator[subproces
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Let a process leave; kill what is left of it and its children after that."""
+    """Terminate a process, then kill what is left of it and its children."""
     if process.poll() is None:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
@@ -40,7 +40,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def leave(number: int, _frame: object = None) -> NoReturn:
-    """Leave on a signal, by way of everything that has to be stopped."""
+    """Exit on a signal, and stop everything on the way."""
     for each in LEAVING:
         signal.signal(each, signal.SIG_IGN)
     raise SystemExit(128 + number)
@@ -48,7 +48,7 @@ def leave(number: int, _frame: object = None) -> NoReturn:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Let signals wait: nothing is to be started and lost, or stopped by halves."""
+    """Defer signals, so that nothing is left running or half stopped."""
     came: list[int] = []
     held = [number for number in LEAVING if signal.getsignal(number) is leave]
     for number in held:

@@ -4,7 +4,7 @@
         ...  # RECALL_BASE_URL=recall.url, RECALL_API_KEY="sandbox-key"
         recall.end_stream("609340fb2a7946909659956c8aa9250c")
 
-It keeps to what Recall documents, misbehaves on request, and writes down everything it sees.
+It behaves as Recall documents, injects faults on request, and records all requests.
 """
 
 import base64
@@ -38,7 +38,7 @@ PAGE_SIZE = 100
 
 
 class RecallSandbox:
-    """The stand-in. Create it, ``start`` it, steer it from Python or over ``/_sandbox``."""
+    """The stand-in. Create it, ``start`` it, and control it from Python or over ``/_sandbox``."""
 
     def __init__(
         self,
@@ -66,8 +66,8 @@ class RecallSandbox:
         ``link_seconds`` the life of a pre-signed link; ``idempotency_seconds`` how long an answer
         is kept under its key; ``processing_seconds`` how long a recording takes after the stream's
         end; ``video_bytes`` the size of a synthetic video instead of the real small one. With the
-        Zoom app's ``client_id`` and ``client_secret`` the join signature is checked, and what came
-        of it kept as ``signature_ok``. With ``webhook_url`` status webhooks are sent, repeated on
+        Zoom app's ``client_id`` and ``client_secret`` the join signature is checked, and the result
+        kept as ``signature_ok``. With ``webhook_url`` status webhooks are sent, and repeated on
         Recall's schedule times ``webhook_scale``.
         """
         self.api_key = api_key
@@ -101,13 +101,13 @@ class RecallSandbox:
         return self
 
     def stop(self) -> None:
-        """Stop serving and hang up on everyone."""
+        """Stop serving, and close all connections."""
         self._server.stop()
         self.notifier.stop()
 
     @contextmanager
     def down(self) -> Iterator[None]:
-        """Refuse connections meanwhile, as a host that is down does."""
+        """Refuse connections for the duration, like a host that is down."""
         self._server.go_down()
         try:
             yield
@@ -129,7 +129,7 @@ class RecallSandbox:
 
     @property
     def ledger(self) -> list[Entry]:
-        """Every request so far but the control's, in order of arrival."""
+        """Every request so far except control requests, in order of arrival."""
         return self._ledger.entries()
 
     @property
@@ -138,7 +138,7 @@ class RecallSandbox:
         return self._connections.all()
 
     def summary(self) -> dict[str, dict[str, Any]]:
-        """Return, per rtms_stream_id, what was asked for and what came of it."""
+        """Return, per rtms_stream_id, the creates and their outcomes."""
         return summary(self.ledger)
 
     def add_fault(self, fault: Fault | str, **parameters: Any) -> None:
@@ -152,9 +152,9 @@ class RecallSandbox:
     def end_stream(
         self, stream_id: str, ending: Ending = "done", sub_code: str | None = None
     ) -> bool:
-        """Let a stream end; its recording is ready ``processing_seconds`` later.
+        """End a stream. Its recording is ready ``processing_seconds`` later.
 
-        Called again it changes what became of the last recording, for instance to "deleted".
+        Called again, it changes the status of the last recording, for instance to "deleted".
         """
         connection = self._connections.end(stream_id, ending, sub_code)
         if connection is not None:
@@ -162,15 +162,15 @@ class RecallSandbox:
         return connection is not None
 
     def name_meeting(self, meeting_uuid: str, title: str) -> None:
-        """Let the recordings of a meeting that is not connected yet have this title."""
+        """Set the title of the recordings of a meeting that is not connected yet."""
         self._connections.name_meeting(meeting_uuid, title)
 
     def change_medium(self, stream_id: str, kind: str, status: str | None) -> bool:
-        """Say what became of one medium of a stream's recording, whatever became of the rest.
+        """Set the status of one medium of a stream's recording, independently of the others.
 
         ``kind`` is ``transcript`` or another of ``sandbox.connections.MEDIA``; ``status`` is
-        processing, done, failed or deleted, or None where there is no such medium. A transcript
-        that was not there and is done now is one that was made after the meeting.
+        processing, done, failed or deleted, or None if there is no such medium. A transcript that
+        changes from None to done was made after the meeting.
         """
         connection = self._connections.change_medium(stream_id, kind, status)
         if connection is None:
@@ -181,14 +181,14 @@ class RecallSandbox:
         return True
 
     def expire_links(self) -> None:
-        """Expire every pre-signed link made so far."""
+        """Expire every pre-signed link created so far."""
         self.links.expire()
 
     def set(self, **settings: Any) -> None:
-        """Change a setting on the fly.
+        """Change settings while it runs.
 
-        That is latency, limit, retrieve_limit, processing_seconds, link_seconds, audio_shortcut
-        (false: connections made from now on do not list audio_mixed among their shortcuts) or
+        The settings are latency, limit, retrieve_limit, processing_seconds, link_seconds,
+        audio_shortcut (false: new connections do not list audio_mixed among their shortcuts) and
         audio_a_page (how many audio_mixed are on a page of their list).
         """
         for name, value in settings.items():
@@ -208,7 +208,7 @@ class RecallSandbox:
 
     def _pause(self, seconds: float) -> None:
         if seconds > 0 and self._server.stopping.wait(seconds):
-            raise ConnectionAbortedError("the stand-in Recall was stopped")
+            raise ConnectionAbortedError("the stand-in for Recall was stopped")
 
     def _answer(self, request: Request) -> Answer:
         if request.path.startswith("/_sandbox/"):
@@ -249,7 +249,7 @@ class RecallSandbox:
         return self._through_fault(request, entry, "retrieve", connection_id)
 
     def _through_fault(self, request: Request, entry: Entry, kind: str, *names: str) -> Result:
-        """Answer something that does no work: a retrieve, a list or a download."""
+        """Answer a request that changes nothing: a retrieve, a list or a download."""
         connection = None
         if kind == "media":
             connection = self._connections.of_medium(names[0])

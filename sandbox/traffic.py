@@ -1,4 +1,4 @@
-"""Meetings that come and go for as long as somebody looks, a few of them in trouble."""
+"""Simulated meetings that start and end continuously, some of them with faults."""
 
 import heapq
 import itertools
@@ -16,7 +16,7 @@ from sandbox.zoom import ZoomSandbox
 EVERY_SECONDS = 4.0  # from one start to the next
 SHORTEST, LONGEST = 12.0, 60.0  # seconds that a meeting lasts
 
-# What befalls one meeting after the other, over and over.
+# What happens to each meeting in turn. The list repeats.
 STORIES = (
     "",
     "Zoom delivers it four times",
@@ -47,23 +47,23 @@ class _Due:
 
 
 class Traffic:
-    """Delivers starts and stops at the moments at which they are due.
+    """Delivers starts and stops when they are due.
 
-    ``tell`` is called with a line for each start.
+    ``report`` is called with a line for each start.
     """
 
     def __init__(
-        self, zoom: ZoomSandbox, recall: RecallSandbox, tell: Callable[[str], None]
+        self, zoom: ZoomSandbox, recall: RecallSandbox, report: Callable[[str], None]
     ) -> None:
         """Begin with a start that is due at once."""
-        self._zoom, self._recall, self._tell = zoom, recall, tell
+        self._zoom, self._recall, self._report = zoom, recall, report
         self._numbers = itertools.count()
         self._stories = itertools.cycle(STORIES)
         self._queue: list[_Due] = []
         self._later(0.0, self._start)
 
     def run_due(self) -> float:
-        """Do what is due, and return the seconds until something will be."""
+        """Do what is due, and return the seconds until something else is."""
         while self._queue[0].at <= time.monotonic():
             heapq.heappop(self._queue).act()
         return max(self._queue[0].at - time.monotonic(), 0.0)
@@ -78,13 +78,13 @@ class Traffic:
         stream = Stream(product=_product(story))
         self._arm(story, stream)
         if stream.product == "meeting":
-            self._send(events.meeting_started(stream))  # it has a name from its beginning
+            self._send(events.meeting_started(stream))  # it has the topic
         start = _events_of(stream)[0](stream)
         copies = 4 if "four times" in story else 1
         answers = {delivery.status for delivery in self._zoom.deliver_at_once(start, copies)}
         said = ", ".join(str(status or "no answer") for status in answers)
         name = stream.product.capitalize()
-        self._tell(f"{name} {stream.meeting_id} starts{f': {story}' if story else ''}. {said}.")
+        self._report(f"{name} {stream.meeting_id} starts{f': {story}' if story else ''}. {said}.")
         lasts = random.uniform(SHORTEST, LONGEST)
         if "breaks" in story:
             self._later(lasts / 2, lambda: self._send(events.interrupted(stream)))
@@ -99,7 +99,7 @@ class Traffic:
     def _send(self, body: Body) -> None:
         delivery = self._zoom.deliver(body)
         if not delivery.ok:
-            self._tell(f"{body['event']} was not taken: {delivery.status or delivery.error}")
+            self._report(f"{body['event']} was not accepted: {delivery.status or delivery.error}")
 
     def _arm(self, story: str, stream: Stream) -> None:
         for word, fault in _FAULTS.items():

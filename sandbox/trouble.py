@@ -1,4 +1,4 @@
-"""Turns a fault into the answer that a client gets to see."""
+"""Applies a fault to the answer that a client sees."""
 
 import json
 import math
@@ -15,7 +15,7 @@ FIREWALL_PAGE = (
     b"<body><center><h1>Request blocked</h1></center></body></html>\r\n"
 )
 
-#: What Recall says with a refusal of its own (Recall: API errors).
+#: The bodies of Recall's own refusals (Recall: API errors).
 DETAILS = {
     400: {"detail": "The request is invalid."},
     401: {"detail": "Invalid token."},
@@ -29,12 +29,12 @@ DETAILS = {
 
 
 def firewall() -> Answer:
-    """Return the firewall's page, which is not JSON."""
+    """Return the firewall's HTML page."""
     return Answer(403, FIREWALL_PAGE, "text/html")
 
 
 def refusal(fault: Fault) -> Answer:
-    """Return the answer of a fault that does not need the true one."""
+    """Return the answer of a fault that replaces the real answer."""
     if fault.kind == "firewall":
         answer = firewall()
     elif fault.kind == "redirect":
@@ -47,7 +47,7 @@ def refusal(fault: Fault) -> Answer:
 
 
 def seen_through(fault: Fault, answer: Answer) -> Answer:
-    """Return what the client sees of the true answer."""
+    """Return what the client sees instead of the real answer."""
     if fault.kind in ("reset_before", "reset_after"):
         return replace(answer, manner="reset")
     if fault.kind == "hang":
@@ -82,7 +82,7 @@ def _dressed(fault: Fault, answer: Answer) -> Answer:
 
 
 def _gateway(status: int) -> Answer:
-    """Return what a load balancer says on its own: HTML, not JSON."""
+    """Return a load balancer's own answer: HTML, not JSON."""
     try:
         phrase = HTTPStatus(status).phrase
     except ValueError:

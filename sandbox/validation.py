@@ -1,4 +1,4 @@
-"""Whether a create's body is what Recall's API reference asks for (Recall: create)."""
+"""Validates the body of a create against Recall's API reference (Recall: create)."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ _OBJECT = ["Expected an object."]
 
 
 def errors_in(body: object) -> Errors:
-    """Return what is wrong, by field, as Recall's 400 does; nothing if nothing is.
+    """Return the errors by field, like Recall's 400; empty if the body is valid.
 
-    Stricter than Recall in one way: a field that the reference does not name is an error, so that
-    a misspelt one does not pass for one that was left out.
+    This is stricter than Recall in one way: a field that is not in the reference is an error, so
+    that a misspelt field is not taken for a missing one.
     """
     if not isinstance(body, dict):
         return {"non_field_errors": ["Invalid data. Expected an object."]}

@@ -1,6 +1,6 @@
-"""HTTP/1.1 over loopback for the stand-in Recall: reading requests, sending answers well or badly.
+"""The HTTP/1.1 server of the stand-in for Recall: it sends answers, and breaks them on request.
 
-What to answer is decided elsewhere; how it leaves the socket is decided here.
+The answers are decided elsewhere. This module sends them.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ Manner = Literal["whole", "reset", "hang", "cut", "drip"]
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it arrived."""
+    """An HTTP request."""
 
     method: str
     path: str
@@ -36,7 +36,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer, and the manner in which it is sent."""
+    """An answer, and how it is sent."""
 
     status: int
     body: bytes | Slice = b""
@@ -44,19 +44,19 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     manner: Manner = "whole"
     cut: int = 0  # "cut": bytes of the body that are sent
-    honest: bool = False  # "cut": Content-Length tells the cut length
+    honest: bool = False  # "cut": Content-Length is the truncated length
     drip: float = 1.0  # "drip": seconds per byte
 
     @classmethod
     def of_json(cls, status: int, value: Any, **headers: str) -> "Answer":
-        """Return a JSON answer; underscores in header names stand for hyphens."""
+        """Return a JSON answer. Underscores in header names become hyphens."""
         body = json.dumps(value).encode()
         named = {name.replace("_", "-"): text for name, text in headers.items()}
         return cls(status, body, headers=named)
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Reads requests off one kept-alive connection."""
+    """Reads requests from a keep-alive connection."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -70,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         path, _, query = self.path.partition("?")
         body = self.rfile.read(int(length))
-        if len(body) < int(length):  # the client left half-way
+        if len(body) < int(length):  # the client disconnected
             self.close_connection = True
             return
         answer = self.server.app(Request(self.command, path, query, self.headers, body))
@@ -86,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._hang()
             else:
                 self._write(answer)
-        except OSError:  # the client left, or we are stopping
+        except OSError:  # the client disconnected, or the server stops
             self.close_connection = True
 
     def _head(self, answer: Answer) -> bytes:
@@ -123,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
                     self.connection.sendall(bytes((byte,)))
         elif isinstance(body, bytes):
             whole = body[: answer.cut] if answer.manner == "cut" else body
-            self.connection.sendall(head + whole)  # one packet, where one suffices
+            self.connection.sendall(head + whole)  # in one packet if it fits
         else:
             left = answer.cut if answer.manner == "cut" else len(body)
             self.connection.sendall(head)
@@ -134,15 +134,15 @@ class _Handler(BaseHTTPRequestHandler):
                     break
 
     def _reset(self) -> None:
-        """Close with RST instead of FIN, as a crashed peer or a broken balancer does."""
+        """Close with RST instead of FIN, like a crashed peer or a broken load balancer."""
         self.close_connection = True
         linger = struct.pack("ii", 1, 0)
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        self.rfile.close()  # holds the socket open otherwise
+        self.rfile.close()  # or it keeps the socket open
         self.connection.close()
 
     def _hang(self) -> None:
-        """Say nothing until the client leaves."""
+        """Send nothing until the client disconnects."""
         self.close_connection = True
         poll = select.poll()
         poll.register(self.connection, select.POLLIN)
@@ -151,11 +151,11 @@ class _Handler(BaseHTTPRequestHandler):
                 return
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Log nothing: the ledger tells it better."""
+        """Log nothing: the ledger records requests."""
 
 
 class Server(ThreadingHTTPServer):
-    """A thread per connection, and an end that leaves no socket and no thread behind."""
+    """A server with a thread per connection. ``stop`` leaves no socket and no thread behind."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -178,7 +178,7 @@ class Server(ThreadingHTTPServer):
         )
 
     def server_bind(self) -> None:
-        """Bind without the look-up of this machine's name that http.server would do."""
+        """Bind without looking up this machine's name, as http.server would."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
 
@@ -187,7 +187,7 @@ class Server(ThreadingHTTPServer):
         self._thread.start()
 
     def stop(self, timeout: float = 5.0) -> None:
-        """Stop serving, hang up on everyone and wait for their threads."""
+        """Stop serving, close all connections and wait for their threads."""
         self.stopping.set()
         if self._thread.is_alive():
             self.shutdown()
@@ -198,11 +198,11 @@ class Server(ThreadingHTTPServer):
             self._idle.wait_for(lambda: not self._open, timeout)
 
     def go_down(self) -> None:
-        """Refuse connections and hang up on everyone. What is being done is done all the same."""
+        """Refuse connections, and close the open ones. Work in progress continues."""
         self.shutdown()
         self._thread.join()
         self.socket.close()
-        # Bound, so that nobody else takes the port; and not listening, so that it refuses.
+        # Bound, so that the port stays reserved, but not listening, so that it refuses.
         self.socket = socket.socket(self.address_family, self.socket_type)
         self.server_bind()
         with self._idle:
@@ -220,13 +220,13 @@ class Server(ThreadingHTTPServer):
                 connection.shutdown(socket.SHUT_RDWR)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Note the connection before its thread starts, so that ``stop`` knows of it."""
+        """Record the connection before its thread starts, so that ``stop`` closes it."""
         with self._idle:
             self._open.add(request)
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve one connection to its end."""
+        """Serve a connection until it ends."""
         try:
             super().process_request_thread(request, client_address)
         finally:
@@ -235,6 +235,6 @@ class Server(ThreadingHTTPServer):
                 self._idle.notify_all()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Stay quiet about clients that leave; shout about everything else."""
+        """Report errors, except those of clients that disconnect."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)

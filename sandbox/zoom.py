@@ -30,7 +30,7 @@ REDELIVERIES = (300.0, 1200.0, 3600.0)
 
 
 def stringify(value: Any) -> bytes:
-    """Write JSON as JavaScript's JSON.stringify does: compact, only lone surrogates escaped."""
+    """Return JSON like JavaScript's JSON.stringify: compact, with only lone surrogates escaped."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return re.sub("[\ud800-\udfff]", lambda each: f"\\u{ord(each[0]):04x}", text).encode()
 
@@ -43,7 +43,7 @@ def sign(secret_token: str, timestamp: int | str, body: bytes) -> str:
 
 @dataclass(frozen=True)
 class Delivery:
-    """One attempt, and what came back."""
+    """An attempt to deliver, and its result."""
 
     status: int | None  # None: no answer
     answer: str  # the answer's body
@@ -59,7 +59,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Validation:
-    """What came of the challenge, and why in words."""
+    """The result of a challenge, and the reason."""
 
     ok: bool
     reason: str
@@ -67,7 +67,7 @@ class Validation:
 
 
 class ZoomSandbox:
-    """The stand-in. One is enough for any number of threads."""
+    """The stand-in. Threads may share it."""
 
     def __init__(self, endpoint: str, secret_token: str, timeout: float = 3.0) -> None:
         """Deliver to ``endpoint``, waiting ``timeout`` seconds for each answer."""
@@ -78,11 +78,11 @@ class ZoomSandbox:
             self._session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=256))
 
     def close(self) -> None:
-        """Close the connections that are kept open."""
+        """Close the keep-alive connections."""
         self._session.close()
 
     def __enter__(self) -> Self:
-        """Use as a context manager to close afterwards."""
+        """Return itself."""
         return self
 
     def __exit__(
@@ -126,7 +126,7 @@ class ZoomSandbox:
     def deliver_with_retries(
         self, body: Any, schedule: Sequence[float] = REDELIVERIES, scale: float = 1 / 1000
     ) -> list[Delivery]:
-        """Send the identical body again after each wait times ``scale``, until it is taken."""
+        """Send the same body again after each wait times ``scale``, until it is accepted."""
         attempts = [self.deliver(body)]
         for wait in schedule:
             if attempts[-1].ok:
@@ -136,10 +136,10 @@ class ZoomSandbox:
         return attempts
 
     def deliver_at_once(self, body: Any, copies: int = 16) -> list[Delivery]:
-        """Send copies at the same instant, as many subscriptions to one event do.
+        """Send copies at the same time, like several subscriptions to one event.
 
-        Every copy has its own connection, open before the first one is sent. Zoom lets an app
-        hold up to 20 subscriptions.
+        Every copy has its own connection, opened before the first one is sent. Zoom allows an app
+        up to 20 subscriptions.
         """
         wire, stamp = stringify(body), int(time.time())
         barrier = threading.Barrier(copies)
@@ -154,7 +154,7 @@ class ZoomSandbox:
             for thread in threads:
                 thread.start()
         except BaseException:  # Ctrl-C, for one
-            barrier.abort()  # or those that did start would wait for the others for ever
+            barrier.abort()  # or the threads that did start would wait forever
             raise
         for thread in threads:
             thread.join()
@@ -163,7 +163,7 @@ class ZoomSandbox:
     def validate(self, *, signed: bool = False) -> Validation:
         """Send the challenge and check its answer (Zoom: webhook validation).
 
-        It may come without signature headers, and does so by default.
+        By default it has no signature headers, as Zoom's may not have them either.
         """
         plain = secrets.token_urlsafe(16)
         body = {
@@ -190,7 +190,7 @@ class ZoomSandbox:
         key = self.secret_token.encode()
         expected = hmac.new(key, plain.encode(), hashlib.sha256).hexdigest()
         if not isinstance(answer, dict) or answer.get("plainToken") != plain:
-            return "plainToken is missing or another one"
+            return "plainToken is missing or different"
         if answer.get("encryptedToken") != expected:
             return "encryptedToken was not made with this Secret Token"
         return None

@@ -1,9 +1,9 @@
-"""Makes ``meeting.mp4``: a video call with the speakers and the words of ``transcript.json``.
+"""Creates ``meeting.mp4``: a video call with the speakers and the words of ``transcript.json``.
 
     .venv/bin/python sandbox/media/make_video.py
 
 It needs the packages of requirements-dev.txt, Chromium (or CHROMIUM) and ffmpeg. Chromium draws
-each frame, each word sounds as a soft note, and ffmpeg puts both together.
+each frame, each word is a soft note, and ffmpeg combines both.
 """
 
 import json
@@ -71,24 +71,24 @@ SCENE = """
 
 
 def read(name: str) -> Any:
-    """Return what one of the JSON files beside this one says."""
+    """Read a JSON file in this folder."""
     return json.loads((FOLDER / name).read_text("utf-8"))
 
 
 class Turn:
-    """Somebody speaks: who (a number), the words, and from when until when, in seconds."""
+    """A turn of a speaker: the speaker's number, the words, and the start and end in seconds."""
 
     def __init__(self, entry: dict[str, Any], ids: list[int], timeline: dict[float, float]) -> None:
-        """Read an entry of the transcript; the timeline knows the end that it may not say."""
+        """Read an entry of the transcript. Its end is taken from the timeline."""
         (said,) = entry["words"]
         self.speaker = ids.index(entry["participant"]["id"])
-        # No font of the usual ones has emoji.
+        # Usual fonts have no emoji.
         self.words = "".join(each for each in said["text"] if ord(each) < 0x10000).strip()
         self.start = said["start_timestamp"]["relative"]
         self.end = timeline[self.start]
 
     def loudness(self, at: float) -> float:
-        """Return 0 to 1: how loud it is at a moment."""
+        """Return the loudness at a time, from 0 to 1."""
         return abs(math.sin((at - self.start) * 7)) if self.start <= at < self.end else 0.0
 
 
@@ -136,7 +136,7 @@ def main() -> None:
         for each in read("speaker_timeline.json")
     }
     turns = [Turn(entry, ids, timeline) for entry in read("transcript.json")]
-    # Who has no name is called as the transcript's readers see them.
+    # Speakers without a name are named as in the transcript.
     names = [each["name"] or "Speaker 1" for each in people]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -16,7 +16,7 @@ def test_only_the_time_of_a_line_is_dim_and_what_does_not_fit_goes_below_its_beg
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, color_system="standard", width=40)
     monkeypatch.setattr(demo, "console", console)
-    demo.tell_at("Meeting 81111111111 starts: Zoom delivers it four times. 200.")
+    demo.say_with_time("Meeting 81111111111 starts: Zoom delivers it four times. 200.")
     first, *more = out.getvalue().splitlines()
     time, dim, words = first.partition("\x1b[0m")
     assert (time[:4], len(time), dim) == ("\x1b[2m", len("\x1b[2m07:31:28  "), "\x1b[0m")
