@@ -35,8 +35,9 @@ def sqlite_connection_class(make_call: MakeCall) -> type[sqlite3.Connection]:
             return self._run(super().executemany, args)
 
         def _run(self, execute: Callable[..., Any], args: Any) -> Any:
+            connection: Any = self.connection
             call = partial(self._read_all, execute, args)
-            return call() if self.connection.is_writing else make_call(call)
+            return call() if connection.is_writing else make_call(call)
 
         def _read_all(self, execute: Callable[..., Any], args: Any) -> Any:
             execute(*args)
