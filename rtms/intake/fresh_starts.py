@@ -18,21 +18,7 @@ from rtms.intake.starts import start_result
 from rtms.zoom.meanings import Started
 
 _NEW_CONNECTS = BulkInsert(CONNECTS, NEW_ROW_COLUMNS)
-_NEW_EVENTS = BulkInsert(
-    EVENTS,
-    (
-        "source",
-        "event",
-        "event_ts",
-        "dedupe_key",
-        "rtms_stream_id",
-        "tracking_id",
-        "sent_at",
-        "payload",
-        "received_at",
-        "outcome",
-    ),
-)
+_NEW_EVENTS = BulkInsert(EVENTS, [column.name for column in EVENTS.c if column.name != "id"])
 
 # Streams that any event or row names.
 _KNOWN_STREAMS = BulkFind(EVENTS.c.rtms_stream_id, CONNECTS.c.rtms_stream_id)

@@ -10,16 +10,8 @@ from rtms.intake.meeting_events import name_meeting, report_limit, show_request,
 from rtms.intake.results import Arrival, IntakeResult
 from rtms.intake.starts import apply_start
 from rtms.intake.stops import apply_stop
-from rtms.zoom.meanings import (
-    ConcurrencyLimited,
-    ConcurrencyNearLimit,
-    Interrupted,
-    Meaning,
-    MeetingStarted,
-    RequestStatus,
-    Started,
-    Stopped,
-)
+from rtms.zoom import meanings
+from rtms.zoom.meanings import Meaning
 
 
 def apply(
@@ -27,19 +19,19 @@ def apply(
 ) -> IntakeResult:
     """Apply an event. The caller serializes on the names that `names_of` returns."""
     match meaning:
-        case Started():
+        case meanings.Started():
             return apply_start(connection, config, meaning, arrival)
-        case Stopped():
+        case meanings.Stopped():
             return apply_stop(connection, config, meaning, arrival)
-        case Interrupted():
+        case meanings.Interrupted():
             return apply_interruption(connection, config, meaning, arrival)
-        case MeetingStarted():
+        case meanings.MeetingStarted():
             return name_meeting(connection, meaning)
-        case RequestStatus():
+        case meanings.RequestStatus():
             return show_request(connection, meaning)
-        case ConcurrencyNearLimit():
+        case meanings.ConcurrencyNearLimit():
             return warn_near_limit(meaning)
-        case ConcurrencyLimited():
+        case meanings.ConcurrencyLimited():
             return report_limit(meaning)
         case _:
             return IntakeResult(outcome="unknown", detail="the server does not handle this event")
@@ -50,9 +42,9 @@ def names_of(meaning: Meaning) -> list[str]:
     stop must see its start, and both must see their meeting's name and live streams. On PostgreSQL,
     constraints alone cannot guarantee that."""
     names = []
-    if isinstance(meaning, Started | Stopped | Interrupted):
+    if isinstance(meaning, meanings.Started | meanings.Stopped | meanings.Interrupted):
         names.append(f"stream:{meaning.rtms_stream_id}")
-    start = meaning.rejoin if isinstance(meaning, Interrupted) else meaning
-    if isinstance(start, Started | MeetingStarted):
+    start = meaning.rejoin if isinstance(meaning, meanings.Interrupted) else meaning
+    if isinstance(start, meanings.Started | meanings.MeetingStarted):
         names.append(f"meeting:{start.meeting_uuid}")
     return names

@@ -7,17 +7,10 @@ from sqlalchemy.engine import Connection
 
 from config import Config
 from models import CONNECTS, Reason, State
-from rtms.intake import meeting_names
+from rtms.intake import meeting_names, stream_queries
 from rtms.intake.columns import new_row, stop_columns
 from rtms.intake.results import Arrival, IntakeResult
 from rtms.intake.start_rules import Verdict, judge
-from rtms.intake.stream_queries import (
-    early_stop,
-    known_rows,
-    later_events,
-    operator_was_wanted,
-    other_streams,
-)
 from rtms.recall.polling import first_look
 from rtms.zoom.meanings import Started
 
@@ -26,13 +19,13 @@ def apply_start(
     connection: Connection, config: Config, start: Started, arrival: Arrival
 ) -> IntakeResult:
     """Apply a start: insert its row, which replaces others or is skipped, or do nothing."""
-    later = later_events(start.rtms_stream_id, ".rtms_started", start.event_ts)
-    stop = early_stop(connection, start)
+    later = stream_queries.later_events(start.rtms_stream_id, ".rtms_started", start.event_ts)
+    stop = stream_queries.early_stop(connection, start)
     verdict = judge(
         start,
-        known_rows(connection, start.rtms_stream_id),
-        others=other_streams(connection, start),
-        operator_was_wanted=operator_was_wanted(connection, config, start),
+        stream_queries.known_rows(connection, start.rtms_stream_id),
+        others=stream_queries.other_streams(connection, start),
+        operator_was_wanted=stream_queries.operator_was_wanted(connection, config, start),
         last_stop_ts=stop.event_ts if stop else None,
         record_streams=config.record_streams,
         later_start_known=bool(connection.scalar(sa.select(later.exists()))),

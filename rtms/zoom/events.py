@@ -12,23 +12,13 @@ from collections.abc import Callable
 from typing import Any
 
 from models import Product
+from rtms.zoom import meanings
 from rtms.zoom.fields import EventFields, MalformedEvent
-from rtms.zoom.meanings import (
-    ConcurrencyLimited,
-    ConcurrencyNearLimit,
-    Interrupted,
-    Meaning,
-    MeetingStarted,
-    RequestStatus,
-    Started,
-    Stopped,
-    Unknown,
-)
 
 _MAX_SERVER_URLS = 4096  # characters
 
 
-def parse(body: dict[str, Any], sent_ts: int) -> Meaning:
+def parse(body: dict[str, Any], sent_ts: int) -> meanings.Meaning:
     """Parse a decoded, verified body (Zoom: RTMS events).
 
     Args:
@@ -47,14 +37,14 @@ def parse(body: dict[str, Any], sent_ts: int) -> Meaning:
     verb = verb.removeprefix("voice_") if product == Product.CONTACT_CENTER else verb
     if product in _UUID_FIELDS and verb in _STREAM_EVENTS:
         return _STREAM_EVENTS[verb](EventFields(body, sent_ts), Product(product))
-    return Unknown()
+    return meanings.Unknown()
 
 
-def dedupe_key(body: dict[str, Any], meaning: Meaning | None) -> str:
+def dedupe_key(body: dict[str, Any], meaning: meanings.Meaning | None) -> str:
     """Return a key that all deliveries of one event share. Several subscriptions of an app deliver
     the same event, and a redelivery repeats it exactly. The key starts with the time so that new
     keys are next to each other in the database's index."""
-    if isinstance(meaning, Started | Stopped | Interrupted) and (
+    if isinstance(meaning, meanings.Started | meanings.Stopped | meanings.Interrupted) and (
         meaning.event_ts == body["event_ts"]  # a replaced one differs with every delivery
     ):
         return f"{meaning.event_ts}:{body['event']}:{meaning.rtms_stream_id}"
@@ -73,9 +63,9 @@ _UUID_FIELDS: dict[str, tuple[str, ...]] = {
 _WITHOUT_SERVERS = (Product.CONTACT_CENTER, Product.PHONE)
 
 
-def _started(fields: EventFields, product: Product) -> Started:
+def _started(fields: EventFields, product: Product) -> meanings.Started:
     read = fields.text if product in _WITHOUT_SERVERS else fields.required_text
-    return Started(
+    return meanings.Started(
         product=product,
         rtms_stream_id=fields.required_text("rtms_stream_id"),
         meeting_uuid=fields.required_text(*_UUID_FIELDS[product]),
@@ -88,23 +78,23 @@ def _started(fields: EventFields, product: Product) -> Started:
     )
 
 
-def _stopped(fields: EventFields, product: Product) -> Stopped:
-    return Stopped(
+def _stopped(fields: EventFields, product: Product) -> meanings.Stopped:
+    return meanings.Stopped(
         rtms_stream_id=fields.required_text("rtms_stream_id"),
         event_ts=fields.event_ts(),
         stop_reason=fields.integer("stop_reason"),
     )
 
 
-def _interrupted(fields: EventFields, product: Product) -> Interrupted:
-    return Interrupted(
+def _interrupted(fields: EventFields, product: Product) -> meanings.Interrupted:
+    return meanings.Interrupted(
         rtms_stream_id=fields.required_text("rtms_stream_id"),
         event_ts=fields.event_ts(),
         rejoin=_rejoin(fields, product),
     )
 
 
-def _rejoin(fields: EventFields, product: Product) -> Started | None:
+def _rejoin(fields: EventFields, product: Product) -> meanings.Started | None:
     """Return the servers that an interruption names, which is rare. (Zoom's reference deployment
     reads `server_urls` from it, though the schema has no such field.)"""
     try:
@@ -114,11 +104,11 @@ def _rejoin(fields: EventFields, product: Product) -> Started | None:
     return start if start.server_urls else None
 
 
-def _meeting_started(fields: EventFields) -> MeetingStarted | Unknown:
+def _meeting_started(fields: EventFields) -> meanings.MeetingStarted | meanings.Unknown:
     meeting_uuid = fields.text("uuid")
     if meeting_uuid is None:  # not rejected: nothing depends on this event
-        return Unknown()
-    return MeetingStarted(
+        return meanings.Unknown()
+    return meanings.MeetingStarted(
         meeting_uuid=meeting_uuid,
         meeting_id=fields.text("id"),
         account_id=fields.text("account_id"),
@@ -127,37 +117,37 @@ def _meeting_started(fields: EventFields) -> MeetingStarted | Unknown:
     )
 
 
-def _request_status(fields: EventFields) -> RequestStatus:
-    return RequestStatus(
+def _request_status(fields: EventFields) -> meanings.RequestStatus:
+    return meanings.RequestStatus(
         rtms_stream_id=fields.anywhere("rtms_stream_id"),
         meeting_uuid=fields.anywhere("meeting_uuid", "webinar_uuid", "uuid"),
         meeting_id=fields.anywhere("meeting_id", "webinar_id") or fields.anywhere("id"),
     )
 
 
-def _near_limit(fields: EventFields) -> ConcurrencyNearLimit:
-    return ConcurrencyNearLimit(
+def _near_limit(fields: EventFields) -> meanings.ConcurrencyNearLimit:
+    return meanings.ConcurrencyNearLimit(
         number=fields.integer("concurrency_number"),
         limit=fields.integer("concurrency_limit"),
         percentage=fields.integer("percentage"),
     )
 
 
-def _limited(fields: EventFields) -> ConcurrencyLimited:
+def _limited(fields: EventFields) -> meanings.ConcurrencyLimited:
     named = (value for value in fields.object("id_field").values() if isinstance(value, str))
-    return ConcurrencyLimited(
+    return meanings.ConcurrencyLimited(
         number=fields.integer("concurrency_number"),
         operator_id=fields.text("operator_id"),
         meeting_uuid=next((value for value in named if value.isprintable()), None),
     )
 
 
-_STREAM_EVENTS: dict[str, Callable[[EventFields, Product], Meaning]] = {
+_STREAM_EVENTS: dict[str, Callable[[EventFields, Product], meanings.Meaning]] = {
     "rtms_started": _started,
     "rtms_stopped": _stopped,
     "rtms_interrupted": _interrupted,
 }
-_OTHER_EVENTS: dict[str, Callable[[EventFields], Meaning]] = {
+_OTHER_EVENTS: dict[str, Callable[[EventFields], meanings.Meaning]] = {
     "meeting.started": _meeting_started,
     "rtms.request_status": _request_status,
     "rtms.concurrency_near_limit": _near_limit,
