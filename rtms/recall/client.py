@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
 
 from rtms.recall.create_outcomes import CreateOutcome, OutcomeUnknown, Refused, create_outcome
 from rtms.recall.errors import ERRORS, ForeignRedirect, NoAnswer, RecallError, error_text
@@ -47,7 +46,6 @@ class Recall:
     ) -> None:
         self.base_url = base_url
         self._timeout = timeout
-        self._auth = _Token(api_key)
         self._api_key = api_key
         self._on_answer = on_answer
         self._session = Session()
@@ -211,7 +209,7 @@ class Recall:
             url,
             json=body,
             headers=headers,
-            auth=self._auth,
+            auth=self._sign,
             timeout=min(self._timeout, left),
             allow_redirects=False,
             stream=True,
@@ -226,14 +224,8 @@ class Recall:
                     raise NoAnswer("the answer arrives too slowly")
             return RecallAnswer(response.status_code, response.headers, content)
 
-
-class _Token(AuthBase):
-    """Sets the Authorization header. Without an explicit auth, requests would replace it with a
-    password from the user's .netrc."""
-
-    def __init__(self, api_key: str) -> None:
-        self._header = f"Token {api_key}"
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = self._header
+    def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Set the Authorization header. Without an explicit auth, requests would replace it with a
+        password from the user's .netrc."""
+        request.headers["Authorization"] = f"Token {self._api_key}"
         return request

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rtms.recall.http_answer import DEFAULT_RETRY_AFTER, RecallAnswer
-from rtms.text import shown
+from rtms.recall.responses import read_status
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +93,5 @@ def _created(answer: RecallAnswer, text: str) -> CreateOutcome:
     recall_id = body.get("id")
     if not isinstance(recall_id, str) or not recall_id or not recall_id.isprintable():
         return OutcomeUnknown(error=f"Recall answered {answer.status} without a usable id. {text}")
-    status = body.get("status")
-    status = status if isinstance(status, dict) else {}
-    code, sub_code = status.get("code"), status.get("sub_code")
-    return Created(
-        recall_id=recall_id,
-        status=code[:255] if isinstance(code, str) and code.isprintable() else None,
-        sub_code=shown(sub_code) if isinstance(sub_code, str) else None,
-    )
+    status, sub_code = read_status(body)
+    return Created(recall_id=recall_id, status=status, sub_code=sub_code)

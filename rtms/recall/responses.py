@@ -88,7 +88,7 @@ def read_direct_connect(body: Mapping[str, Any]) -> DirectConnectState:
         recording = _recording(_object(each))
         if recording is not None:
             recordings.setdefault(recording.recall_recording_id, recording)
-    status, sub_code = _status(body)
+    status, sub_code = read_status(body)
     return DirectConnectState(
         status=status, sub_code=sub_code, recordings=tuple(recordings.values())
     )
@@ -122,7 +122,7 @@ def _recording(body: Mapping[str, Any]) -> RecordingState | None:
     recording_id = _text(body.get("id"))
     if recording_id is None or recording_id != body["id"]:  # it was cut, so it is not the id
         return None
-    status, sub_code = _status(body)
+    status, sub_code = read_status(body)
     shortcuts = _object(body.get("media_shortcuts"))
     about_meeting = _object(_object(shortcuts.get("meeting_metadata")).get("data"))
     return RecordingState(
@@ -151,14 +151,14 @@ def _medium(kind: str, body: Mapping[str, Any]) -> Medium:
     }
     return Medium(
         kind=kind,
-        status=_status(body)[0] or UNKNOWN,
+        status=read_status(body)[0] or UNKNOWN,
         format=_text(body.get("format")),
         links=MappingProxyType(links),
         created_at=_moment(body.get("created_at")),
     )
 
 
-def _status(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
+def read_status(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Return the status's code and sub-code. A status that is a plain string is its code."""
     status = body.get("status")
     if isinstance(status, str):

@@ -146,7 +146,7 @@ CREATED_BODIES: dict[str, tuple[dict[str, Any], Created]] = {
     ),
     "status a string": (
         {"id": "r-1", "status": "joining"},
-        Created(recall_id="r-1", status=None, sub_code=None),
+        Created(recall_id="r-1", status="joining", sub_code=None),
     ),
     "code a number": (
         {"id": "r-1", "status": {"code": 7, "sub_code": "\0"}},
