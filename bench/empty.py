@@ -1,4 +1,4 @@
-"""A Flask application with one empty route: what any webhook in Flask costs at least."""
+"""A Flask application with one empty route: the minimum cost of a webhook in Flask."""
 
 from flask import Flask
 

@@ -1,4 +1,4 @@
-"""A long history: meetings that are over, put straight into the tables."""
+"""Fills the tables with a long history of meetings that are over."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _EVENTS = (
     "source", "event", "event_ts", "dedupe_key", "rtms_stream_id", "tracking_id", "payload",
     "received_at", "outcome",
 )  # fmt: skip
-# How meetings end, and how many of a hundred end so.
+# How meetings end, in percent.
 _ENDS: dict[tuple[str, str | None], int] = {
     ("done", None): 94,
     ("ended", None): 1,
@@ -35,16 +35,16 @@ _ENDS: dict[tuple[str, str | None], int] = {
     ("skipped", "stopped_first"): 2,
 }
 _EVERY = timedelta(seconds=31)  # from one meeting to the next: a million in a year
-_LASTS = timedelta(minutes=40)
+_DURATION = timedelta(minutes=40)
 _TRACKING = "v=2.0;clid=us04;rid=WEB_0123456789abcdef"
 _BATCH = 50_000
 
 
-def fill(url: str, count: int, tell: Callable[[int], None]) -> None:
-    """Put so many meetings and two deliveries of each into an empty database. Between batches,
-    ``tell`` how many there are."""
+def fill(url: str, count: int, report: Callable[[int], None]) -> None:
+    """Put this many meetings, with two deliveries each, into an empty database. ``report`` is
+    called before each batch with the number of meetings so far."""
     for at in range(0, count, _BATCH):
-        tell(at)
+        report(at)
         numbers = range(at, min(at + _BATCH, count))
         meetings = [_Past(number, count - number) for number in numbers]
         connects = (each.connect() for each in meetings)
@@ -62,7 +62,7 @@ def fill(url: str, count: int, tell: Callable[[int], None]) -> None:
 
 
 class _Past:
-    """One meeting that is over: most were recorded, some failed, some were over at once."""
+    """A meeting that is over: most were recorded, some failed, some were over at once."""
 
     def __init__(self, number: int, ago: int) -> None:
         draw = random.Random(number)
@@ -74,7 +74,7 @@ class _Past:
         self.meeting_id = str(80_000_000_000 + draw.randrange(9_000_000_000))
         self.urls = f"wss://rtms-{draw.getrandbits(24):06x}.zoom.example:443"
         self.began = datetime.now(UTC) - timedelta(days=2) - ago * _EVERY
-        self.ended = self.began + _LASTS
+        self.ended = self.began + _DURATION
         self.state, self.reason = draw.choices(list(_ENDS), list(_ENDS.values()))[0]
 
     def connect(self) -> Row:

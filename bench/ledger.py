@@ -1,4 +1,4 @@
-"""The stand-in for Recall, seen from the benchmark: to steer it, and to read what it wrote down."""
+"""The benchmark's client for the stand-in for Recall: controls it, and reads its ledger."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from bench.recall import Entry
 
 
 class Recall:
-    """One stand-in, at this port of loopback."""
+    """A stand-in at a port on loopback."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self.url = f"http://127.0.0.1:{port}"
 
     def is_up(self) -> bool:
-        """Whether it answers."""
+        """Return whether it answers."""
         try:
             return self.connections() >= 0
         except OSError:
             return False
 
     def reset(self, **settings: Any) -> None:
-        """Forget everything, and from now on be like this: `latency` in seconds, `limit` as
-        (count, seconds), `down_seconds`, `silent`."""
+        """Reset it, with these settings: `latency` in seconds, `limit` as (count, seconds),
+        `down_seconds`, `silent`."""
         self._call("POST", "/_control", {"reset": True, **settings})
 
     def connections(self) -> int:
-        """How many connections it made."""
+        """Return how many connections it made."""
         count: int = self._call("GET", "/_control/counts")["connections"]
         return count
 
     def requests(self) -> int:
-        """How many creates came in."""
+        """Return how many creates it received."""
         count: int = self._call("GET", "/_control/counts")["requests"]
         return count
 
     def ledger(self) -> list[Entry]:
-        """Every create so far, in order of arrival."""
+        """Return every create so far, in order of arrival."""
         return [Entry(**each) for each in self._call("GET", "/_control/ledger")]
 
     def _call(self, method: str, path: str, body: object = None) -> Any:
@@ -63,11 +63,11 @@ def connected(entries: Iterable[Entry]) -> dict[str, Entry]:
 
 
 def duplicates(entries: Iterable[Entry]) -> int:
-    """How many connections were made to streams that had one already."""
+    """Return how many connections were made to streams that had one already."""
     made = {(each.stream_id, each.connection_id) for each in entries if each.connection_id}
     return sum(count - 1 for count in Counter(stream for stream, _ in made).values())
 
 
 def lost(stream_ids: Sequence[str], entries: Iterable[Entry]) -> int:
-    """How many of these streams were never connected."""
+    """Return how many of these streams were never connected."""
     return len(set(stream_ids) - connected(entries).keys())

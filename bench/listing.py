@@ -1,7 +1,7 @@
-"""What `flask meetings list` takes: `python -m bench.listing TIMES`, in the server's environment.
+"""Times `flask meetings list`: `python -m bench.listing TIMES`, in the server's environment.
 
-The command is run inside one process, so that Python's start, which is far longer and always the
-same, does not hide what is asked about. Prints the seconds of each time as JSON.
+The command runs repeatedly in one process, so that Python's start, which takes much longer, is not
+measured. The seconds of each run are printed as JSON.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from app import create_app
 
 
 def main(times: int) -> None:
-    """Run it once to warm up, and then so many times."""
+    """Run it once to warm up, and then this many times."""
     runner = create_app().test_cli_runner()
     took = []
     for _ in range(times + 1):

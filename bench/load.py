@@ -1,4 +1,4 @@
-"""Clients: one that asks as fast as it is answered, and one that keeps to a timetable."""
+"""Load generators: one sends as fast as it is answered, and one follows a timetable."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from bench.samples import percentile
 from bench.servers import Address, Bench, Trouble
 
 CONNECTIONS = 32
-FASTEST = 8_000  # deliveries a second: more than a client can have answered here
+FASTEST = 8_000  # deliveries per second: more than any server answers here
 _THREADS = 2
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Throughput:
-    """What a client that asks as fast as it is answered saw."""
+    """The result of sending as fast as possible."""
 
-    answers: int  # with whatever status
+    answers: int  # with any status
     seconds: float
     errors: int  # no answer
-    refused: int  # an answer, and not 2xx
-    p50: float  # seconds, and so below
+    refused: int  # answers that are not 2xx
+    p50: float  # seconds, as are the next two
     p99: float
     max: float
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
+        """Answers per second."""
         return self.answers / self.seconds
 
     def require_all_accepted(self) -> None:
         """Raises:
-        Trouble: A delivery had no answer, or one that is not 2xx.
+        Trouble: a delivery had no answer, or one that is not 2xx.
         """
         if self.errors or self.refused:
             raise Trouble(f"{self.errors} deliveries without an answer, {self.refused} refused")
@@ -51,21 +51,21 @@ class Throughput:
 
 @dataclass(frozen=True)
 class Sample:
-    """One delivery of a timetable. Times are seconds since the epoch."""
+    """A delivery of a timetable. Times are seconds since the epoch."""
 
     due_at: float
     answered_at: float
-    status: int | None  # None: no answer, until `answered_at`
+    status: int | None  # None: no answer by `answered_at`
 
     @property
     def seconds(self) -> float:
-        """From the moment it was due, whether the client kept up or not."""
+        """The time from when it was due, even if the client was late."""
         return self.answered_at - self.due_at
 
 
 def client_name() -> str:
-    """Which client `hammer` is."""
-    return "wrk" if shutil.which("wrk") else "Python (there is no wrk here)"
+    """Return the name of the client that `hammer` uses."""
+    return "wrk" if shutil.which("wrk") else "Python (wrk is not installed)"
 
 
 def hammer(
@@ -75,8 +75,8 @@ def hammer(
     seconds: float,
     connections: int = CONNECTIONS,
 ) -> Throughput:
-    """Send each request once, over so many connections, as fast as they are answered. Whoever
-    gives too few for the time sees some of them sent again."""
+    """Send each request once, over this many connections, as fast as they are answered. If there
+    are too few for the time, they are repeated."""
     if shutil.which("wrk"):
         return _wrk(bench, address, requests, seconds, connections)
     share = [
@@ -123,7 +123,7 @@ def _wrk(
 def _closed_loop(
     what: tuple[str, int, list[bytes], float, int],
 ) -> tuple[list[float], int, int]:
-    """Return how long each answer took, and how many errors and refusals there were."""
+    """Return the time of each answer, and the number of errors and refusals."""
     host, port, requests, seconds, connections = what
 
     async def run() -> tuple[list[float], int, int]:
@@ -151,8 +151,12 @@ def offer(
     connections: int = 256,
     patience: float = 30.0,
 ) -> list[Sample]:
-    """Send each request when it is due (seconds since the epoch), to the addresses in turn, and
-    wait so many seconds for its answer. Returns the samples in the timetable's order."""
+    """Send each request when it is due (seconds since the epoch), to the addresses in turn. Return
+    the samples in the order of the timetable.
+
+    Args:
+        patience: seconds to wait for each answer.
+    """
 
     async def run() -> list[Sample]:
         clients = [Client(each, connections) for each in addresses]
@@ -175,7 +179,7 @@ def offer(
 
 
 class Client:
-    """Keeps connections open, as many as are needed at once up to a limit."""
+    """A client with a pool of keep-alive connections, up to a limit."""
 
     def __init__(self, address: Address, limit: int) -> None:
         self._address = address
@@ -183,7 +187,7 @@ class Client:
         self._idle: list[_Connection] = []
 
     async def post(self, raw: bytes, patience: float) -> int | None:
-        """Send one request; return its answer's status, or None after so many seconds."""
+        """Send a request; return the status, or None if `patience` seconds pass without one."""
         try:
             async with asyncio.timeout(patience), self._free:
                 return await self._post(raw)
@@ -196,7 +200,7 @@ class Client:
             try:
                 return await self._over(connection, raw)
             except ConnectionError:
-                pass  # the server closed it while it was idle
+                pass  # the server closed the idle connection
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(_Connection, *self._where())
         return await self._over(connection, raw)
@@ -216,7 +220,7 @@ class Client:
 
 
 class _Connection(asyncio.Protocol):
-    """One request at a time."""
+    """A connection, with one request at a time."""
 
     is_open = False
 

@@ -1,4 +1,4 @@
-"""The machine, and the versions of what runs on it: without these a figure means nothing."""
+"""Describes the machine and its software, without which results cannot be interpreted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LOOK_SECONDS = 1.0
 
 
 def describe(folder: Path, postgresql: dict[str, str] | None) -> dict[str, Any]:
-    """Everything about the machine that a figure depends on. Databases are made in `folder`."""
+    """Return what the results depend on. The databases are in `folder`."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _said("git", "rev-parse", "HEAD"),
@@ -66,7 +66,7 @@ def _cpu_model() -> str:
 
 
 def _filesystem(folder: Path) -> str | None:
-    """The kind of file system a folder is on: in memory, a commit costs nothing."""
+    """Return the type of a folder's file system. In memory, a commit costs nothing."""
     mounts = sorted(psutil.disk_partitions(all=True), key=lambda each: -len(each.mountpoint))
     for each in mounts:
         if folder.resolve().is_relative_to(each.mountpoint):
@@ -75,7 +75,7 @@ def _filesystem(folder: Path) -> str | None:
 
 
 def _fsync_ms(folder: Path) -> float:
-    """What one fsync of 4 KiB costs: the least that a commit can cost. The median, in ms."""
+    """Return the median time of an fsync of 4 KiB, in ms: the minimum cost of a commit."""
     took = []
     with tempfile.TemporaryFile(dir=folder) as file:
         for _ in range(_SYNCS):

@@ -1,5 +1,5 @@
--- wrk sends requests that were made beforehand: one file a thread, a NUL after each request.
--- The last line that this prints is JSON.
+-- Makes wrk send prepared requests: one file per thread, separated by NULs. The last line that this
+-- prints is JSON.
 
 local threads = 0
 

@@ -1,4 +1,4 @@
-"""What the server's processes take of the machine."""
+"""Measures the CPU and memory of the server's processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.servers import wait_until
 
 
 def listening(port: int) -> psutil.Process:
-    """The oldest process of ours that listens there: gunicorn's master, not its children."""
+    """Return our oldest process that listens on a port: gunicorn's master, not its children."""
     mine = sorted(psutil.Process().children(recursive=True), key=lambda each: each.create_time())
     found: list[psutil.Process] = []
 
@@ -21,16 +21,16 @@ def listening(port: int) -> psutil.Process:
                 found.append(each)
         return bool(found)
 
-    wait_until(look, f"somebody to listen at port {port}")
+    wait_until(look, f"a process to listen on port {port}")
     return found[0]
 
 
 def rss(process: psutil.Process) -> float:
-    """Its resident memory, in MiB."""
+    """Return a process's resident memory, in MiB."""
     return float(process.memory_info().rss / 2**20)
 
 
 def cpu(processes: Iterable[psutil.Process]) -> float:
-    """The seconds of a core that they have used since they began."""
+    """Return the CPU seconds that processes have used since they started."""
     times = [each.cpu_times() for each in processes]
     return float(sum(each.user + each.system for each in times))

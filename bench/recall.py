@@ -1,8 +1,8 @@
-"""A lean stand-in for Recall: `python -m bench.recall PORT`, a process of its own.
+"""A fast stand-in for Recall in its own process: `python -m bench.recall PORT`.
 
-The one in `sandbox/` is true to everything that Recall documents. This one knows creates only, and
-is quick enough not to be what is measured: idempotency keys, the sliding limit, and a few ways of
-being unwell. It is steered over /_control, and read by `bench.ledger`.
+The one in `sandbox/` implements everything that Recall documents. This one has only creates, with
+idempotency keys, the rate limit and a few faults, and is fast enough not to be the bottleneck.
+`bench.ledger` controls it over /_control.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _KEY_SECONDS = 3600.0  # Recall: idempotency
 
 @dataclass
 class Entry:
-    """One create. Times are seconds since the epoch."""
+    """A create. Times are seconds since the epoch."""
 
     stream_id: str
     arrived_at: float
@@ -36,7 +36,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Reply:
-    """A completed answer, as it is kept under its key."""
+    """A completed answer, as it is stored under its key."""
 
     status: int
     body: bytes
@@ -45,19 +45,19 @@ class Reply:
 
 
 class Creates:
-    """What Recall makes of creates."""
+    """Answers creates."""
 
     def __init__(self) -> None:
-        self.latency = 0.0  # seconds that the work takes; a refusal is quicker
+        self.latency = 0.0  # seconds that the work takes; refusals are immediate
         self.down_until = 0.0  # seconds since the epoch; 503 before that
-        self.silent = False  # takes everything in, and answers nothing
+        self.silent = False  # whether it accepts requests and never answers
         self.ledger: list[Entry] = []
         self.connections = 0
         self.limit = SlidingLimit(None)
         self._keys = KeyBook[Reply](_KEY_SECONDS)
 
     async def answer(self, text: str | None, body: bytes) -> Reply | None:
-        """Answer one create under an idempotency key; None: not at all."""
+        """Return the answer to a create under an idempotency key; None: no answer."""
         entry = Entry(_stream_in(body), time.time())
         self.ledger.append(entry)
         if self.silent:
@@ -86,7 +86,7 @@ class Creates:
         return reply
 
     def steer(self, settings: dict[str, Any]) -> None:
-        """Change latency, limit, down_seconds or silent; `reset` forgets everything first."""
+        """Change latency, limit, down_seconds or silent, after a `reset` if requested."""
         if settings.pop("reset", False):
             self.__init__()  # type: ignore[misc]
         if "down_seconds" in settings:
@@ -98,7 +98,7 @@ class Creates:
             setattr(self, name, value)
 
     def retrieve(self, recall_id: str) -> Reply:
-        """A connection that is going on; there is no other."""
+        """Return a connection that is in progress, as all of them are."""
         value = {"id": recall_id, "status": {"code": "in_progress"}, "recordings": []}
         return Reply(200, json.dumps(value).encode())
 
@@ -114,13 +114,13 @@ def _stream_in(body: bytes) -> str:
 
 
 class Server:
-    """The HTTP around it, no more of it than the clients here need."""
+    """The HTTP server, with only what the benchmark's clients need."""
 
     def __init__(self) -> None:
         self.creates = Creates()
 
     async def serve(self, port: int) -> None:
-        """Serve until the process is ended."""
+        """Serve until the process ends."""
         server = await asyncio.start_server(self._client, "127.0.0.1", port, backlog=2048)
         gc.freeze()
         await server.serve_forever()
@@ -135,11 +135,11 @@ class Server:
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
                 reply = await self._reply(method, path, headers, body)
                 if reply is None:
-                    await reader.read()  # until the client gives up
+                    await reader.read()  # until the client disconnects
                     return
                 writer.write(_as_http(reply))
         except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the client has gone
+            pass  # the client disconnected
         finally:
             writer.close()
 

@@ -1,4 +1,4 @@
-"""What was measured: the figures, the table for people and the file for machines."""
+"""The results: the figures, a table for people and a JSON file for programs."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ COLUMNS = ("scenario", "engine", "figure", "value", "unit", "goal", "reached")
 
 @dataclass(frozen=True)
 class Goal:
-    """What a figure should be: `at least`, `at most` or `exactly` so much."""
+    """The goal of a figure: at least, at most or exactly a value."""
 
     kind: Literal["≥", "≤", "="]
     value: float
 
     def reached(self, value: float) -> bool:
-        """Whether a value does."""
+        """Return whether a value reaches the goal."""
         if self.kind == "=":
             return value == self.value
         return value >= self.value if self.kind == "≥" else value <= self.value
@@ -35,12 +35,12 @@ class Goal:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One line of the table. `engine` is whose it is: an engine's name, `quickstart`, or `-`."""
+    """A line of the table. `engine` is the name of an engine, `quickstart`, or `-`."""
 
     scenario: str
     engine: str
     figure: str
-    value: float | None  # None: it could not be measured, and `note` says why
+    value: float | None  # None: not measured; `note` says why
     unit: str = ""
     goal: Goal | None = None
     note: str = ""
@@ -48,14 +48,14 @@ class Figure:
 
     @property
     def reached(self) -> bool | None:
-        """Whether the goal is; None where there is none. What was not measured reached nothing."""
+        """Whether the goal is reached; None without a goal. No value reaches no goal."""
         if self.goal is None:
             return None
         return self.value is not None and self.goal.reached(self.value)
 
 
 def number(value: float | None) -> str:
-    """A value with three digits that count, or all of a whole number."""
+    """Format a value with three significant digits, or a whole number with all its digits."""
     if value is None:
         return "—"
     if value == int(value) or abs(value) >= 1000:
@@ -64,7 +64,7 @@ def number(value: float | None) -> str:
 
 
 def as_table(figures: Sequence[Figure]) -> Table:
-    """The figures, for people. What a line cannot say stands below it."""
+    """Return the figures as a table, with notes below the lines."""
     table = Table(*COLUMNS, box=box.SIMPLE_HEAD, pad_edge=False)
     for index in (3, 5):
         table.columns[index].justify = "right"
@@ -86,14 +86,14 @@ def as_table(figures: Sequence[Figure]) -> Table:
 
 
 def show(console: Console, figures: Sequence[Figure]) -> None:
-    """Print the table, and how many goals were reached."""
+    """Print the table and the number of goals reached."""
     console.print(as_table(figures))
     judged = [each.reached for each in figures if each.reached is not None]
     console.print(f"{sum(judged)} of {len(judged)} goals reached.")
 
 
 def write(path: Path, head: dict[str, Any], figures: Sequence[Figure]) -> None:
-    """Write everything as JSON. What is written is whole, or not there."""
+    """Write everything as JSON, atomically."""
     lines = [{**asdict(each), "goal": str(each.goal or ""), "reached": each.reached}
              for each in figures]  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""From samples to figures. Pure."""
+"""Statistics of samples. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PERCENTILES = (0, 25, 50, 75, 90, 99, 100)
 
 
 def percentile(samples: Sequence[float], percent: float) -> float:
-    """The smallest sample that at least `percent` of all do not exceed (nearest rank).
+    """Return the smallest sample that at least `percent` of all do not exceed (nearest rank).
 
     Raises:
         ValueError: there are no samples.
@@ -22,12 +22,12 @@ def percentile(samples: Sequence[float], percent: float) -> float:
 
 
 def median(samples: Sequence[float]) -> float:
-    """The middle one, or the mean of the two in the middle."""
+    """Return the median: the middle one, or the mean of the two in the middle."""
     return statistics.median(samples)
 
 
 def spread(samples: Sequence[float]) -> dict[str, float]:
-    """How many there are, and their percentiles, by name: count, p0, p50 and so on."""
+    """Return the count and the percentiles by name: count, p0, p50 and so on."""
     if not samples:
         return {"count": 0}
     named = {f"p{percent}": percentile(samples, percent) for percent in PERCENTILES}
@@ -35,11 +35,11 @@ def spread(samples: Sequence[float]) -> dict[str, float]:
 
 
 def steady_rate(moments: Sequence[float], first: float = 0.3, last: float = 0.8) -> float:
-    """Things a second in the middle of a run: between these shares of all that happened, where
-    everybody has started and nobody is running dry.
+    """Return the events per second in the middle of a run: between these shares of all events, when
+    every worker has started and none has run out of work.
 
     Raises:
-        ValueError: there are too few to say.
+        ValueError: there are too few events.
     """
     ordered = sorted(moments)
     begin, end = int(len(ordered) * first), int(len(ordered) * last)

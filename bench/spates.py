@@ -1,4 +1,4 @@
-"""A number of starts, spread evenly over some seconds, and what became of them."""
+"""Bursts of starts, spread evenly over some seconds, and their answers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from bench.ledger import Recall
 from bench.load import Sample, offer
 from bench.servers import Address
 
-_LEAD = 0.3  # seconds, and below: time to make and sign them before the first is due
-_LEAD_EACH = 0.0002
+_LEAD = 0.3  # seconds to create and sign the starts before the first is due
+_LEAD_EACH = 0.0002  # seconds more for each
 
 
 @dataclass(frozen=True)
 class Spate:
-    """What was offered, and how it was answered; both in one order."""
+    """The streams of a burst and their answers, in the same order."""
 
     stream_ids: list[str]
     samples: list[Sample]
@@ -30,7 +30,7 @@ class Spate:
 
     @property
     def accepted(self) -> list[str]:
-        """The streams whose delivery Zoom would count as delivered, but for the time it took."""
+        """The streams whose delivery was answered 200 or 204, however long that took."""
         pairs = zip(self.stream_ids, self.samples, strict=True)
         return [stream for stream, sample in pairs if sample.status in (200, 204)]
 
@@ -48,7 +48,7 @@ def spate(
     connections: int = 256,
     patience: float = 30.0,
 ) -> Spate:
-    """Offer so many distinct starts in so many seconds. With several addresses each start is
+    """Send this many different starts in this many seconds. With several addresses, each start is
     delivered to two of them at once, as from two subscriptions, and sampled once."""
     copies = min(2, len(addresses))
     begin = time.time() + _LEAD + count * _LEAD_EACH
@@ -62,7 +62,7 @@ def spate(
 
 
 def wait_for_connections(recall: Recall, count: int, seconds: float) -> float:
-    """Wait until Recall has made so many, or for so many seconds; return how long it took."""
+    """Wait until Recall has made this many, or for this many seconds; return the time it took."""
     began = time.monotonic()
     while recall.connections() < count and time.monotonic() - began < seconds:
         time.sleep(0.1)

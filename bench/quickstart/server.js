@@ -1,7 +1,6 @@
-// The quickstart, written afresh on Express, to be measured beside the server. What it does is what
-// the quickstart means to do: on `meeting.rtms_started` it checks the signature, computes the join
-// signature, and asks Recall to connect; when Recall has answered, it answers Zoom. It keeps
-// nothing, and tries once.
+// The quickstart, rewritten on Express, for comparison with the server. On `meeting.rtms_started` it
+// checks the signature, computes the join signature, and asks Recall to connect. It answers Zoom
+// after Recall has answered. It stores nothing, and tries once.
 
 "use strict";
 

@@ -1,4 +1,4 @@
-"""One module a scenario, each with NAME, ABOUT, ENGINES and `run(bench, engine)`."""
+"""The scenarios, one module each with `run(bench, engine)`."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ __all__ = ["SCENARIOS", "Scenario"]
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is measured: on each of its engines in turn, and then, once, on others beside."""
+    """A scenario: `run` for each of its engines, and then `beside` once, for comparison."""
 
     name: str
     about: str
-    run: Callable[[Bench, str], Iterator[Figure]]  # the bench and an engine
+    run: Callable[[Bench, str], Iterator[Figure]]  # called with the bench and an engine
     engines: tuple[str, ...] = ENGINES
     beside: Callable[[Bench], Iterator[Figure]] | None = None
 
@@ -37,32 +37,32 @@ class Scenario:
 SCENARIOS = {
     each.name: each
     for each in (
-        Scenario("ack", "Durable acknowledgements, beside an empty Flask route's.", ack.run),
+        Scenario("ack", "Durable acknowledgements, compared with an empty Flask route.", ack.run),
         Scenario(
             "bad-recall",
-            "Acknowledgements while Recall is slow, away or silent.",
+            "Acknowledgements while Recall is slow, down or silent.",
             bad_recall.run,
             beside=bad_recall.beside,
         ),
         Scenario("spike", "2,000 meetings that start in the same second.", spike.run),
         Scenario(
             "rate-limit",
-            "150 meetings in a second, and a Recall that takes 60 a minute.",
+            "150 meetings in a second, while Recall accepts 60 per minute.",
             rate_limit.run,
             beside=rate_limit.beside,
         ),
         Scenario(
             "idle",
-            "One meeting at a time: from the delivery to Recall's door.",
+            "One meeting at a time: from the delivery to the request to Recall.",
             idle.run,
             beside=idle.beside,
         ),
-        Scenario("cost", "What a delivery and a connect cost of a core.", cost.run),
+        Scenario("cost", "The CPU of a delivery and of a connect.", cost.run),
         Scenario("scale", "One, two and four workers; eight servers.", scale.run, ("postgresql",)),
-        Scenario("history", "A million stored meetings, beside a thousand.", history.run),
+        Scenario("history", "A million stored meetings, compared with a thousand.", history.run),
         Scenario(
             "footprint",
-            "Memory, start-up, bytes and dependencies.",
+            "Memory, start-up time, size and dependencies.",
             footprint.run,
             beside=footprint.beside,
         ),

@@ -1,4 +1,4 @@
-"""Durable acknowledgements a second, beside an empty Flask route's, in turns within one run."""
+"""Durable acknowledgements per second, compared with an empty Flask route, in turns."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ RECALL_SECONDS = 0.3
 WARM_UP = 1.0  # seconds
 SETTLING = 0.3  # seconds
 KINDS = {
-    "on": "connecting meanwhile (the default)",
+    "on": "while connecting (the default)",
     "off": "DISPATCHER=off: only receiving",
 }
 
 
 def run(bench: Bench, engine: str) -> Iterator[Figure]:
-    """Measure empty, ours, empty, ours and so on, so that a machine's drift cancels. Each is held
-    against the median of the empty route's: now and then one of its two processes takes all the
-    connections, and it is half as fast."""
+    """Measure the empty route and the server in turns, so that drift of the machine cancels. Each
+    result is compared with the median of the empty route, which is half as fast when one of its two
+    processes happens to get all connections."""
     rounds, seconds = (3, 2.0) if bench.quick else (5, 4.0)
     seen: dict[str, list[Throughput]] = {"empty": [], "on": [], "off": []}
     void: dict[str, str] = {}
@@ -75,8 +75,8 @@ def _of_empty(bench: Bench, address: Address, seconds: float) -> Throughput:
 def _of_ours(
     bench: Bench, url: str, recall_url: str, dispatcher: str, seconds: float, most: float
 ) -> tuple[Throughput, str]:
-    """Return what the client saw, and what is wrong with it, if anything: what was acknowledged
-    must be in the table, and what the client did not wait for at the end may be."""
+    """Return the client's results, and what invalidates them, if anything. What was acknowledged
+    must be in the table, and requests that were open at the end may be."""
     with bench.web(url, recall_url, DISPATCHER=dispatcher) as address:
         hammer(bench, address, deliveries.several(int(most * WARM_UP) + 100), WARM_UP)
         before = _rows(bench, url)
@@ -91,7 +91,7 @@ def _of_ours(
 
 
 def _rows(bench: Bench, url: str) -> int:
-    """Count rows, once what the client did not wait for is written too."""
+    """Count rows, after requests that were open at the end have been written."""
     last, count = -1, 0
     while count != last:
         time.sleep(SETTLING)

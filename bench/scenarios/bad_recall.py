@@ -1,4 +1,4 @@
-"""How long an acknowledgement takes while Recall is slow, away, or silent."""
+"""The time of an acknowledgement while Recall is slow, down or silent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.samples import percentile, spread
 from bench.servers import Address, Bench, nobody
 from bench.spates import spate
 
-RATE = 30  # deliveries a second
+RATE = 30  # deliveries per second
 GOAL_P99_MS = 50
 PATIENCE = 10.0  # seconds; Zoom itself waits three
 WARM_UP = 1.0  # seconds
@@ -27,7 +27,7 @@ Serve = Callable[[str], AbstractContextManager[Address]]  # from Recall's URL to
 
 
 def run(bench: Bench, engine: str) -> Iterator[Figure]:
-    """Deliver at an even pace in each of the four ways."""
+    """Deliver at an even pace, for each of Recall's four behaviours."""
 
     def serve(recall_url: str) -> AbstractContextManager[Address]:
         return bench.web(bench.databases.fresh(engine), recall_url)
@@ -65,10 +65,10 @@ def _recall(stack: ExitStack, recall: Recall, settings: dict[str, Any] | None) -
 
 
 def _figure(engine: str, words: str, samples: list[Sample], goal: Goal | None) -> Figure:
-    """What was not answered with 200 took for ever, as far as Zoom is concerned."""
+    """Return the figure. It has no value unless every delivery was answered with 200 or 204."""
     took = [each.seconds * 1000 for each in samples if each.status is not None]
     failed = [each for each in samples if each.status not in (200, 204)]
-    note = f"{RATE} a second"
+    note = f"{RATE} per second"
     if took:
         note += f"; p50 {percentile(took, 50):.1f}, max {max(took):.1f} ms"
     for status in sorted({each.status for each in failed}, key=str):

@@ -1,4 +1,4 @@
-"""What a delivery and a connect cost of a core, in the server's own processes."""
+"""The CPU of a delivery and of a connect, in the server's processes."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ PATIENCE = 60.0  # seconds
 
 
 def run(bench: Bench, engine: str) -> Iterator[Figure]:
-    """Let web processes only receive, and then a worker connect. What the database's and Recall's
-    processes take is not in it."""
+    """Measure web processes that only receive, and then a worker that connects. The database's and
+    Recall's processes are not included."""
     received, connects = [], []
     rounds = 1 if bench.quick else 3
     for number in range(rounds):
@@ -29,7 +29,7 @@ def run(bench: Bench, engine: str) -> Iterator[Figure]:
         received.append(_of_a_delivery(bench, engine))
         connects.append(_of_a_connect(bench, engine))
     for name, samples, note in (
-        ("a delivery", received, f"as fast as they are answered, {CONNECTIONS} connections"),
+        ("a delivery", received, f"as fast as possible, {CONNECTIONS} connections"),
         ("a connect", connects, f"one worker, Recall takes {LATENCY} s"),
     ):
         yield Figure(

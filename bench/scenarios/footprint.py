@@ -1,4 +1,4 @@
-"""What it takes to have it running: memory, start-up, bytes on disk, dependencies."""
+"""What the server needs: memory, start-up time, disk space, dependencies."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from sandbox.processes import ROOT
 
 SOURCES = ("app.py", "config.py", "models.py", "gunicorn.conf.py", "rtms", "migrations")
 STARTS = 5
-MEETINGS = 300  # connected before memory is looked at
+MEETINGS = 300  # connected before memory is measured
 _NAME = re.compile(r"^([A-Za-z0-9._-]+)")
 
 
 def run(bench: Bench, engine: str) -> Iterator[Figure]:
-    """Start it a few times, let it work, and look at it."""
+    """Measure several starts, and the memory after some work."""
     bench.progress(f"footprint, {engine}")
     with bench.recall() as recall:
         began = []
@@ -49,7 +49,7 @@ def run(bench: Bench, engine: str) -> Iterator[Figure]:
 
 
 def beside(bench: Bench) -> Iterator[Figure]:
-    """Weigh what is deployed; and the quickstart, running."""
+    """Measure the size of what is deployed, and the memory of the quickstart."""
     parts = [path for name in SOURCES for path in _files(ROOT / name)]
     lines = sum(len(path.read_text("utf-8").splitlines()) for path in parts)
     size = sum(path.stat().st_size for path in parts)
@@ -95,14 +95,13 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 def _required(name: str) -> list[str]:
-    """The packages that a requirements file names."""
+    """Return the packages that a requirements file names."""
     lines = (ROOT / name).read_text("utf-8").splitlines()
     return [found[1] for line in lines if (found := _NAME.match(line))]
 
 
 def _weight(name: str) -> int | None:
-    """The bytes of a package's files; None where it is not installed, as not every platform
-    needs it."""
+    """Return the size of a package's files, in bytes; None if this platform does not need it."""
     try:
         files = metadata.files(name) or []
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""What a long history costs: a million stored meetings, beside a thousand."""
+"""The cost of a long history: a million stored meetings, compared with a thousand."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ FEW = 1_000
 GOAL = 1.2  # times
 CONNECTIONS = 8
 LISTS = 15
-_NO_RECALL = "http://127.0.0.1:1"  # nobody asks it
+_NO_RECALL = "http://127.0.0.1:1"  # never called
 
 
 def run(bench: Bench, engine: str) -> Iterator[Figure]:
-    """Measure both in turns, so that a machine's drift cancels."""
+    """Measure both in turns, so that drift of the machine cancels."""
     many = 100_000 if bench.quick else 1_000_000
     few_url, many_url = bench.databases.fresh(engine), bench.databases.fresh(engine)
     fill(few_url, FEW, lambda _: None)
 
-    def tell(at: int) -> None:
+    def report(at: int) -> None:
         if at % 200_000 == 0:
-            bench.progress(f"history, {engine}: {at:,} of {many:,} meetings put in")
+            bench.progress(f"history, {engine}: {at:,} of {many:,} meetings inserted")
 
-    fill(many_url, many, tell)
-    beside = f"{many:,} stored meetings beside {FEW:,}, and what each round adds to both"
-    # First what leaves nothing pending.
+    fill(many_url, many, report)
+    beside = f"{many:,} stored meetings and {FEW:,}, plus what each round adds to both"
+    # First those that leave no row pending.
     yield from _connects(bench, engine, (few_url, many_url), beside)
     yield from _lists(bench, engine, (few_url, many_url), beside)
     yield from _acknowledgements(bench, engine, (few_url, many_url), beside)
@@ -54,8 +54,8 @@ def _acknowledgements(
             _rate(bench, address, 1.0)
         for number in range(rounds):
             bench.progress(f"history, {engine}: acknowledging, round {number + 1} of {rounds}")
-            for address, its in zip(servers, rates, strict=True):
-                its.append(_rate(bench, address, seconds))
+            for address, samples in zip(servers, rates, strict=True):
+                samples.append(_rate(bench, address, seconds))
     ratios = [few / many for few, many in zip(*rates, strict=True)]
     yield Figure(
         scenario="history", engine=engine, figure="cost of an acknowledgement",
@@ -73,14 +73,14 @@ def _rate(bench: Bench, address: Address, seconds: float) -> float:
 
 def _lists(bench: Bench, engine: str, urls: tuple[str, str], beside: str) -> Iterator[Figure]:
     bench.progress(f"history, {engine}: `meetings list`")
-    took: tuple[list[float], list[float]] = ([], [])  # a median of each round, in ms
+    took: tuple[list[float], list[float]] = ([], [])  # the median of each round, in ms
     for _ in range(3 if bench.quick else 7):
-        for url, its in zip(urls, took, strict=True):
+        for url, samples in zip(urls, took, strict=True):
             done = subprocess.run(
                 python("bench.listing", str(LISTS)), cwd=ROOT, check=True, capture_output=True,
                 env=bench.environ(url, _NO_RECALL),
             )  # fmt: skip
-            its.append(median([1000 * each for each in json.loads(done.stdout)]))
+            samples.append(median([1000 * each for each in json.loads(done.stdout)]))
     ratios = [many / few for few, many in zip(*took, strict=True)]
     yield Figure(
         scenario="history", engine=engine, figure="cost of `meetings list`", value=median(ratios),
@@ -91,7 +91,7 @@ def _lists(bench: Bench, engine: str, urls: tuple[str, str], beside: str) -> Ite
 
 
 def _connects(bench: Bench, engine: str, urls: tuple[str, str], beside: str) -> Iterator[Figure]:
-    """The queue's own statements see the history too."""
+    """Measure connects, because the queue's statements read the same tables."""
     bench.progress(f"history, {engine}: one meeting at a time")
     p50 = []
     count = 20 if bench.quick else 60

@@ -1,4 +1,4 @@
-"""One meeting at a time on an idle server: from the delivery to Recall's door."""
+"""One meeting at a time on an idle server: from the delivery to the request to Recall."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from bench.spates import wait_for_connections
 
 GOAL_P99_MS = 20
 WARM_UP = 10  # meetings
-PAUSE = (0.01, 0.1)  # seconds between one meeting that is connected and the next
-QUIET = 0.05  # seconds in which the benchmark itself keeps still
+PAUSE = (0.01, 0.1)  # seconds between a connected meeting and the next one
+QUIET = 0.05  # seconds during which the benchmark does nothing
 PATIENCE = 30.0  # seconds
 
 
 def run(bench: Bench, engine: str) -> Iterator[Figure]:
-    """Deliver, wait until it is connected, pause, and so on."""
+    """Deliver, wait for the connect, pause, and repeat."""
     with bench.recall() as recall:
         server = bench.web(bench.databases.fresh(engine), recall.url)
         yield from _figures(bench, engine, recall, server, Goal("≤", GOAL_P99_MS))
 
 
 def beside(bench: Bench) -> Iterator[Figure]:
-    """Do the same to the quickstart, which has nothing to write down."""
+    """Measure the quickstart too, which stores nothing."""
     if not bench.why_no_quickstart():
         with bench.recall() as recall:
             yield from _figures(bench, "quickstart", recall, bench.quickstart(recall.url), None)
@@ -65,11 +65,11 @@ def _figures(
     with server as address:
         one_at_a_time(recall, address, WARM_UP)
         took = [each * 1000 for each in one_at_a_time(recall, address, count)]
-    for percent, its_goal in ((50, None), (99, goal)):
+    for percent, goal_here in ((50, None), (99, goal)):
         complete = len(took) == count
         yield Figure(
             scenario="idle", engine=engine, figure=f"delivery to Recall, p{percent}",
-            value=percentile(took, percent) if complete else None, unit="ms", goal=its_goal,
+            value=percentile(took, percent) if complete else None, unit="ms", goal=goal_here,
             samples=spread(took),
             note="" if complete else f"void: {len(took)} of {count} were connected",
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""More meetings at once than Recall lets in: how many are saved inside their window."""
+"""More meetings at once than Recall accepts: how many are connected within their window."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from bench.spates import Spate, spate
 
 COUNT = 150
 LIMIT = 60  # creates in a sliding window (Recall: Create Bot)
-WINDOW = 60  # seconds of that window, and seconds that Zoom waits for a stream to be connected
+WINDOW = 60  # seconds of that window, and seconds that Zoom waits for a connection
 QUICK_WINDOW = 20
 POSSIBLE = 120  # 60 at once, and 60 more when the first leave the sliding window
 SETTLING = 2.0  # seconds
 LATENCY = 0.1  # seconds
-MARGIN = 3.0  # seconds after the last window, for answers that are on their way
+MARGIN = 3.0  # seconds after the last window, for answers in transit
 
 
 def run(bench: Bench, engine: str) -> Iterator[Figure]:
-    """Two web processes that only receive, and two workers."""
+    """Measure two web processes that only receive, and two workers."""
     window = QUICK_WINDOW if bench.quick else WINDOW
     bench.progress(f"rate-limit, {engine}: {COUNT} starts, and then their {window} s")
     # The default, in a full run.
@@ -38,7 +38,7 @@ def run(bench: Bench, engine: str) -> Iterator[Figure]:
         workers = [stack.enter_context(bench.worker(url, recall.url, **settings)) for _ in range(2)]
         for worker in workers:
             wait_until(partial(worker.has_said, WORKER_BEGAN), "a worker to begin", worker)
-        # Nothing is connected before: whoever keeps count of what Recall let in would be misled.
+        # Nothing is connected before this, which would mislead the server's estimate of the limit.
         recall.reset(latency=LATENCY, limit=(LIMIT, window))
         time.sleep(SETTLING)
         seen = spate([address], COUNT, 1.0)
@@ -47,7 +47,7 @@ def run(bench: Bench, engine: str) -> Iterator[Figure]:
 
 
 def beside(bench: Bench) -> Iterator[Figure]:
-    """Do the same to the quickstart, which never tries again: nothing to wait for."""
+    """Measure the quickstart too, which does not retry, so there is nothing to wait for."""
     why = bench.why_no_quickstart()
     if why:
         yield Figure(
@@ -68,7 +68,7 @@ def _figures(
 ) -> Iterator[Figure]:
     entries, due_at = recall.ledger(), seen.due_at
     first = connected(entries)
-    # Recall connects when it is asked to, and answers when it has.
+    # A stream counts as connected when its request arrives, before the latency of the answer.
     delays = [each.arrived_at - due_at[stream] for stream, each in first.items()]
     inside = sum(delay <= window for delay in delays)
     late, last = len(delays) - inside, max(delays, default=0.0)

@@ -1,4 +1,4 @@
-"""More processes: how much more they connect, and that they never connect a stream twice."""
+"""Several processes: how many more streams they connect, and that none is connected twice."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from bench.spates import spate, wait_for_connections
 LATENCY = 0.3  # seconds
 WORKERS = (1, 2, 4)
 ROWS_EACH = 1000  # rows for each worker to connect
-GOAL = 3.5  # four workers, beside one
-ADDRESSES = 8  # processes on addresses of their own
+GOAL = 3.5  # four workers, compared with one
+ADDRESSES = 8  # servers, each on its own address
 SHARED_ROWS = 600
 PATIENCE = 90.0  # seconds
 
@@ -28,7 +28,7 @@ def run(bench: Bench, engine: str) -> Iterator[Figure]:
     rates: dict[int, list[float]] = {count: [] for count in WORKERS}
     for number in range(rounds):
         for count in WORKERS:
-            bench.progress(f"scale, {engine}: {count} at work, round {number + 1} of {rounds}")
+            bench.progress(f"scale, {engine}: {count} workers, round {number + 1} of {rounds}")
             rates[count].append(_rate(bench, engine, count))
     for count in WORKERS:
         yield Figure(
@@ -45,7 +45,7 @@ def run(bench: Bench, engine: str) -> Iterator[Figure]:
 
 
 def _rate(bench: Bench, engine: str, workers: int) -> float:
-    """Connects a second, in the middle of working off rows that were there before."""
+    """Return the connects per second while workers process rows that were stored before."""
     count = ROWS_EACH * workers // (2 if bench.quick else 1)
     url = bench.databases.fresh(engine)
     with ExitStack() as stack:

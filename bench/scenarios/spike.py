@@ -1,4 +1,4 @@
-"""Very many meetings that start in the same second."""
+"""Many meetings that start in the same second."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STREAMS = "SELECT rtms_stream_id FROM meeting_direct_connects"
 
 
 def run(bench: Bench, engine: str) -> Iterator[Figure]:
-    """Offer all of them in one second, to a Recall in each mood."""
+    """Deliver all starts in one second, for each behaviour of Recall."""
     variants = dict(list(VARIANTS.items())[:1]) if bench.quick else VARIANTS
     with bench.recall() as recall:
         for words, settings in variants.items():

@@ -142,7 +142,7 @@ def test_keep_leaves_the_server_up_with_a_dashboard_and_meetings_that_arrive(
         demo.send_signal(signal.SIGINT)
         rest, trouble = demo.communicate(timeout=SECONDS)
     assert (demo.returncode, trouble) == (0, "")
-    assert "nothing is left running" in rest
+    assert "Nothing is left running" in rest
     assert "make run" in rest and "KEEP=1" not in rest
 
 
