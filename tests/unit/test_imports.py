@@ -159,7 +159,7 @@ def test_a_breach_is_found(module: str, imported: str) -> None:
         ("rtms.cli.doctor", "rtms.doctor.runner"),
         ("rtms.server.worker", "gevent.threadpool"),
         ("gunicorn_conf", "gunicorn.config"),
-        ("rtms.intake.handlers", "rtms.recall.idempotency"),
+        ("rtms.intake.columns", "rtms.recall.idempotency"),
         ("rtms.jobs.connect.job", "rtms.jobs.notify.outbox"),
         ("rtms.dashboard.paging", "flask"),
     ],
