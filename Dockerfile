@@ -1,4 +1,4 @@
-# Two stages: what builds is left behind. docs/DEPLOY.md says how to run it.
+# Two stages: build tools are not in the image. docs/DEPLOY.md says how to run it.
 FROM python:3.13-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 COPY requirements.txt .

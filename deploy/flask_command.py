@@ -1,7 +1,7 @@
-"""Let the `flask` of this environment leave `.env` to the program (`config.py`).
+"""Makes the `flask` command of this environment leave `.env` to the program (`config.py`).
 
-Flask reads the nearest `.env` before the program begins, and ends with a traceback where it cannot,
-as with one in UTF-16. It has a setting against this, which must be there before it starts.
+Flask reads the nearest `.env` before the program starts, and ends with a traceback if it cannot,
+for example if it is UTF-16. The setting that prevents this must be set before Flask starts.
 """
 
 import sysconfig

@@ -1,6 +1,6 @@
-"""Make a site of `docs/` and of the pages at the project's root (`mkdocs.yml`).
+"""Builds the site from `docs/` and from the pages at the project's root (`mkdocs.yml`).
 
-On GitHub a link is relative to its file. On the site all pages lie in one folder, and the source
+On GitHub a link is relative to its file. On the site all pages are in one folder, and the source
 code is not there. So links are rewritten, and those to source files become plain text.
 """
 
@@ -43,7 +43,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Rewrite the page's links for the site.
 
-    MkDocs reads lists more strictly than GitHub does: warn of what would be out of place.
+    MkDocs parses lists more strictly than GitHub: warn about lines that would be misplaced.
     """
     text = _CODE.sub("", markdown)
     for line in _OUT_OF_ITS_LIST.findall(text):
@@ -66,7 +66,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def _place_on_site(folder: Path, target: str) -> str | None:
-    """Return where a link's target is on the site; None if it is a source file."""
+    """Return the path of a link's target on the site; None if it is a source file."""
     if "://" in target or target.startswith("mailto:"):
         return target
     path = (folder / target).resolve()

@@ -55,7 +55,7 @@ def recognise() -> bool:
     The database is asked only about a cookie that this server signed.
 
     Raises:
-        DatabaseUnavailable: the database cannot tell.
+        DatabaseUnavailable: the session cannot be checked.
     """
     if "token" in session:
         with get_services().database.read() as connection:
