@@ -164,7 +164,7 @@ MEANINGS: dict[str, Meaning] = {
         topic=None,
     ),
     "meeting.started__missing_uuid": Unknown(),
-    "meeting.rtms_paused__not_known_yet": Unknown(),
+    "meeting.rtms_unheard_of__invented": Unknown(),
 }
 
 
