@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from datetime import datetime, timedelta
 from typing import Any
 
 from config import Config
 from models import State
 from rtms import clock
+from rtms.intake.connect_window import window_closes_at
 from rtms.intake.meeting_names import MeetingName
 from rtms.intake.results import Arrival
 from rtms.intake.start_rules import Verdict
@@ -59,20 +59,6 @@ def new_row(
         "idempotency_key": new_key(),
         "received_at": arrival.received_at,
     }
-
-
-def window_closes_at(event_ts: int, arrival: Arrival, *, seconds: float) -> datetime:
-    """Return when Zoom stops waiting for a stream to be connected, by our clock.
-
-    The time already spent is measured by Zoom's clock alone, from the event to its sending, so an
-    offset between the two clocks does not matter.
-
-    Args:
-        event_ts: milliseconds since epoch, Zoom's clock.
-        seconds: how long Zoom waits (CONNECT_WINDOW_SECONDS).
-    """
-    passed = max(arrival.sent_ts - event_ts, 0) / 1000
-    return arrival.received_at + timedelta(seconds=seconds - passed)
 
 
 def stop_columns(stop: Stopped) -> dict[str, Any]:

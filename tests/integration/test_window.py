@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rtms.intake.columns import window_closes_at
+from rtms.intake.connect_window import window_closes_at
 from rtms.intake.results import Arrival
 from rtms.services import Services
 from sandbox import Fault, RecallSandbox, Stream, events
