@@ -1,4 +1,5 @@
-"""The rules for a repeated, late or unwanted `rtms_started`, as pure functions."""
+"""Which `rtms_started` are connected, as pure functions: the rules for a repeat, a failover, a stop
+that arrived first, and RECORD_STREAMS."""
 
 from __future__ import annotations
 

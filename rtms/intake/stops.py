@@ -1,4 +1,7 @@
-"""Apply an `rtms_stopped`."""
+"""Apply an `rtms_stopped`.
+
+One that arrives before its start only leaves its record; `start_rules` then skips the start.
+"""
 
 from __future__ import annotations
 
