@@ -33,7 +33,7 @@ def apply(
             return warn_near_limit(meaning)
         case meanings.ConcurrencyLimited():
             return report_limit(meaning)
-        case _:
+        case meanings.Unknown():
             return IntakeResult(outcome="unknown", detail="the server does not handle this event")
 
 
@@ -42,7 +42,7 @@ def names_of(meaning: Meaning) -> list[str]:
     stop must see its start, and both must see their meeting's name and live streams. On PostgreSQL,
     constraints alone cannot guarantee that."""
     names = []
-    if isinstance(meaning, meanings.Started | meanings.Stopped | meanings.Interrupted):
+    if isinstance(meaning, meanings.StreamEvent):
         names.append(f"stream:{meaning.rtms_stream_id}")
     start = meaning.rejoin if isinstance(meaning, meanings.Interrupted) else meaning
     if isinstance(start, meanings.Started | meanings.MeetingStarted):

@@ -44,7 +44,7 @@ def dedupe_key(body: dict[str, Any], meaning: meanings.Meaning | None) -> str:
     """Return a key that all deliveries of one event share. Several subscriptions of an app deliver
     the same event, and a redelivery repeats it exactly. The key starts with the time so that new
     keys are next to each other in the database's index."""
-    if isinstance(meaning, meanings.Started | meanings.Stopped | meanings.Interrupted) and (
+    if isinstance(meaning, meanings.StreamEvent) and (
         meaning.event_ts == body["event_ts"]  # a replaced one differs with every delivery
     ):
         return f"{meaning.event_ts}:{body['event']}:{meaning.rtms_stream_id}"

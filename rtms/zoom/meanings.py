@@ -84,10 +84,10 @@ class Unknown:
     """An event that the server does not handle. It is accepted and recorded."""
 
 
+# What happens to one stream. Deliveries of one with the same stream and time are the same event.
+StreamEvent = Started | Stopped | Interrupted
 Meaning = (
-    Started
-    | Stopped
-    | Interrupted
+    StreamEvent
     | MeetingStarted
     | RequestStatus
     | ConcurrencyNearLimit
