@@ -14,7 +14,7 @@ from rtms.cli.options import Commands, Id, RowId, as_json, fetch, page, received
 from rtms.cli.output import answer
 from rtms.cli.pruning import age_text, confirm, counted, deleting, older_than
 from rtms.cli.waiting import Waiting
-from rtms.intake.unstreamed_events import about_meeting
+from rtms.intake.events_without_stream import about_meeting
 from rtms.services import get_services
 from rtms.states import explain
 from rtms.text import search_text, typed_number

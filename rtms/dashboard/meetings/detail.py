@@ -21,7 +21,7 @@ from rtms.dashboard.meetings.recall_lookup import MediumUnavailable
 from rtms.dashboard.meetings.runs import run_of
 from rtms.dashboard.meetings.timeline import timeline
 from rtms.dashboard.paging import ROW_ID
-from rtms.intake.unstreamed_events import about_meeting
+from rtms.intake.events_without_stream import about_meeting
 from rtms.jobs.connect import manual_retry
 from rtms.jobs.follow import job as refreshing
 from rtms.jobs.names import JobName
