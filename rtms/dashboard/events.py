@@ -17,7 +17,7 @@ from rtms.dashboard.blueprint import blueprint
 from rtms.dashboard.errors import page_or_json
 from rtms.dashboard.flash import redirect_with
 from rtms.dashboard.index_scans import SHORTEST_PREFIX, IndexScan, Key, Span, beginning_with
-from rtms.dashboard.meetings.other_events import pretty
+from rtms.dashboard.meetings.other_moments import pretty
 from rtms.dashboard.meetings.search import (
     BadQuestion,
     moments,

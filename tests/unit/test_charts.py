@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from rtms.dashboard.filters import duration
 from rtms.dashboard.overview import charts
 from rtms.dashboard.overview.headline import headline_of
 from rtms.dashboard.overview.snapshot import OverviewSnapshot
 from rtms.dashboard.overview.totals import HOUR, History, Totals, edges
+from rtms.dashboard.template_filters.amounts import duration
 
 NOW = datetime(2026, 11, 22, 10, 0, 20, tzinfo=UTC)
 FLOOR = charts.TOP + charts.HEIGHT

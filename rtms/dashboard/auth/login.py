@@ -19,7 +19,7 @@ from rtms import clock
 from rtms.dashboard.auth import guard, sessions, throttle
 from rtms.dashboard.blueprint import blueprint
 from rtms.dashboard.errors import page_or_json
-from rtms.dashboard.filters import duration
+from rtms.dashboard.template_filters.amounts import duration
 from rtms.services import get_services
 
 _FOREIGN_FORM = (

@@ -16,7 +16,7 @@ from rtms.dashboard.errors import page_or_json
 from rtms.dashboard.flash import redirect_with
 from rtms.dashboard.meetings import media, recall_lookup
 from rtms.dashboard.meetings.advice import advise, for_pages
-from rtms.dashboard.meetings.other_events import REQUEST_ANSWERED
+from rtms.dashboard.meetings.other_moments import REQUEST_ANSWERED
 from rtms.dashboard.meetings.recall_lookup import MediumUnavailable
 from rtms.dashboard.meetings.runs import run_of
 from rtms.dashboard.meetings.timeline import timeline

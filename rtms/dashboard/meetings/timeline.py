@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from models import Reason, State
-from rtms.dashboard.filters import duration
 from rtms.dashboard.meetings.answer_text import plainly
 from rtms.dashboard.meetings.archive_moments import recorded
 from rtms.dashboard.meetings.moments import Moment, Row, happened_at, is_zooms, merged, zoom_moment
-from rtms.dashboard.meetings.other_events import besides
+from rtms.dashboard.meetings.other_moments import other_moments
+from rtms.dashboard.template_filters.amounts import duration
 from rtms.jobs.connect.attempts import RETRIED
 from rtms.states import LONGEST_MEETING, in_short
 from rtms.zoom.stop_reasons import is_fault, stop_reason_text
@@ -58,7 +58,7 @@ def timeline(
         *_interrupted(row, events),
         *_stopped(row, events),
         *_superseded(row, successor_received_at),
-        *besides(row, events, recordings),
+        *other_moments(row, events, recordings),
         *(moment for recording in recordings for moment in recorded(recording, now)),
         *_given_up(row, [each for each in attempts if each["outcome"] != RETRIED]),
     ]

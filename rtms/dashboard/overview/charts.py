@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
-from rtms.dashboard.filters import duration
 from rtms.dashboard.overview.totals import Totals
+from rtms.dashboard.template_filters.amounts import duration
 
 HEIGHT = 150.0  # pixels, of the highest bar
 TOP = 26.0  # pixels above it, for labels

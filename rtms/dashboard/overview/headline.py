@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from rtms.dashboard.filters import duration, plural
 from rtms.dashboard.overview.snapshot import OVERDUE_AFTER, OverviewSnapshot
+from rtms.dashboard.template_filters.amounts import duration, plural
 from rtms.states import EXPLANATIONS, UNAUTHENTICATED
 
 SIGNS = {"good": "✓", "warn": "!", "bad": "✕", "calm": "○"}

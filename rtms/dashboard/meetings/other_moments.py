@@ -26,7 +26,7 @@ _THINGS = {
 _WITH_THE_RECORDING = timedelta(minutes=1)
 
 
-def besides(row: Row, events: Sequence[Row], recordings: Sequence[Row]) -> Iterator[Moment]:
+def other_moments(row: Row, events: Sequence[Row], recordings: Sequence[Row]) -> Iterator[Moment]:
     """Yield a moment for each event of a run that `timeline` does not get from the row.
 
     Args:

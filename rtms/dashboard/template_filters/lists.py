@@ -12,8 +12,8 @@ from markupsafe import Markup
 from models import State
 from rtms import clock
 from rtms.dashboard.blueprint import blueprint
-from rtms.dashboard.filters import duration
 from rtms.dashboard.meetings.answer_text import plainly
+from rtms.dashboard.template_filters.amounts import duration
 from rtms.db.database import AnyRow
 
 blueprint.add_app_template_filter(plainly)

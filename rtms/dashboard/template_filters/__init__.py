@@ -1,0 +1,1 @@
+"""The filters of the pages' templates. Importing a module registers its filters."""
