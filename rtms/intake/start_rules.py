@@ -79,7 +79,7 @@ def judge(
     if live and later_start_known:
         return Verdict(detail="a later start of this stream is already known")
     own = [each for each in others if start.operator_id and each.operator_id == start.operator_id]
-    if live:
+    if live and not any(each.event_ts > start.event_ts for each in own):
         return Verdict(
             detail=f"Zoom's RTMS server failed over: this replaces meeting {live.id}",
             new_row=True,

@@ -265,6 +265,12 @@ def test_a_failover_takes_the_place_of_every_live_stream_of_its_user() -> None:
     assert said(decide(event, CONNECTED, others=[other("me")])) == "instead of 1, 9"
 
 
+def test_a_failover_does_not_take_the_place_of_its_users_later_stream() -> None:
+    event = start(200, OTHER_URLS, operator_id="me")
+    found = decide(event, CONNECTED, others=[other("me", event_ts=201)])
+    assert said(found) == Reason.STOPPED_FIRST
+
+
 def test_a_user_who_was_recorded_stays_wanted_after_the_host_changed() -> None:
     event = start(operator_id="me", is_original_host=False)
     assert said(decide(event, record_streams="host")) == Reason.NOT_WANTED
