@@ -318,9 +318,12 @@ def test_that_recall_connected_it_is_written_whoever_holds_the_lease(
     assert len(recall.connections) == 1
 
 
-def record(services: Services, row: PendingRow, outcome: CreateOutcome) -> object:
-    """Record an outcome, and return what came of it."""
-    attempt = Try(leased=row, sent_at=clock.now(), outcome=outcome)
+def record(
+    services: Services, row: PendingRow, outcome: CreateOutcome, *, seconds_ago: float = 0
+) -> object:
+    """Record an outcome that was known some seconds ago, and return what came of it."""
+    answered_at = clock.now() - timedelta(seconds=seconds_ago)
+    attempt = Try(leased=row, sent_at=answered_at, answered_at=answered_at, outcome=outcome)
     return outcomes.record(services.database, attempt, ())
 
 
@@ -364,6 +367,20 @@ def test_outcomes_of_every_kind_are_written_at_the_same_moment(
     ]
     assert kept == [True, False, True, True, False]
     assert {row.lease_owner for row in written} == {None}
+
+
+def test_a_429_that_is_recorded_late_closes_the_gate_no_longer_than_recall_said(
+    services: Services, rows: Rows
+) -> None:
+    connect = ConnectJob(services.database, services.recall, services.config)
+    start(services, 1)
+    (leased,) = connect.lease(1)
+    before = clock.now()
+    record(services, leased, RateLimited(retry_after=30.0, error="429"), seconds_ago=3)
+    with services.database.read() as connection:
+        closed_until = connection.execute(sa.select(GATES.c.closed_until)).scalar_one()
+    assert 27 <= (closed_until - before).total_seconds() < 29
+    assert rows.meeting().due_at == closed_until
 
 
 def test_sqlite_claims_without_reading_all_that_waits(services: Services) -> None:

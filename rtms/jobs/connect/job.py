@@ -115,10 +115,11 @@ class ConnectJob:
         request = self.request(row)
         sent_at = clock.now()
         outcome = self._recall.create_direct_connect(**request)
+        attempt = Try(leased=row, sent_at=sent_at, answered_at=clock.now(), outcome=outcome)
         is_logged = False
         while True:
             try:
-                return self._record(Try(leased=row, sent_at=sent_at, outcome=outcome))
+                return self._record(attempt)
             except DatabaseUnavailable as error:
                 where = about(row, recall_id=getattr(outcome, "recall_id", None))
                 if clock.now() >= row.leased_until:

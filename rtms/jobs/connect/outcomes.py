@@ -33,6 +33,7 @@ class Try:
 
     leased: PendingRow
     sent_at: datetime
+    answered_at: datetime  # or when it was known that there is no answer
     outcome: CreateOutcome
 
 
@@ -59,7 +60,7 @@ def record(
         if row is None or not _may_record(row, leased, outcome):
             return None
         now = clock.now()
-        decision = _decide(connection, row, outcome, now)
+        decision = _decide(connection, row, attempt, now)
         change = _change(attempt, decision, row, now)
         connection.execute(CONNECTS.update().where(CONNECTS.c.id == row.id).values(change))
         if not isinstance(outcome, Created):
@@ -79,12 +80,13 @@ def _may_record(row: AnyRow, leased: PendingRow, outcome: CreateOutcome) -> bool
     return row.lease_owner == leased.lease_owner or (isinstance(outcome, Created) and is_current)
 
 
-def _decide(connection: Connection, row: AnyRow, outcome: CreateOutcome, now: datetime) -> Decision:
+def _decide(connection: Connection, row: AnyRow, attempt: Try, now: datetime) -> Decision:
     """Decide what happens to a locked row, and record what a 429 tells about the rate limit."""
-    opens_at = None
+    outcome, opens_at = attempt.outcome, None
     if isinstance(outcome, RateLimited):
+        # Recall counts the wait from its answer, which may be recorded a while later.
         opens_at = rate_limit.refuse_create(
-            connection, row.id, retry_after=outcome.retry_after, now=now
+            connection, row.id, retry_after=outcome.retry_after, now=attempt.answered_at
         )
     decision = decide(
         outcome,
