@@ -141,7 +141,7 @@ class _Time(str):
 
 
 def _text(at: datetime) -> _Time:
-    """A moment as SQLAlchemy writes it to SQLite."""
+    """Format a time as SQLAlchemy writes it to SQLite."""
     return _Time(at.strftime("%Y-%m-%d %H:%M:%S.%f"))
 
 

@@ -60,7 +60,7 @@ class Starts:
 
     @property
     def description(self) -> str:
-        """What the chart shows, for who cannot see it."""
+        """A description of the chart for screen readers."""
         if not self.total.started:
             return "No meeting began in the last 24 hours."
         busiest = max(self.rows, key=lambda row: row[1].started)
@@ -89,7 +89,7 @@ class ConnectTimes:
 
     @property
     def description(self) -> str:
-        """What the chart shows, for who cannot see it."""
+        """A description of the chart for screen readers."""
         if not self.count:
             return "No stream was connected in the last day."
         return (

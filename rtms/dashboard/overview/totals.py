@@ -48,7 +48,7 @@ class Totals:
 
     @property
     def started(self) -> int:
-        """All of them."""
+        """The number of meetings that began."""
         return self.captured + self.failed + self.skipped + self.waiting
 
     def __add__(self, other: Totals) -> Totals:
