@@ -19,12 +19,12 @@ from rtms.dashboard.flash import redirect_with
 from rtms.dashboard.index_scans import SHORTEST_PREFIX, IndexScan, Key, Span, beginning_with
 from rtms.dashboard.meetings.other_moments import pretty
 from rtms.dashboard.meetings.search import (
-    BadQuestion,
+    InvalidSearch,
     moments,
-    of_meeting,
     read_day,
     read_key,
     read_text,
+    rows_of_meeting,
 )
 from rtms.dashboard.paging import ROW_ID, Page
 from rtms.db.database import AnyRow
@@ -78,7 +78,7 @@ def read(arguments: Mapping[str, str]) -> EventSearch:
     """Read the list's form.
 
     Raises:
-        BadQuestion: a value is invalid.
+        InvalidSearch: a value is invalid.
     """
     query = EventSearch(
         event=read_text(arguments.get("event", "")),
@@ -87,9 +87,9 @@ def read(arguments: Mapping[str, str]) -> EventSearch:
         day=read_day(arguments.get("day", "")),
     )
     if query.outcome and query.outcome not in OUTCOMES:
-        raise BadQuestion(f"Unknown outcome. Choose one of: {', '.join(OUTCOMES)}.")
+        raise InvalidSearch(f"Unknown outcome. Choose one of: {', '.join(OUTCOMES)}.")
     if 0 < len(query.stream) < SHORTEST_PREFIX:
-        raise BadQuestion(f"Enter at least {SHORTEST_PREFIX} characters of the stream's id.")
+        raise InvalidSearch(f"Enter at least {SHORTEST_PREFIX} characters of the stream's id.")
     return query
 
 
@@ -99,7 +99,7 @@ def find(connection: Connection, query: EventSearch, key: Key) -> Page:
     if query.day:
         found = paging.span_of(connection, EVENTS, *moments(query.day))
         if found is None:
-            return Page(rows=(), newer=None, older=None, was_cut=False)
+            return Page(rows=(), newer=None, older=None, is_cut=False)
         span = found
     scans = [IndexScan()]
     if query.stream:
@@ -133,7 +133,7 @@ def events() -> Response:
         query, key = read(request.args), read_key(request.args)
         with get_services().database.read() as connection:
             page = find(connection, query, key)
-    except BadQuestion as error:
+    except InvalidSearch as error:
         trouble = str(error)
     body = render_template(
         "events.html", query=query, page=page, trouble=trouble, outcomes=OUTCOMES, names=EVENT_NAMES
@@ -183,7 +183,7 @@ def _meetings_of(connection: Connection, event: dict[str, Any]) -> Sequence[AnyR
         return found.all()
     for column in (CONNECTS.c.meeting_uuid, CONNECTS.c.meeting_id):
         if event[column.name]:
-            return of_meeting(connection, column, event[column.name], _NAMED)[:_MEETINGS]
+            return rows_of_meeting(connection, column, event[column.name], _NAMED)[:_MEETINGS]
     return ()
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 SHORTEST_PREFIX = 6  # characters
 # Ids that one page searches for a substring at most. This takes some tens of milliseconds.
-LOOK_THROUGH = 200_000
+MAX_SEARCHED = 200_000
 _PREFIXED = 1_000  # rows with a prefix, at most
 _NO_END = 2**62
 
@@ -140,12 +140,12 @@ def limit_search(
         connection.scalar(inside.order_by(in_direction(table.c.id, way)).limit(1))
         for way in (up, not up)
     )
-    if begins is None or abs(begins - ends) < LOOK_THROUGH:
+    if begins is None or abs(begins - ends) < MAX_SEARCHED:
         return span, None
     if up:
-        last = begins + LOOK_THROUGH - 1
+        last = begins + MAX_SEARCHED - 1
         return Span(low=span.low, high=last + 1), last
-    last = begins - LOOK_THROUGH + 1
+    last = begins - MAX_SEARCHED + 1
     return Span(low=last - 1, high=span.high), last
 
 

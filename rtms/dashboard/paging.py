@@ -23,7 +23,7 @@ ROW_ID = f"int(max={2**63 - 1})"
 
 PER_PAGE = 50
 # Rows that one page tests at most. This takes some tens of milliseconds on either engine.
-LOOK_AT = 4_000
+MAX_TESTED = 4_000
 
 # Rows are written nearly in the order in which they were received. They are out of order by at
 # most this many rows and, if the clocks of two machines differ, this much time.
@@ -38,7 +38,7 @@ class Page:
     rows: Sequence[AnyRow]
     newer: int | None  # `after` of the page with newer rows
     older: int | None  # `before` of the page with older rows
-    was_cut: bool  # rows were not tested; the key in the direction of paging leads to them
+    is_cut: bool  # rows were not tested; the key in the direction of paging leads to them
 
 
 def fetch(
@@ -83,14 +83,14 @@ def fetch(
         .where(table.c.id.in_(chosen[:PER_PAGE]))
         .order_by(table.c.id.desc())
     ).all()
-    was_cut = horizon is not None
+    is_cut = horizon is not None
     if key.after is not None:
         newer = rows[0].id if more else horizon
-        return Page(rows=rows, newer=newer, older=key.after + 1, was_cut=was_cut)
+        return Page(rows=rows, newer=newer, older=key.after + 1, is_cut=is_cut)
     newer = None
     if key.before is not None:
         newer = rows[0].id if rows else key.before - 1
-    return Page(rows=rows, newer=newer, older=rows[-1].id if more else horizon, was_cut=was_cut)
+    return Page(rows=rows, newer=newer, older=rows[-1].id if more else horizon, is_cut=is_cut)
 
 
 def _look(
@@ -107,7 +107,7 @@ def _look(
     if scan.contains:
         span, last = limit_search(connection, table, span, up=up)
     fits = [sa.case((sa.and_(*wanted), 1), else_=0).label("fits")] if wanted else []
-    limit = LOOK_AT if wanted else PER_PAGE + 1
+    limit = MAX_TESTED if wanted else PER_PAGE + 1
     near = scan.ids(connection, table, span, up=up, limit=limit, more=fits)
     found = sa.select(near.c.id).order_by(in_direction(near.c.id, up)).limit(PER_PAGE + 1)
     if not wanted:
@@ -119,7 +119,7 @@ def _look(
         joined = sa.outerjoin(*both, sa.true())
         rows = connection.execute(sa.select(*both).select_from(joined)).all()  # at least one
         ids = [row.id for row in rows if row.id is not None]
-        if rows[0].number == LOOK_AT and not scan.few:
+        if rows[0].number == MAX_TESTED and not scan.few:
             last = rows[0].far
     return ids, None if len(ids) > PER_PAGE else last
 

@@ -105,7 +105,7 @@ def test_pages_show_every_event_once_forwards_and_back(
 def test_without_an_index_only_so_many_are_looked_at(
     browser: Browser, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(paging, "LOOK_AT", 30)
+    monkeypatch.setattr(paging, "MAX_TESTED", 30)
     put(services, {"outcome": "rejected"}, *({} for _ in range(40)))
     html = browser.get("/events?outcome=rejected")
     assert ids(html) == []

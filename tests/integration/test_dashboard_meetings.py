@@ -300,7 +300,7 @@ def test_pages_show_every_meeting_once_forwards_and_back(
 def test_a_look_that_is_cut_short_says_so_and_goes_on_from_there(
     browser: Browser, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(paging, "LOOK_AT", 30)
+    monkeypatch.setattr(paging, "MAX_TESTED", 30)
     wanted = {"state": "failed", "reason": "refused"}
     others = {"state": "failed", "reason": "window_expired"}
     put(services, wanted, *(others for _ in range(70)), wanted)
@@ -320,7 +320,7 @@ def test_a_search_that_matches_in_several_ways_shows_every_meeting_once(
 ) -> None:
     """One way has many rows of which few are wanted, another few that are; they end at different
     depths, and the page that is cut must not go beyond the way that was looked along least."""
-    monkeypatch.setattr(paging, "LOOK_AT", 80)
+    monkeypatch.setattr(paging, "MAX_TESTED", 80)
     draw = random.Random(seed)
     failed, done = {"state": "failed", "reason": "refused"}, {"state": "done"}
     sparse, dense_until = draw.choice([3, 7, 20]), draw.randrange(100, 700)

@@ -111,8 +111,8 @@ def test_pages_of_a_name_show_every_meeting_once_forwards_and_back(
     browser: Browser, services: Services, monkeypatch: pytest.MonkeyPatch, state: str, every: int
 ) -> None:
     """However little one page looks through."""
-    monkeypatch.setattr(index_scans, "LOOK_THROUGH", 90)
-    monkeypatch.setattr(paging, "LOOK_AT", 60)
+    monkeypatch.setattr(index_scans, "MAX_SEARCHED", 90)
+    monkeypatch.setattr(paging, "MAX_TESTED", 60)
     failed = {"state": "failed", "reason": "refused"}
     put(
         services,
@@ -139,7 +139,7 @@ def test_pages_of_a_name_show_every_meeting_once_forwards_and_back(
 def test_what_an_id_leads_to_is_found_however_old_it_is(
     browser: Browser, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_scans, "LOOK_THROUGH", 20)
+    monkeypatch.setattr(index_scans, "MAX_SEARCHED", 20)
     put(services, *(named("Planning 8000000001") if number == 30 else {} for number in range(60)))
     assert found(browser, q="8000000001") == [2]
     html = browser.get("/meetings?q=8000000001")

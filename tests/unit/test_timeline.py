@@ -9,7 +9,7 @@ import pytest
 
 from models import Reason, State
 from rtms.dashboard.meetings.advice import advise, for_pages
-from rtms.dashboard.meetings.answer_text import plainly
+from rtms.dashboard.meetings.answer_text import plain_text
 from rtms.dashboard.meetings.media import downloads, gone, played, unplayed
 from rtms.dashboard.meetings.moments import Moment
 from rtms.dashboard.meetings.runs import run_of
@@ -257,9 +257,9 @@ def test_what_recall_answered_is_told_in_words() -> None:
     ],
 )
 def test_json_and_html_become_words(text: str, says: str) -> None:
-    assert says in plainly(text)
-    assert '{"' not in plainly(text)
-    assert "<html" not in plainly(text)
+    assert says in plain_text(text)
+    assert '{"' not in plain_text(text)
+    assert "<html" not in plain_text(text)
 
 
 def test_connecting_at_recall_is_not_called_recording() -> None:
@@ -314,7 +314,7 @@ def test_a_failover_is_told_from_both_sides() -> None:
         after(500),
         True,
     )
-    newer = timeline(a_row(id=2), took_the_place_of=1, now=NOW)
+    newer = timeline(a_row(id=2), replaces=1, now=NOW)
     assert [moment.meeting_id for moment in newer][:2] == [None, 1]
 
 

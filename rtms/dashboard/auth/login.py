@@ -132,7 +132,7 @@ def _digest(text: str) -> bytes:
 
 
 def _refuse_early_try(connection: Connection, address: str) -> None:
-    wait = throttle.must_wait(connection, address, now=clock.now())
+    wait = throttle.remaining_wait(connection, address, now=clock.now())
     if wait:
         raise _too_many(math.ceil(wait.total_seconds()))
 

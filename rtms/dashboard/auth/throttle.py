@@ -52,7 +52,7 @@ def address_of(remote: str | None) -> str:
     return str(ipaddress.ip_network((address, 48), strict=False))
 
 
-def must_wait(connection: Connection, address: str, *, now: datetime) -> timedelta:
+def remaining_wait(connection: Connection, address: str, *, now: datetime) -> timedelta:
     """Return how long an address must still wait before its next try; zero if it may try now."""
     found = connection.execute(
         sa.select(_counted.failures, _counted.last_failed_at).where(

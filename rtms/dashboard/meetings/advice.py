@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from models import State
-from rtms.dashboard.meetings.answer_text import plainly
+from rtms.dashboard.meetings.answer_text import plain_text
 from rtms.states import EXPLANATIONS, Explanation, explain
 
 # The buttons that replace the commands in the server's texts.
@@ -36,7 +36,7 @@ def advise(row: Mapping[str, Any], now: datetime, *, plays: bool = False) -> Exp
 def for_pages(text: str) -> str:
     """Return one of the server's texts with buttons in place of commands, and with Recall's answer
     as plain text."""
-    text = plainly(text)
+    text = plain_text(text)
     for command, button in _COMMANDS.items():
         text = re.sub(command, button, text)
     return text

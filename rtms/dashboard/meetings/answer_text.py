@@ -11,16 +11,16 @@ from typing import Any
 _JSON = re.compile(r'[{\[](?=\s*["{\[\]}])')  # where an object or a list begins
 _PUNCTUATION = re.compile(r'[{}\[\]"]+')
 _HTML = re.compile(r"<(?:!doctype|html|head|body|center|h1|title)\b", re.IGNORECASE)
-_UNSHOWN = re.compile(r"<(style|script|head)\b.*?(</\1>|$)", re.IGNORECASE | re.DOTALL)
+_HIDDEN = re.compile(r"<(style|script|head)\b.*?(</\1>|$)", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^>]*(?:>|$)")
 # Names that add nothing to their value.
 _PLAIN = {"detail", "details", "message", "error", "errors", "non_field_errors"}
 
 
-def plainly(text: str) -> str:
+def plain_text(text: str) -> str:
     """Return a message with the JSON or HTML in it as plain text, even if that is truncated.
 
-    >>> plainly('Recall answered 400. {"zoom_rtms": ["This field is required."]}')
+    >>> plain_text('Recall answered 400. {"zoom_rtms": ["This field is required."]}')
     'Recall answered 400. zoom_rtms: This field is required.'
     """
     begins = _JSON.search(text)
@@ -31,7 +31,7 @@ def plainly(text: str) -> str:
         html, end, rest = text[begins.start() :].rpartition("</html>")
         html, rest = (html, rest) if end else (rest, "")
         title = re.search(r"<title>([^<]*)", html, re.IGNORECASE)
-        words = title[1] if title else _TAG.sub(" ", _UNSHOWN.sub(" ", html))
+        words = title[1] if title else _TAG.sub(" ", _HIDDEN.sub(" ", html))
         return _joined(text[: begins.start()], unescape(words), rest)
     return text
 

@@ -39,7 +39,7 @@ def recorded(recording: Row, now: datetime) -> Iterator[Moment]:
             yield Moment(at=recording["expires_at"], what=what, tone="ahead")
 
 
-def media_in_words(media: Mapping[str, str]) -> str:
+def media_summary(media: Mapping[str, str]) -> str:
     """Return which media are ready, which are being processed, and which failed."""
     by_status: dict[str, list[str]] = {}
     for kind in sorted(media, key=lambda kind: list(_NOUNS).index(kind) if kind in _NOUNS else 99):
@@ -65,7 +65,7 @@ def _ended(recording: Row) -> Moment:
     status, at, code = recording["status"], recording["completed_at"], recording["sub_code"] or ""
     match status:
         case "done":
-            there = media_in_words(recording["media"])
+            there = media_summary(recording["media"])
             detail = f"{there[0].upper()}{there[1:]}." if there else ""
             what = "The recording is ready"
             return Moment(at=at, what=what, detail=detail, said=code, tone="good")

@@ -70,7 +70,7 @@ def meeting(id: int) -> str:
         events=[*events, *about],
         attempts=attempts,
         recordings=recordings,
-        took_the_place_of=next((one["id"] for one in siblings if one["superseded_by"] == id), None),
+        replaces=next((one["id"] for one in siblings if one["superseded_by"] == id), None),
         successor_received_at=next(
             (one["received_at"] for one in siblings if one["id"] == row["superseded_by"]), None
         ),
@@ -88,7 +88,7 @@ def meeting(id: int) -> str:
         events=events,
         error=for_pages(row["last_error"] or ""),
         moments=moments,
-        was_cut=len(said) == _MOST,
+        is_cut=len(said) == _MOST,
         siblings=[one for one in siblings if one["id"] != id][:_SIBLINGS],
         recordings=[
             {

@@ -8,7 +8,7 @@ from models import CONNECTS
 from rtms.dashboard.blueprint import blueprint
 from rtms.dashboard.errors import page_or_json
 from rtms.dashboard.meetings import search
-from rtms.dashboard.meetings.search import BadQuestion, MeetingSearch
+from rtms.dashboard.meetings.search import InvalidSearch, MeetingSearch
 from rtms.services import get_services
 
 _COLUMNS = tuple(
@@ -25,7 +25,7 @@ def meetings() -> Response:
     """Show the list."""
     try:
         query, trouble = search.read(request.args), None
-    except BadQuestion as error:
+    except InvalidSearch as error:
         query, trouble = MeetingSearch(), str(error)
     page = None
     if trouble is None:

@@ -15,7 +15,7 @@ from rtms.dashboard.meetings.moments import Moment, Row, Tone, happened_at, is_z
 _ESCAPED = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 REQUEST_ANSWERED = "rtms.request_status"
 _LIMITED = "rtms.concurrency_limited"
-_THINGS = {
+_NAMES = {
     "recording": "the recording",
     "video_mixed": "the video",
     "audio_mixed": "the audio",
@@ -76,7 +76,7 @@ def _said(event: Row, what: str, name: str = "") -> Moment:
 def _hint(event: Row, recordings: Sequence[Row]) -> Iterator[Moment]:
     """Yield one of Recall's status webhooks, unless the recording's own moments cover it."""
     kind, _, verb = event["event"].rpartition(".")
-    thing, at = _THINGS.get(kind), event["received_at"]
+    thing, at = _NAMES.get(kind), event["received_at"]
     if thing is None or verb not in ("processing", "done", "failed", "deleted"):
         what = "Recall sent a webhook that this server does not know"
         yield Moment(at=at, what=what, said=event["event"], event_id=event["id"])

@@ -36,7 +36,7 @@ _HAS_TOPIC = sa.text("topic_search IS NOT NULL")
 _UNSETTLED = (sa.text(PENDING), sa.text(FOLLOWED))
 
 
-class BadQuestion(ValueError):
+class InvalidSearch(ValueError):
     """A form's value is invalid. The message says what is accepted."""
 
 
@@ -66,7 +66,7 @@ def read(arguments: Mapping[str, str]) -> MeetingSearch:
     """Read the list's form.
 
     Raises:
-        BadQuestion: a value is invalid.
+        InvalidSearch: a value is invalid.
     """
     state, reason = _read_state(arguments.get("state", ""))
     return MeetingSearch(
@@ -82,11 +82,11 @@ def read_text(text: str) -> str:
     """Return what was typed or pasted, in one line and without invisible characters.
 
     Raises:
-        BadQuestion: it is longer than any id.
+        InvalidSearch: it is longer than any id.
     """
     text = typed(text)
     if len(text) > LONGEST:
-        raise BadQuestion(f"Enter at most {LONGEST} characters.")
+        raise InvalidSearch(f"Enter at most {LONGEST} characters.")
     return text
 
 
@@ -94,7 +94,7 @@ def read_day(text: str) -> date | None:
     """Read a date as a form sends it.
 
     Raises:
-        BadQuestion: it is not a date.
+        InvalidSearch: it is not a date.
     """
     text = typed(text)
     if not text:
@@ -106,22 +106,22 @@ def read_day(text: str) -> date | None:
             day = date.min
         if 1970 <= day.year < 9999:
             return day
-    raise BadQuestion("This is not a date. Enter it as 2026-11-22 (UTC).")
+    raise InvalidSearch("This is not a date. Enter it as 2026-11-22 (UTC).")
 
 
 def read_key(arguments: Mapping[str, str]) -> Key:
     """Read where a page begins.
 
     Raises:
-        BadQuestion: the key is invalid.
+        InvalidSearch: the key is invalid.
     """
     before, after = (arguments.get(name, "") for name in ("before", "after"))
     if before and after:
-        raise BadQuestion("Use either `before` or `after`, not both.")
+        raise InvalidSearch("Use either `before` or `after`, not both.")
     for text in filter(None, (before, after)):
         is_number = len(text) < 20 and text.isascii() and text.isdigit()
         if not (is_number and int(text) < _MOST):
-            raise BadQuestion("`before` and `after` must be the id of a row.")
+            raise InvalidSearch("`before` and `after` must be the id of a row.")
     return Key(before=int(before) if before else None, after=int(after) if after else None)
 
 
@@ -139,7 +139,7 @@ def find(
     if query.day:
         found = paging.span_of(connection, CONNECTS, *moments(query.day))
         if found is None:
-            return Page(rows=(), newer=None, older=None, was_cut=False)
+            return Page(rows=(), newer=None, older=None, is_cut=False)
         span = found
     if query.q:
         scans = [*_scans_by_id(query.q), *_scans_by_topic(query.q)]
@@ -154,7 +154,7 @@ def find(
     )
 
 
-def of_meeting(
+def rows_of_meeting(
     connection: Connection,
     column: sa.ColumnElement[Any],
     name: str,
@@ -227,5 +227,5 @@ def _read_state(text: str) -> tuple[str | None, str | None]:
     if not said:
         return None, None
     if said not in CHOICES:
-        raise BadQuestion(f"Unknown state. Choose one of: {', '.join(CHOICES)}.")
+        raise InvalidSearch(f"Unknown state. Choose one of: {', '.join(CHOICES)}.")
     return state, reason or None

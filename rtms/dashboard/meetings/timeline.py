@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from models import Reason, State
-from rtms.dashboard.meetings.answer_text import plainly
+from rtms.dashboard.meetings.answer_text import plain_text
 from rtms.dashboard.meetings.archive_moments import recorded
 from rtms.dashboard.meetings.moments import Moment, Row, happened_at, is_zooms, merged, zoom_moment
 from rtms.dashboard.meetings.other_moments import other_moments
@@ -36,7 +36,7 @@ def timeline(
     events: Sequence[Row] = (),
     attempts: Sequence[Row] = (),
     recordings: Sequence[Row] = (),
-    took_the_place_of: int | None = None,
+    replaces: int | None = None,
     successor_received_at: datetime | None = None,
     now: datetime,
 ) -> list[Moment]:
@@ -47,12 +47,12 @@ def timeline(
         events: of `webhook_events`, for this run of the stream.
         attempts: of `connect_attempts`: tries that did not connect.
         recordings: of `recordings`.
-        took_the_place_of: the row that this one superseded.
+        replaces: the row that this one superseded.
         successor_received_at: when the row that superseded this one was received.
         now: what is later is still to come.
     """
     moments = [
-        *_delivered(row, events, took_the_place_of),
+        *_delivered(row, events, replaces),
         *(_tried(attempt) for attempt in attempts),
         *_connected(row),
         *_interrupted(row, events),
@@ -71,7 +71,7 @@ def _in_order(moments: list[Moment], now: datetime) -> list[Moment]:
     return sorted(moments, key=lambda moment: moment.at or now)
 
 
-def _delivered(row: Row, events: Sequence[Row], took_the_place_of: int | None) -> Iterator[Moment]:
+def _delivered(row: Row, events: Sequence[Row], replaces: int | None) -> Iterator[Moment]:
     start = _event(events, ".rtms_started", row["event_ts"])
     late = _late(start)
     yield Moment(
@@ -80,11 +80,11 @@ def _delivered(row: Row, events: Sequence[Row], took_the_place_of: int | None) -
         detail=f"Zoom sent this {duration(late)} after it began." if late else "",
         event_id=start["id"] if start else None,
     )
-    if took_the_place_of is not None:
+    if replaces is not None:
         yield Moment(
             at=row["received_at"],
             what="Zoom's media server failed over: this connection replaces an older one",
-            meeting_id=took_the_place_of,
+            meeting_id=replaces,
         )
 
 
@@ -109,7 +109,7 @@ def _tried(attempt: Row) -> Moment:
         at=attempt["at"],
         what=_TRIES.get(attempt["outcome"], "A try that did not connect"),
         detail=detail,
-        said=plainly(attempt["error"] or ""),
+        said=plain_text(attempt["error"] or ""),
         tone="bad",
     )
 
@@ -187,7 +187,7 @@ def _given_up(row: Row, attempts: Sequence[Row]) -> Iterator[Moment]:
         at=at,
         what=f"{'Not connected' if skipped else 'Given up'}: "
         f"{in_short(row['reason'], row['product'])}",
-        said="" if attempts else plainly(row["last_error"] or ""),
+        said="" if attempts else plain_text(row["last_error"] or ""),
         tone="plain" if skipped else "bad",
     )
 

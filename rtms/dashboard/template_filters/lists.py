@@ -12,11 +12,11 @@ from markupsafe import Markup
 from models import State
 from rtms import clock
 from rtms.dashboard.blueprint import blueprint
-from rtms.dashboard.meetings.answer_text import plainly
+from rtms.dashboard.meetings.answer_text import plain_text
 from rtms.dashboard.template_filters.amounts import duration
 from rtms.db.database import AnyRow
 
-blueprint.add_app_template_filter(plainly)
+blueprint.add_app_template_filter(plain_text)
 _TONES = {"accepted": "good", "rejected": "bad", "unknown": "warn"}
 
 
@@ -69,7 +69,7 @@ def outcome(text: str) -> Markup:
 
 
 @blueprint.app_template_filter("clock")
-def on_the_clock(seconds: float) -> str:
+def position(seconds: float) -> str:
     """Format a position in a recording as players show it: 1:05, 1:02:03."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
