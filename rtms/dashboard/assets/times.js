@@ -32,7 +32,7 @@
     node.querySelectorAll("time[datetime]").forEach(addLocalTime);
     for (const foot of [node, ...node.querySelectorAll("[data-zone]")]) {
       if (!foot.matches("[data-zone]") || foot.textContent || !new Date().getTimezoneOffset()) continue;
-      foot.textContent = ` Local times: ${zone}.`;
+      foot.textContent = ` Your local time (${zone}) is next to them.`;
     }
   }
 
