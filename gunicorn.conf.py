@@ -1,7 +1,7 @@
 """gunicorn reads this by itself: `gunicorn app:app`.
 
-Its master must import nothing that holds on to what the gevent worker replaces after the fork, such
-as requests: the worker would wait for the network in earnest, and all of its requests with it.
+Its master must not import anything that keeps a reference to what the gevent worker replaces after
+the fork, as requests does: a call of it would block all requests of the worker.
 """
 
 import gc
@@ -46,12 +46,12 @@ control_socket_disable = True  # nobody needs it, and two servers of one user wo
 forwarder_headers = ""  # a proxy may pass on a client's SCRIPT_NAME
 # Whose X-Forwarded-Proto is believed, whatever TRUSTED_PROXIES says: gunicorn's own default.
 forwarded_allow_ips = addresses.with_mapped(os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1"))
-# Seconds for a request's header, from the end of the one before. Its body and its answer have
-# limits of their own (rtms.server.request_timeout).
+# Seconds for a request's header, from the end of the request before. rtms.server.request_timeout
+# limits its body and its answer.
 keepalive = int(REQUEST_SECONDS)
 _DRAIN_SECONDS = graceful_timeout - 5
-# How soon a real thread that comes back from the disk gets the interpreter. Python's own 5 ms would
-# be most of a commit's time.
+# How long a real thread that returns from the disk waits for the interpreter. Python's default of
+# 5 ms would be most of a commit's time.
 _SWITCH_SECONDS = 0.00005
 
 

@@ -1,7 +1,7 @@
-"""SQLite connections whose waits for the disk happen where somebody says.
+"""SQLite connections that hand their waits for the disk to the caller's choice of thread.
 
-A server whose requests share one thread has them happen in another one, and goes on meanwhile.
-psycopg needs nothing of the kind: it lets others run while it waits, when gevent is there.
+A server whose requests share one thread makes these calls in other threads. psycopg does not need
+this: under gevent, it lets other greenlets run while it waits.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ MakeCall: TypeAlias = Callable[[Callable[[], Any]], Any]
 
 
 def at_once(call: Callable[[], Any]) -> Any:
-    """Make a call here and now."""
+    """Make a call in the current thread."""
     return call()
 
 
 def sqlite_connection_class(make_call: MakeCall) -> type[sqlite3.Connection]:
-    """Make a class of SQLite connections. All rows of a statement are read with it, as psycopg
-    does it. The statements of a writer touch a few rows that are in memory, and are run at once:
-    what waits for the disk is its BEGIN and its COMMIT."""
+    """Make a class of SQLite connections that give reads, BEGIN, COMMIT, ROLLBACK to `make_call`.
+
+    All rows of a statement are read at once, as in psycopg. The statements of a writer do not wait:
+    they touch a few rows that are in memory, and its COMMIT writes them.
+    """
 
     class SqliteCursor(sqlite3.Cursor):
         _rows: Iterator[Any] = iter(())

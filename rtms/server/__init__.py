@@ -1,2 +1,1 @@
-"""What is ours about gunicorn and its gevent worker: besides `gunicorn.conf.py`, nothing else knows
-them."""
+"""What the server needs of gunicorn and its gevent worker. Only `gunicorn.conf.py` uses it."""

@@ -1,7 +1,7 @@
-"""Real threads for calls that stand still in the kernel, under gunicorn's gevent worker.
+"""Real threads for calls that wait in the kernel, under gunicorn's gevent worker.
 
-That worker runs all of a process's requests and jobs in one thread. What waits there for a disk in
-earnest, instead of letting others run meanwhile, would stop all of them.
+That worker runs all requests and jobs of a process in one thread. A call that waits for a disk
+there would block all of them.
 """
 
 from __future__ import annotations
@@ -26,11 +26,14 @@ class NativeThreads:
         self._served_by = _current()
 
     def make_call(self, call: Callable[[], T]) -> T:
-        """Return what a call returns, or raise what it raises. Meanwhile other requests run.
+        """Make a call in a real thread while other requests run, and return its result.
 
         Args:
-            call: what may wait in the kernel. It may wait for no lock: those of gevent, which
-                `threading` has here, work in one thread only.
+            call: may wait in the kernel, but for no lock: `threading` has gevent's locks here,
+                which work in one thread only.
+
+        Raises:
+            Exception: whatever the call raises.
         """
         if _current() != self._served_by:
             return call()

@@ -1,7 +1,7 @@
-"""A limit of time for each request, under gunicorn's gevent worker.
+"""Time limits for requests, under gunicorn's gevent worker.
 
-gunicorn limits the time that a request's header takes (its `keepalive`). Here are the limits for
-its body and for its answer, so that a client that sends or reads slowly holds nothing for long.
+gunicorn limits the time for a request's header (its `keepalive`). This module limits the time for
+its body and its answer, so that a client that sends or reads slowly is disconnected.
 """
 
 from __future__ import annotations

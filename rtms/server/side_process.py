@@ -1,9 +1,8 @@
-"""A process beside a gunicorn worker, for the jobs that need real threads.
+"""A process next to a gunicorn worker, for the jobs that need real threads.
 
-A gevent worker runs everything in one thread, with locks that only this one may wait for. So what
-may keep a thread for long, and code that is not ours, has a process of its own, where threads are
-threads: the subscribers of the user's EXTENSIONS; and ARCHIVE_URL, for which gigabytes are written
-and synced to a disk, and which fsspec's drivers do with asyncio in a thread.
+A gevent worker runs everything in one thread. Code that may block it runs in this process instead:
+the subscribers of the user's EXTENSIONS, and the uploads to ARCHIVE_URL, which write and sync
+gigabytes, with drivers of fsspec that need asyncio in a thread.
 """
 
 from __future__ import annotations
@@ -33,13 +32,13 @@ log = structlog.get_logger()
 
 
 def jobs_beside(config: Config) -> frozenset[JobName]:
-    """Return the jobs that are done in the process beside."""
+    """Return the jobs that run in the side process."""
     wanted = {JobName.NOTIFY: config.extensions, JobName.ARCHIVE: config.archive_url}
     return frozenset(name for name, wants in wanted.items() if wants)
 
 
 class SideProcess:
-    """The process, which is started again when it ends. It ends with this one, however that does.
+    """The process. It is started again when it ends, and ends when this one does, even if killed.
 
     Args:
         config: the configuration of both.
@@ -51,18 +50,18 @@ class SideProcess:
         self._leaving = False
 
     def start(self) -> None:
-        """Begin to run it, where there are jobs for it."""
+        """Start it if it has jobs."""
         if jobs_beside(self._config):
             threading.Thread(target=self._run_for_ever, name="side process", daemon=True).start()
 
     def begin_drain(self) -> None:
-        """Have it lease nothing more. A signal handler may call this."""
+        """Tell it to lease nothing more. A signal handler may call this."""
         self._leaving = True
         if self._process and self._process.stdin:
             self._process.stdin.close()
 
     def drain(self, timeout: float) -> None:
-        """Wait so many seconds for its work in flight, and end it."""
+        """Wait for its work in flight, at most so many seconds, and end it."""
         self.begin_drain()
         if self._process:
             try:
@@ -88,10 +87,10 @@ class SideProcess:
 
 
 def main(create_app: Callable[[Config], Flask]) -> None:
-    """Do the jobs with the configuration that stdin holds, until stdin ends.
+    """Run the jobs with the configuration that is read from stdin, until stdin ends.
 
     Args:
-        create_app: makes the application.
+        create_app: creates the application.
     """
     for number in (signal.SIGINT, signal.SIGTERM):  # a terminal's; the worker closes stdin
         signal.signal(number, signal.SIG_IGN)

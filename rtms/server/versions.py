@@ -1,4 +1,4 @@
-"""Which gunicorn and gevent are installed, beside those that this server was tested with."""
+"""Compare the installed gunicorn and gevent with the versions that this server is tested with."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class NotInstalled(Exception):
 
 
 def require_gevent() -> None:
-    """Look for gevent before gunicorn does, which would not say how to get it.
+    """Check that gevent is installed. gunicorn would not say how to install it.
 
     Raises:
-        NotInstalled: it is not there.
+        NotInstalled: it is not.
     """
     if find_spec("gevent") is None:
         raise NotInstalled(
@@ -30,13 +30,13 @@ def require_gevent() -> None:
 
 
 def differences() -> list[str]:
-    """Say in what the installed versions differ from those that are pinned, a sentence each."""
+    """Return a sentence for each installed version that is not the pinned one."""
     pinned = dict(_PIN.findall(_PINNED.read_text())) if _PINNED.exists() else {}
     return compare(pinned, {name: _installed(name) for name in pinned})
 
 
 def compare(pinned: Mapping[str, str], installed: Mapping[str, str | None]) -> list[str]:
-    """Say in what versions differ, a sentence each.
+    """Return a sentence for each installed version that differs.
 
     Args:
         pinned: package → its version in requirements.txt.

@@ -113,7 +113,7 @@ def _take_in(to: Services, body: dict[str, Any], tracking_id: str, sent_at: date
 
 
 def _json(status: int, **said: str) -> Response:
-    """Make an answer. Of a delivery's share of a core, Flask's own way takes several times this."""
+    """Make a JSON answer. `flask.jsonify` takes several times as much CPU."""
     return Response(json.dumps(said), status, mimetype="application/json")
 
 
