@@ -10,6 +10,7 @@ import errno
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 import gevent
@@ -50,7 +51,8 @@ class RequestTimeLimit:
         return ClosingIterator(self._sent(parts), [*_close(parts), body.discard])
 
     def _sent(self, parts: Iterable[bytes]) -> Iterator[bytes]:
-        for part in parts:
+        # The empty part is for an answer that has none: gunicorn sends its header with the first.
+        for part in chain(parts, [b""]):
             # gunicorn sends it while this waits in `yield`, and takes this error for a client that
             # has gone: it closes the connection and logs nothing.
             with gevent.Timeout(self._seconds, BrokenPipeError(errno.EPIPE, "read too slowly")):

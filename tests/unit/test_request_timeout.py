@@ -76,3 +76,13 @@ def test_a_body_that_takes_too_long_to_decode_is_given_up() -> None:
 @pytest.mark.parametrize("size", [0, 1, 5000, len(BODY)])
 def test_as_much_is_read_as_was_asked_for(size: int) -> None:
     assert ask(lambda environ: environ["wsgi.input"].read(size), io.BytesIO(BODY)) == BODY[:size]
+
+
+def test_an_answer_without_a_body_has_a_part_too() -> None:
+    """While gunicorn sends the part, the time is limited: so its header is, too."""
+
+    def app(_environ: WSGIEnvironment, _start: StartResponse) -> Iterable[bytes]:
+        return []
+
+    answer = RequestTimeLimit(app, 5)({"wsgi.input": io.BytesIO()}, lambda *_: lambda _: None)
+    assert list(answer) == [b""]
