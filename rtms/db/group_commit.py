@@ -43,14 +43,6 @@ class GroupCommit(Generic[J, R]):
         self._queue: list[Ticket[J, R]] = []
         self._is_led = False
 
-    def submit(self, job: J) -> R:
-        """Do a job. When this returns, it is committed.
-
-        Raises:
-            DatabaseUnavailable: it was not committed, as far as anyone can tell.
-        """
-        return self.enqueue(job).result()
-
     def enqueue(self, job: J, *, since: float | None = None) -> Ticket[J, R]:
         """Put a job in the next group. Nothing is promised before the ticket's result is there.
 

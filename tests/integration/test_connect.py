@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Thread
@@ -367,6 +368,26 @@ def test_outcomes_of_every_kind_are_written_at_the_same_moment(
     ]
     assert kept == [True, False, True, True, False]
     assert {row.lease_owner for row in written} == {None}
+
+
+def test_a_delivery_finds_a_connection_while_many_outcomes_wait_for_the_database(
+    recall: RecallSandbox, zoom: Zoom, services: Services
+) -> None:
+    if services.database.is_sqlite:
+        pytest.skip("SQLite has one writer, whatever waits for it")
+    connect = ConnectJob(services.database, services.recall, services.config)
+    start(services, 12)
+    leased = connect.lease(12)
+    with ThreadPoolExecutor(12) as pool:
+        with services.database.engine.begin() as stranger:
+            stranger.execute(sa.select(CONNECTS.c.id).with_for_update())
+            working = [pool.submit(connect.work, row) for row in leased]
+            wait_for(lambda: len(recall.connections) == 12)
+            began = time.monotonic()
+            assert zoom.deliver(events.started(Stream())).status_code == 200
+            assert time.monotonic() - began < 1.0  # outcomes give their connections up after two
+        for each in working:
+            each.result()
 
 
 def test_a_429_that_is_recorded_late_closes_the_gate_no_longer_than_recall_said(

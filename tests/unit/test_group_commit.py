@@ -121,7 +121,7 @@ def test_whoever_waits_beside_a_bug_gets_the_result(
         found = list(pool.map(lambda job: outcome(commits.enqueue(job)), range(40)))
     assert isinstance(found[0], KeyError)
     assert found[1:] == [-job for job in range(1, 40)]
-    assert commits.submit(100) == -100
+    assert commits.enqueue(100).result() == -100
 
 
 def test_a_database_that_is_away_fails_all_of_the_group_at_once(
@@ -133,7 +133,7 @@ def test_a_database_that_is_away_fails_all_of_the_group_at_once(
         with pytest.raises(DatabaseUnavailable, match="away"):
             ticket.result()
     assert len(table.groups) == 1
-    assert commits.submit(7) == -7
+    assert commits.enqueue(7).result() == -7
 
 
 def test_a_leader_that_ends_leaves_nobody_waiting() -> None:
@@ -154,7 +154,7 @@ def test_a_leader_that_ends_leaves_nobody_waiting() -> None:
         first.result()
     with pytest.raises(DatabaseUnavailable):
         second.result()
-    assert commits.submit(3) == -3
+    assert commits.enqueue(3).result() == -3
 
 
 def test_a_ticket_that_nobody_waits_for_keeps_nobody_from_theirs(
@@ -162,14 +162,14 @@ def test_a_ticket_that_nobody_waits_for_keeps_nobody_from_theirs(
 ) -> None:
     table.is_open.clear()
     with ThreadPoolExecutor(2) as pool:
-        leader = pool.submit(commits.submit, 1)
+        leader = pool.submit(commits.enqueue(1).result)
         wait_for(lambda: table.groups == [[1]], "the first group")
         commits.enqueue(2)  # whoever wanted it has gone
-        follower = pool.submit(commits.submit, 3)
+        follower = pool.submit(commits.enqueue(3).result)
         table.is_open.set()
         assert (leader.result(20), follower.result(20)) == (-1, -3)
     commits.enqueue(4)
-    assert commits.submit(5) == -5
+    assert commits.enqueue(5).result() == -5
     assert {2, 4} < {job for group in table.groups for job in group}
 
 
@@ -178,9 +178,9 @@ def test_whoever_comes_while_others_write_is_led_by_the_next_in_line(
 ) -> None:
     table.is_open.clear()
     with ThreadPoolExecutor(20) as pool:
-        first = pool.submit(commits.submit, 1)
+        first = pool.submit(commits.enqueue(1).result)
         wait_for(lambda: table.groups == [[1]], "the first group")
-        others = [pool.submit(commits.submit, job) for job in range(2, 20)]
+        others = [pool.submit(commits.enqueue(job).result) for job in range(2, 20)]
         wait_for(lambda: len(commits._queue) == 18, "the others to come")
         table.is_open.set()
         assert first.result(20) == -1
@@ -193,7 +193,7 @@ def test_nobody_waits_longer_than_the_patience_for_another_leader(table: Table) 
     commits = GroupCommit(table.commit, patience=0.5)
     table.is_open.clear()
     with ThreadPoolExecutor(1) as pool:
-        leader = pool.submit(commits.submit, 0)
+        leader = pool.submit(commits.enqueue(0).result)
         wait_for(lambda: table.groups == [[0]], "the first group")
         began = time.monotonic()
         tickets = [commits.enqueue(job) for job in range(1, 9)]
@@ -240,7 +240,7 @@ def test_many_threads_come_go_and_fail_and_none_is_forgotten(table: Table) -> No
     with ThreadPoolExecutor(12) as pool:
         list(pool.map(several, range(0, 2000, 5)))
     with suppress(DatabaseUnavailable):
-        commits.submit(2000)  # takes along what nobody asked for
+        commits.enqueue(2000).result()  # takes along what nobody asked for
     assert set(told) == {job for job in range(2000) if job % 11}
     for job, came in told.items():
         assert came in (-job, away) or (job in table.refuses and came is table.refuses[job])

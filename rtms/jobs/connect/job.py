@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,7 @@ from rtms.recall.create_outcomes import Created, CreateOutcome
 from rtms.zoom.signature import join_signature
 
 _DATABASE_PAUSE = 0.5  # seconds
+_RECORDED_AT_ONCE = 3  # outcomes; the pool's other connections are for deliveries and jobs
 _EXPIRE_EVERY = timedelta(seconds=0.5)
 
 
@@ -47,6 +49,7 @@ class ConnectJob:
         self._listeners = outbox.listeners(config)
         self._window = timedelta(seconds=config.connect_window_seconds)
         self._expired_at = datetime.min.replace(tzinfo=UTC)
+        self._room_to_record = threading.BoundedSemaphore(_RECORDED_AT_ONCE)
         self.threads = config.connect_threads
 
     def next_due(self) -> datetime | None:
@@ -163,7 +166,8 @@ class ConnectJob:
     def _record(self, attempt: Try) -> None:
         """Record a try's outcome, if this process still has the lease."""
         leased, outcome = attempt.leased, attempt.outcome
-        recorded = outcomes.record(self._database, attempt, self._listeners)
+        with self._room_to_record:
+            recorded = outcomes.record(self._database, attempt, self._listeners)
         if recorded is None:
             about(leased).warning("the lease was lost; the row's new owner repeats the request")
         else:
