@@ -121,13 +121,14 @@ def post_worker_init(worker: Any) -> None:
         # there. Loaded again, it chooses anew.
         importlib.reload(sys.modules["psycopg.waiting"])
     from rtms.jobs.names import JobName
-    from rtms.server.native_threads import NativeThreads
+    from rtms.server.native_threads import NativeThreads, allow_lookups
     from rtms.server.request_timeout import RequestTimeLimit
     from rtms.server.side_process import SideProcess, jobs_beside
     from rtms.services import get_services
 
     services = get_services(worker.wsgi)
     services.database.make_call = NativeThreads().make_call
+    allow_lookups(services.config.connect_threads)
     worker.wsgi.wsgi_app = RequestTimeLimit(worker.wsgi.wsgi_app, REQUEST_SECONDS)
     unfit = services.database.unfit()
     if unfit:

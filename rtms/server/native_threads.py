@@ -15,6 +15,7 @@ from gevent.threadpool import ThreadPool
 T = TypeVar("T")
 
 _MOST = 16  # calls at the same moment
+_LOOKUPS = 32  # besides those for connects: the database's, notifications', the dashboard's
 _current: Callable[[], int] = monkey.get_original("threading", "get_ident")
 
 
@@ -41,6 +42,17 @@ class NativeThreads:
         if error is not None:
             raise error
         return result  # type: ignore[no-any-return]
+
+
+def allow_lookups(connects: int) -> None:
+    """Let as many host names be looked up at the same moment as may be wanted. gevent does that in
+    real threads, of which it has ten: while they waited for a name server to say where Recall is,
+    nobody would find the database.
+
+    Args:
+        connects: how many streams are connected at the same moment.
+    """
+    get_hub().threadpool.maxsize = connects + _LOOKUPS
 
 
 def _outcome(call: Callable[[], Any]) -> tuple[Any, BaseException | None]:
