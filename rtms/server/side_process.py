@@ -71,19 +71,29 @@ class SideProcess:
 
     def _run_for_ever(self) -> None:
         while not self._leaving:
-            command = [sys.executable, "-c", _PROGRAM]
-            process = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 - our own
-            assert process.stdin
-            with suppress(BrokenPipeError):  # it ended at once
-                process.stdin.write(pickle.dumps(self._config))
-                process.stdin.flush()
-            self._process = process
-            if self._leaving:
-                process.stdin.close()
-            process.wait()
+            try:
+                self._run()
+                problem = None
+            except OSError as error:  # this machine may have no room for a process
+                problem = str(error)
             if not self._leaving:
-                log.error("the process for EXTENSIONS and ARCHIVE_URL ended; starting it again")
+                log.error(
+                    "the process for EXTENSIONS and ARCHIVE_URL ended; starting it again",
+                    error=problem,
+                )
                 time.sleep(_AGAIN_SECONDS)
+
+    def _run(self) -> None:
+        command = [sys.executable, "-c", _PROGRAM]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 - our own
+        assert process.stdin
+        with suppress(BrokenPipeError):  # it ended at once
+            process.stdin.write(pickle.dumps(self._config))
+            process.stdin.flush()
+        self._process = process
+        if self._leaving:
+            process.stdin.close()
+        process.wait()
 
 
 def main(create_app: Callable[[Config], Flask]) -> None:
