@@ -50,6 +50,7 @@ forwarded_allow_ips = addresses.with_mapped(os.environ.get("FORWARDED_ALLOW_IPS"
 # limits its body and its answer.
 keepalive = int(REQUEST_SECONDS)
 _DRAIN_SECONDS = graceful_timeout - 5
+_LEAVE_NOW = (signal.SIGINT, signal.SIGQUIT)
 # How long a real thread that returns from the disk waits for the interpreter. Python's default of
 # 5 ms would be most of a commit's time.
 _SWITCH_SECONDS = 0.00005
@@ -148,7 +149,17 @@ def post_worker_init(worker: Any) -> None:
             worker.side_process.begin_drain()
         leave(number, frame)
 
+    leave_now: Any = signal.getsignal(signal.SIGQUIT)
+
+    def leave_now_once(number: int, frame: Any) -> None:
+        # After a terminal's SIGINT the master sends SIGQUIT, which would end the handing back.
+        for each in _LEAVE_NOW:
+            signal.signal(each, signal.SIG_IGN)
+        leave_now(number, frame)
+
     signal.signal(signal.SIGTERM, drain_and_leave)
+    for each in _LEAVE_NOW:
+        signal.signal(each, leave_now_once)
     worker.log.info("Worker ready (pid: %s)", worker.pid)
     if dispatcher and worker.age == 1:  # the first of the server
         from rtms.doctor.key_check import check_key
