@@ -15,7 +15,7 @@ from typing import Any
 
 from config import Config, ConfigError
 from rtms import stderr
-from rtms.server import addresses, versions
+from rtms.server import addresses, descriptors, versions
 from rtms.server.trial_process import problem_with
 
 REQUEST_SECONDS = 5.0  # for each part of a request on the wire; Zoom waits three for all of it
@@ -58,6 +58,7 @@ _SWITCH_SECONDS = 0.00005
 
 def on_starting(server: Any) -> None:
     """Before there is any process."""
+    descriptors.allow_enough()
     config = _current()  # gunicorn has set its own variables (--env) by now
     config.keep()
     if any(name.lower().endswith("_proxy") for name in os.environ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import threading
 import time
@@ -143,3 +144,17 @@ def test_a_server_that_ends_waits_for_nobody_who_is_slow(server: Server) -> None
         began = time.monotonic()
         assert server.terminate(master) == 0
         assert time.monotonic() - began < 15
+
+
+@on_one_engine
+def test_clients_that_send_nothing_leave_descriptors_for_others(server: Server) -> None:
+    """A system's own limit is often 1,024, and a worker has a thousand clients."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+    try:
+        server.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with clients(server, 200), clients(server, 1) as (zoom,):
+        assert zoom.ask(start()) == 200
+    assert "Too many open files" not in server.log()
