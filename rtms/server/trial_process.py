@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import NoReturn
 
 _FINE = "fine"
+_ENDS = "The process ends while it makes the application."
+_MOST_SAID = 4096  # bytes, which a pipe takes at once
 _SECONDS = 20.0  # for the user's own modules too
 
 
@@ -24,23 +26,24 @@ def problem_with(step: Callable[[], object]) -> str | None:
         _try(step, writer)
     os.close(writer)
     try:
-        with open(reader, encoding="utf-8") as pipe:
-            if not select.select([pipe], [], [], _SECONDS)[0]:
-                return f"The application does not start within {_SECONDS:.0f} seconds."
-            said = pipe.read()
+        if not select.select([reader], [], [], _SECONDS)[0]:
+            return f"The application does not start within {_SECONDS:.0f} seconds."
+        # Not to its end: a process that the user's modules forked may hold the pipe open.
+        said = os.read(reader, _MOST_SAID).decode(errors="replace") or _ENDS
     finally:
+        os.close(reader)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     return None if said == _FINE else said
 
 
 def _try(step: Callable[[], object], writer: int) -> NoReturn:
-    said = "The process ends while it makes the application."
+    said = _ENDS
     try:
         step()
         said = _FINE
     except Exception as error:
         said = str(error) or type(error).__name__
     finally:
-        os.write(writer, said.encode())
+        os.write(writer, said.encode()[:_MOST_SAID])
         os._exit(0)

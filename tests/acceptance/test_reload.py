@@ -106,6 +106,7 @@ UNUSABLE = {
     "EXTENSIONS=nowhere.to_be_found": "nowhere.to_be_found cannot be imported",
     "EXTENSIONS=raises_at_import": "raises_at_import fails while it is imported",
     "EXTENSIONS=exits_at_import": "ends while it makes the application",
+    "EXTENSIONS=is_killed_at_import": "ends while it makes the application",
     "PUBLIC_URL=https://rtms.example.com/metrics": "must not have /metrics as its path",
     "DATABASE_URL=sqlite:///{project}/full.sqlite3": "full.sqlite3 cannot be used",
 }
@@ -118,6 +119,7 @@ def test_a_reload_of_what_makes_no_application_changes_nothing(
     server.root = project
     (project / "raises_at_import.py").write_text("1 / 0\n")
     (project / "exits_at_import.py").write_text("raise SystemExit\n")
+    (project / "is_killed_at_import.py").write_text("import os; os.kill(os.getpid(), 9)\n")
     with closing(sqlite3.connect(project / "full.sqlite3")) as full:
         full.execute("CREATE TABLE meeting_direct_connects (taken)")
     if setting.startswith("DATABASE_URL"):
@@ -130,6 +132,21 @@ def test_a_reload_of_what_makes_no_application_changes_nothing(
     assert UNUSABLE[setting] in server.log()
     assert zoom.deliver(events.started(Stream())).ok
     assert {each.pid for each in server.workers(master)} == before
+
+
+def test_a_reload_does_not_wait_for_processes_that_the_users_modules_start(
+    server: Server, project: Path
+) -> None:
+    server.root = project
+    (project / "forks_at_import.py").write_text(
+        "import os, time\nif os.fork() == 0:\n    time.sleep(30)\n    os._exit(0)\n"
+    )
+    master = server.start()
+    (project / ".env").write_text(
+        "EXTENSIONS=forks_at_import\nADMIN_PASSWORD=a-password-of-tests\n"
+    )
+    master.send_signal(signal.SIGHUP)
+    wait_for(lambda: server.get("/login") == 200, "the new setting", 20)
 
 
 @pytest.mark.parametrize("gap", [0.005, 0.03])  # seconds
