@@ -114,6 +114,7 @@ def _make_app(config: Config) -> object:
 
 def post_worker_init(worker: Any) -> None:
     """Start the dispatcher, after the fork: threads do not survive one."""
+    worker.drain_by = 0.0  # the moment of `time.monotonic()` until which work in flight may last
     gc.collect()
     gc.freeze()  # what is there now stays: looking through it again and again costs a tenth
     gc.set_threshold(10_000, 20, 50)
@@ -156,6 +157,7 @@ def post_worker_init(worker: Any) -> None:
         # After a terminal's SIGINT the master sends SIGQUIT, which would end the handing back.
         for each in _LEAVE_NOW:
             signal.signal(each, signal.SIG_IGN)
+        worker.drain_by = 0.0
         leave_now(number, frame)
 
     signal.signal(signal.SIGTERM, drain_and_leave)
@@ -177,7 +179,13 @@ def worker_exit(server: Any, worker: Any) -> None:
         return
     services = get_services(wsgi)
     if services.dispatcher:
-        drain_by = getattr(worker, "drain_by", 0.0)
-        services.dispatcher.drain(max(0.0, drain_by - time.monotonic()))
-        worker.side_process.drain(max(0.0, drain_by - time.monotonic()))
+        try:
+            _drain(services.dispatcher, worker)
+        except SystemExit:  # of a SIGQUIT: wait no longer
+            _drain(services.dispatcher, worker)
     services.heartbeat.stop()
+
+
+def _drain(dispatcher: Any, worker: Any) -> None:
+    dispatcher.drain(max(0.0, worker.drain_by - time.monotonic()))
+    worker.side_process.drain(max(0.0, worker.drain_by - time.monotonic()))
