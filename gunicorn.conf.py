@@ -120,8 +120,8 @@ def post_worker_init(worker: Any) -> None:
     gc.set_threshold(10_000, 20, 50)
     sys.setswitchinterval(_SWITCH_SECONDS)
     if "psycopg.waiting" in sys.modules:
-        # The master asked libpq about DATABASE_URL, and psycopg chose how to wait before gevent was
-        # there. Loaded again, it chooses anew.
+        # The master has imported psycopg to check DATABASE_URL, so psycopg chose how to wait before
+        # gevent replaced `select`. When it is loaded again, it chooses gevent's way.
         importlib.reload(sys.modules["psycopg.waiting"])
     from rtms.jobs.names import JobName
     from rtms.server.native_threads import NativeThreads, allow_lookups
@@ -154,7 +154,8 @@ def post_worker_init(worker: Any) -> None:
     leave_now: Any = signal.getsignal(signal.SIGQUIT)
 
     def leave_now_once(number: int, frame: Any) -> None:
-        # After a terminal's SIGINT the master sends SIGQUIT, which would end the handing back.
+        # A terminal sends SIGINT, and then the master sends SIGQUIT. Either one is enough; a second
+        # would interrupt the worker while it hands back its leases.
         for each in _LEAVE_NOW:
             signal.signal(each, signal.SIG_IGN)
         worker.drain_by = 0.0

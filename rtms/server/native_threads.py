@@ -15,7 +15,7 @@ from gevent.threadpool import ThreadPool
 T = TypeVar("T")
 
 _MOST = 16  # calls at the same moment
-_LOOKUPS = 32  # besides those for connects: the database's, notifications', the dashboard's
+_LOOKUPS = 32  # threads for the database, notifications and the dashboard
 _current: Callable[[], int] = monkey.get_original("threading", "get_ident")
 
 
@@ -45,12 +45,12 @@ class NativeThreads:
 
 
 def allow_lookups(connects: int) -> None:
-    """Let as many host names be looked up at the same moment as may be wanted. gevent does that in
-    real threads, of which it has ten: while they waited for a name server to say where Recall is,
-    nobody would find the database.
+    """Give gevent enough threads for looking up host names. It has ten by default. If a name server
+    does not answer, connects that look up Recall's host would take all of them, and the database's
+    host could not be looked up.
 
     Args:
-        connects: how many streams are connected at the same moment.
+        connects: how many streams are connected at the same time.
     """
     get_hub().threadpool.maxsize = connects + _LOOKUPS
 

@@ -29,10 +29,10 @@ _MOST_DISCARDED = 64 * _CHUNK  # bytes
 
 
 class RequestTimeLimit:
-    """Limits how long a request's body, and each part of its answer, may take on the wire.
+    """Limits how long a request's body, and each part of its answer, may take on the network.
 
-    A client that sends faster than it is served gets its turns like any other: what it has sent
-    already makes no greenlet wait, so each request lets the others run first.
+    Each request yields once first. Otherwise a client that sends requests faster than they are
+    answered would keep all others from running, because reading them never waits.
 
     Args:
         app: the application.
@@ -74,8 +74,8 @@ class _Body:
         return self._in_time(self._read_in_pieces, size)
 
     def _read_in_pieces(self, size: int) -> bytes:
-        """Let the others run between pieces: a body of tiny chunks that has arrived makes nobody
-        wait, and takes a second to decode."""
+        """Read in pieces, and let other requests run in between. To decode a body of tiny chunks
+        takes a second."""
         pieces = []
         while size:
             piece = self._body.read(_PIECE if size < 0 else min(size, _PIECE))

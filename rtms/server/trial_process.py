@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import NoReturn
 
 _FINE = "fine"
-_ENDS = "The process ends while it makes the application."
-_MOST_SAID = 4096  # bytes, which a pipe takes at once
+_ENDS = "The process ended while it created the application."
+_MAX_MESSAGE = 4096  # bytes; a pipe takes as many at once
 _SECONDS = 20.0  # for the user's own modules too
 
 
@@ -28,8 +28,8 @@ def problem_with(step: Callable[[], object]) -> str | None:
     try:
         if not select.select([reader], [], [], _SECONDS)[0]:
             return f"The application does not start within {_SECONDS:.0f} seconds."
-        # Not to its end: a process that the user's modules forked may hold the pipe open.
-        said = os.read(reader, _MOST_SAID).decode(errors="replace") or _ENDS
+        # Do not read to the end: a process that the user's modules forked may hold the pipe open.
+        said = os.read(reader, _MAX_MESSAGE).decode(errors="replace") or _ENDS
     finally:
         os.close(reader)
         os.kill(pid, signal.SIGKILL)
@@ -45,5 +45,5 @@ def _try(step: Callable[[], object], writer: int) -> NoReturn:
     except Exception as error:
         said = str(error) or type(error).__name__
     finally:
-        os.write(writer, said.encode()[:_MOST_SAID])
+        os.write(writer, said.encode()[:_MAX_MESSAGE])
         os._exit(0)

@@ -105,8 +105,8 @@ def test_a_reload_with_a_database_that_cannot_be_used_changes_nothing(
 UNUSABLE = {
     "EXTENSIONS=nowhere.to_be_found": "nowhere.to_be_found cannot be imported",
     "EXTENSIONS=raises_at_import": "raises_at_import fails while it is imported",
-    "EXTENSIONS=exits_at_import": "ends while it makes the application",
-    "EXTENSIONS=is_killed_at_import": "ends while it makes the application",
+    "EXTENSIONS=exits_at_import": "ended while it created the application",
+    "EXTENSIONS=is_killed_at_import": "ended while it created the application",
     "PUBLIC_URL=https://rtms.example.com/metrics": "must not have /metrics as its path",
     "DATABASE_URL=sqlite:///{project}/full.sqlite3": "full.sqlite3 cannot be used",
 }
