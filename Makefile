@@ -13,7 +13,8 @@
 # Each installs what it needs in .venv, from the pinned requirements (install.py).
 
 PYTHON ?= python3
-TEST_PROCESSES ?= 2
+# Most tests wait for processes, so there are more of these than cores.
+TEST_PROCESSES ?= 3
 BIN := .venv/bin
 # Silences the theme's announcement of its successor.
 export NO_MKDOCS_2_WARNING := 1
