@@ -2,8 +2,8 @@
 #              (KEEP=1 keeps it running, with its dashboard and new meetings)
 # make .env    create the settings from .env.example, with a password for the dashboard
 # make run     run the server (needs .env)
-# make test    run all tests (about eight minutes on two cores)
-# make test-fast   run the unit tests, and the integration tests on SQLite (half a minute)
+# make test    run all tests (seven minutes on two cores)
+# make test-fast   run the unit tests, and the integration tests on SQLite (a minute)
 # make check   check lint, format, types, and the links in the documentation
 # make docs    serve the documentation as a site, at http://localhost:8001/
 # make bench   measure the performance, beside an empty route and a plain webhook (25 minutes)
