@@ -43,14 +43,9 @@ class GroupCommit(Generic[J, R]):
         self._queue: list[Ticket[J, R]] = []
         self._is_led = False
 
-    def enqueue(self, job: J, *, since: float | None = None) -> Ticket[J, R]:
-        """Put a job in the next group. Nothing is promised before the ticket's result is there.
-
-        Args:
-            job: what to do.
-            since: the moment (`time.monotonic()`) from which its patience counts; by default now.
-        """
-        ticket = Ticket(self, job, (since or time.monotonic()) + self._patience)
+    def enqueue(self, job: J) -> Ticket[J, R]:
+        """Put a job in the next group. Nothing is promised before the ticket's result is there."""
+        ticket = Ticket(self, job, time.monotonic() + self._patience)
         with self._lock:
             self._queue.append(ticket)
         return ticket

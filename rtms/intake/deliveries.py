@@ -59,16 +59,14 @@ class Intake:
         tracking_id: str | None = None,
         *,
         sent_at: datetime | None = None,
-        since: float | None = None,
     ) -> Ticket[Any, IntakeResult]:
         """Enqueue a verified delivery. It is on disk once the ticket's `result` returns.
 
         Args:
             sent_at: when Zoom sent it, by Zoom's clock (`x-zm-request-timestamp`); by default now.
-            since: when it arrived (`time.monotonic()`); by default now.
         """
         arrival = Arrival(received_at=clock.now(), sent_at=sent_at, tracking_id=tracking_id)
-        return self._group.enqueue(Delivery.of(body, arrival), since=since)
+        return self._group.enqueue(Delivery.of(body, arrival))
 
     def replay(self, event_id: int) -> IntakeResult | None:
         """Apply a stored Zoom event again, as if it had just arrived.

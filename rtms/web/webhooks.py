@@ -98,7 +98,7 @@ def _raw() -> bytes:
 def _take_in(to: Services, body: dict[str, Any], tracking_id: str, sent_at: datetime) -> Response:
     tracking_id = tracking_id if tracking_id.isprintable() else ""
     arrived_at = time.monotonic()
-    ticket = to.intake.begin(body, tracking_id or None, sent_at=sent_at, since=arrived_at)
+    ticket = to.intake.begin(body, tracking_id or None, sent_at=sent_at)
     taken = ticket.result()
     where = log.bind(row=taken.row_id, stream=taken.stream, tracking_id=tracking_id or None)
     try:
