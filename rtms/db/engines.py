@@ -124,11 +124,12 @@ def sqlite_engine(url: URL, make_call: MakeCall, *, enforce_foreign_keys: bool) 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         # A writer takes the lock at once: what it reads stays true until it commits.
-        begin = connection.get_execution_options().get("begin")
+        options = connection.get_execution_options()
+        begin = options.get("begin", "BEGIN")
         raw: Any = connection.connection.driver_connection
-        raw.is_writing = begin is not None
+        raw.is_writing = "begin" in options
         try:
-            raw.executescript(begin or "BEGIN")
+            raw.executescript(begin)
         except sqlite3.Error as error:  # what SQLAlchemy makes of it elsewhere
             raise exc.OperationalError(begin, None, error) from error
 
