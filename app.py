@@ -157,8 +157,6 @@ def __getattr__(name: str) -> Flask:
     try:
         made = _app_for_commands() if cli.is_command_lookup() else create_app()
     except (ConfigError, DatabaseUnavailable) as error:
-        stderr.tell_the_end(error)
-        # On this exit code, gunicorn does not start the worker again.
-        raise SystemExit(3) from None
+        stderr.refuse_to_start(error)
     globals()["app"] = made
     return made

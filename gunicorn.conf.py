@@ -28,8 +28,7 @@ def _current() -> Config:
         return Config.current()
     except (ConfigError, versions.NotInstalled) as error:
         # Said once by the master, before there are workers to say it over and over.
-        stderr.tell_the_end(error)
-        sys.exit(3)  # as a worker and every command do
+        stderr.refuse_to_start(error)
 
 
 _config = _current()
@@ -64,8 +63,7 @@ def on_starting(server: Any) -> None:
     if any(name.lower().endswith("_proxy") for name in os.environ):
         problem = problem_with(partial(_check_proxies, config))
         if problem:
-            stderr.tell_the_end(problem)
-            sys.exit(3)
+            stderr.refuse_to_start(problem)
     _warn(server, config)
 
 

@@ -9,6 +9,7 @@ import sys
 import threading
 from datetime import UTC, datetime
 from types import TracebackType
+from typing import NoReturn
 
 from config import log_format_given
 
@@ -37,12 +38,14 @@ def write_json() -> None:
     threading.excepthook = _on_error_in_thread
 
 
-def tell_the_end(why: object) -> None:
-    """Write why a process cannot start."""
+def refuse_to_start(why: object) -> NoReturn:
+    """Write why a process cannot start, and end it with code 3. On this code, gunicorn does not
+    start the worker again."""
     text = str(why)
     if log_format_given() == "json":
         text = json.dumps(_line(text, "critical", datetime.now(UTC).timestamp()))
     sys.stderr.write(f"{text}\n")
+    raise SystemExit(3)
 
 
 def _line(event: str, level: str, at: float) -> dict[str, str]:

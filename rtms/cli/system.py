@@ -106,8 +106,7 @@ def _services() -> Services:
         services = get_services()
         proxies.check(services.config)
     except (NotConfigured, ConfigError) as error:
-        stderr.tell_the_end(error)
-        raise click.exceptions.Exit(3) from None
+        stderr.refuse_to_start(error)
     return services
 
 
