@@ -67,6 +67,16 @@ class Server:
         self.root = ROOT  # of the project
         self._processes: list[subprocess.Popen[bytes]] = []
 
+    def extend(self, folder: Path, module: str, **settings: str) -> None:
+        """Have the processes to come load a module as an extension.
+
+        Args:
+            folder: where the module is.
+            module: its name.
+            settings: variables that it reads.
+        """
+        self.environ |= {"EXTENSIONS": module, "PYTHONPATH": str(folder), **settings}
+
     def start(self, *, ready: bool = True, bind: bool = True) -> subprocess.Popen[bytes]:
         """Start the web server, and wait until it is ready.
 

@@ -7,6 +7,7 @@ import pytest
 
 from config import ROOT
 
+EXTENSIONS = Path(__file__).parent / "extension"
 _NOT_COPIED = shutil.ignore_patterns(".*", "instance", "tests", "bench", "docs")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import Stream, ZoomSandbox, events
+from tests.acceptance.conftest import EXTENSIONS
 from tests.acceptance.test_together import on_one_engine
 from tests.servers import Server, wait_for
 
@@ -23,11 +24,7 @@ def test_other_hosts_are_found_while_recall_is_looked_up(
     """A delivery may need a new connection to the database, which has a name, too."""
     slow = tmp_path / "slow"
     slow.touch()
-    server.environ |= {
-        "EXTENSIONS": "slow_lookups",
-        "PYTHONPATH": str(Path(__file__).parent / "extension"),
-        "SLOW_LOOKUPS": str(slow),
-    }
+    server.extend(EXTENSIONS, "slow_lookups", SLOW_LOOKUPS=str(slow))
     server.start()
     for _ in range(CONNECTING):
         assert zoom.deliver(events.started(Stream())).ok

@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from sandbox import RecallSandbox, Stream, ZoomSandbox, events
+from tests.acceptance.conftest import EXTENSIONS
 from tests.acceptance.test_together import on_one_engine
 from tests.servers import Server, wait_for
 
@@ -20,11 +21,7 @@ def told(server: Server, tmp_path: Path) -> Path:
     """The file in which a slow subscriber notes what it was told."""
     file = tmp_path / "told"
     file.touch()
-    server.environ |= {
-        "EXTENSIONS": "slow_subscriber",
-        "PYTHONPATH": str(Path(__file__).parent / "extension"),
-        "TOLD": str(file),
-    }
+    server.extend(EXTENSIONS, "slow_subscriber", TOLD=str(file))
     return file
 
 

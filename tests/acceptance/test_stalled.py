@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.acceptance.conftest import EXTENSIONS
 from tests.acceptance.test_together import clients, start
 from tests.servers import Server, wait_for
 
@@ -58,11 +59,7 @@ def stalled(server: Server, tmp_path: Path) -> AbstractContextManager[Callable[[
     if server.environ["DATABASE_URL"].startswith("postgres"):
         return stalled_by_a_lock(server.environ["DATABASE_URL"])
     stall = tmp_path / "stall"
-    server.environ |= {
-        "EXTENSIONS": "stalling_commit",
-        "PYTHONPATH": str(Path(__file__).parent / "extension"),
-        "COMMIT_STALL": str(stall),
-    }
+    server.extend(EXTENSIONS, "stalling_commit", COMMIT_STALL=str(stall))
     return stalled_by_a_file(stall)
 
 

@@ -22,11 +22,7 @@ Step = Callable[[float], None]
 def step(server: Server, tmp_path: Path) -> Step:
     """Lets the clock of the server's processes step, those that run and those to come."""
     file, fresh = tmp_path / "step", tmp_path / "step.new"
-    server.environ |= {
-        "EXTENSIONS": "stepping_clock",
-        "PYTHONPATH": str(Path(__file__).parent / "extension"),
-        "CLOCK_STEP": str(file),
-    }
+    server.extend(Path(__file__).parent / "extension", "stepping_clock", CLOCK_STEP=str(file))
 
     def to(seconds: float) -> None:
         fresh.write_text(str(seconds))
