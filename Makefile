@@ -3,7 +3,8 @@
 # make .env    create the settings from .env.example, with a password for the dashboard
 # make run     run the server (needs .env)
 # make test    run all tests (seven minutes on two cores)
-# make test-fast   run the unit tests, and the integration tests on SQLite (a minute)
+# make test-fast   run the unit tests, and the integration tests on SQLite, without the slow ones
+#              (half a minute)
 # make check   check lint, format, types, and the links in the documentation
 # make docs    serve the documentation as a site, at http://localhost:8001/
 # make bench   measure the performance, beside an empty route and a plain webhook (25 minutes)
@@ -45,7 +46,7 @@ test: dev
 	$(PYTEST)
 
 test-fast: dev
-	$(PYTEST) -m "not postgresql" tests/integration tests/unit
+	$(PYTEST) -m "not postgresql and not slow" tests/integration tests/unit
 
 check: dev
 	@$(BIN)/ruff check .

@@ -273,6 +273,7 @@ def test_a_link_that_expires_under_way_is_replaced(
     assert 403 in [entry.status for entry in media_requests(recall)]
 
 
+@pytest.mark.slow
 @pytest.mark.environ(RECALL_RETRIEVES_PER_MINUTE="62")
 def test_its_retrieves_keep_the_common_pace(
     recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows
@@ -309,6 +310,7 @@ def test_what_recall_no_longer_has_is_given_up(
     assert "deleted" in row.archive_error
 
 
+@pytest.mark.slow
 @pytest.mark.environ(ARCHIVE_URL="trouble://bucket/recordings")
 def test_a_long_upload_keeps_its_lease_and_two_processes_store_once(
     recall: RecallSandbox,
@@ -578,6 +580,7 @@ def test_the_migration_keeps_what_is_there_both_ways(config: Config) -> None:
     database.dispose()
 
 
+@pytest.mark.slow
 @pytest.mark.environ(RECALL_TIMEOUT_SECONDS="2")
 def test_a_connect_does_not_wait_behind_an_upload(
     recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows, tmp_path: Path

@@ -25,6 +25,7 @@ def attempts(services: Services) -> list[Any]:
         return list(connection.execute(sa.select(ATTEMPTS).order_by(ATTEMPTS.c.id)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "outcome", "words"),
     [

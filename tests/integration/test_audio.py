@@ -129,6 +129,7 @@ def test_where_it_was_not_asked_for_nobody_looks_it_up(
     assert lists(recall) == []
 
 
+@pytest.mark.slow
 @pytest.mark.environ(**WITH_AUDIO)
 def test_trouble_with_the_list_is_in_the_row_and_passes(
     recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows
@@ -143,6 +144,7 @@ def test_trouble_with_the_list_is_in_the_row_and_passes(
     assert second.at >= first.answered_at + 0.9  # nobody asks while the gate is closed
 
 
+@pytest.mark.slow
 @pytest.mark.environ(**WITH_AUDIO, RECALL_RETRIEVES_PER_MINUTE="64")
 def test_looking_it_up_keeps_the_common_pace(
     recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows

@@ -69,6 +69,7 @@ def test_a_start_becomes_a_connection_with_recalls_id_and_status(
     assert connection.recording_config == {"video_mixed_mp4": {}, "metadata": ours}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [
@@ -146,6 +147,7 @@ def test_a_redirect_within_the_host_repeats_the_post(
     assert first.idempotency_key == second.idempotency_key
 
 
+@pytest.mark.slow
 @pytest.mark.environ(CONNECT_WINDOW_SECONDS="3")
 @pytest.mark.parametrize("status", [503, 507])
 def test_after_the_window_the_row_fails_and_nobody_asks_any_more(
@@ -182,6 +184,7 @@ def test_a_late_first_try_is_the_only_one(
     assert len(creates(recall)) == 1
 
 
+@pytest.mark.slow
 def test_one_429_closes_the_gate_for_every_row_and_is_no_try(
     recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows
 ) -> None:
@@ -199,6 +202,7 @@ def test_one_429_closes_the_gate_for_every_row_and_is_no_try(
     assert {row.attempts for row in rows.meetings()} == {1}
 
 
+@pytest.mark.slow
 def test_a_stop_while_recall_is_at_work_ends_the_row_with_its_id(
     recall: RecallSandbox, zoom: Zoom, dispatching: Services, rows: Rows
 ) -> None:
@@ -212,6 +216,7 @@ def test_a_stop_while_recall_is_at_work_ends_the_row_with_its_id(
     assert row.recall_id == recall.connections[0].id
 
 
+@pytest.mark.slow
 def test_a_connection_that_failed_over_while_in_flight_keeps_its_id_and_stays_ended(
     recall: RecallSandbox, zoom: Zoom, dispatching: Services, rows: Rows
 ) -> None:
@@ -424,6 +429,7 @@ def test_sqlite_claims_without_reading_all_that_waits(services: Services) -> Non
     assert not any("TEMP B-TREE" in step for step in plan)
 
 
+@pytest.mark.slow
 def test_a_stream_that_recall_is_still_connecting_is_not_given_up_after_its_window(
     recall: RecallSandbox, services: Services, rows: Rows
 ) -> None:
@@ -447,6 +453,7 @@ def test_a_stream_that_recall_is_still_connecting_is_not_given_up_after_its_wind
     assert len(recall.connections) == 1
 
 
+@pytest.mark.slow
 def test_a_row_whose_process_died_is_connected_when_its_lease_runs_out(
     recall: RecallSandbox, services: Services, rows: Rows
 ) -> None:
@@ -477,6 +484,7 @@ def test_what_may_have_been_connected_an_hour_ago_is_not_connected_again(
     assert creates(recall)[0].idempotency_key != row.idempotency_key
 
 
+@pytest.mark.slow
 def test_a_drain_waits_for_what_is_in_flight(
     recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows
 ) -> None:
@@ -490,6 +498,7 @@ def test_a_drain_waits_for_what_is_in_flight(
     assert [row.lease_owner for row in rows.meetings()] == [None, None]
 
 
+@pytest.mark.slow
 def test_a_drain_that_runs_out_of_time_hands_its_leases_back(
     recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows, config: Config
 ) -> None:

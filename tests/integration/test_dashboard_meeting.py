@@ -334,6 +334,7 @@ def test_where_recall_does_not_answer_the_pages_say_so(
     assert "<video" in browser.get("/meetings/1")
 
 
+@pytest.mark.slow
 @on_one_engine
 def test_a_recall_that_hangs_is_given_up_before_the_request_is_cut_off(
     meeting: Stream, browser: Browser, recall: RecallSandbox
@@ -344,6 +345,7 @@ def test_a_recall_that_hangs_is_given_up_before_the_request_is_cut_off(
     assert time.monotonic() - began < 4
 
 
+@pytest.mark.slow
 @on_one_engine
 @pytest.mark.parametrize("kind", ["hang", "drip", "status"])
 def test_storage_that_does_not_give_the_transcript_holds_no_request(
@@ -371,6 +373,7 @@ def test_storage_that_does_not_give_the_transcript_holds_no_request(
     wait_for(lambda: not asking_threads())  # nobody downloads on
 
 
+@pytest.mark.slow
 @on_one_engine
 def test_only_so_many_pages_ask_recall_at_once(
     meeting: Stream, browser: Browser, recall: RecallSandbox

@@ -70,6 +70,7 @@ def test_the_models_name_the_newest_migration() -> None:
     assert ScriptDirectory.from_config(alembic).get_current_head() == SCHEMA_REVISION
 
 
+@pytest.mark.slow
 @pytest.mark.unmigrated
 def test_processes_that_migrate_at_the_same_moment_migrate_once(
     config: Config, environ: dict[str, str]
@@ -189,6 +190,7 @@ def test_an_sqlite_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
             )
 
 
+@pytest.mark.slow
 def test_sqlite_locked_by_a_stranger_gets_zoom_a_503_in_time(
     zoom: Zoom, services: Services, rows: Rows, runner: FlaskCliRunner
 ) -> None:
@@ -239,6 +241,7 @@ def test_postgresql_is_asked_by_the_connection_that_was_used_last(services: Serv
     assert [services.database.write(lambda c: c.scalar(pid)) for _ in range(5)] == [pids[-1]] * 5
 
 
+@pytest.mark.slow
 def test_a_stopped_process_that_holds_the_write_lock_gets_zoom_a_503(
     zoom: Zoom, services: Services, rows: Rows
 ) -> None:

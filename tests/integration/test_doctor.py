@@ -183,6 +183,7 @@ def test_a_key_that_recall_does_not_know_is_tried_once(
     assert len(recall.ledger) == 1
 
 
+@pytest.mark.slow
 @on_one_engine
 @pytest.mark.parametrize(
     ("fault", "grade", "words"),
@@ -310,6 +311,7 @@ def test_a_database_that_promises_what_is_not_on_disk(
     assert "synchronous_commit = off" in found["found"]
 
 
+@pytest.mark.slow
 def test_a_database_that_takes_no_writes(runner: FlaskCliRunner, services: Services) -> None:
     if services.database.is_sqlite:
         with services.database._writing(time.monotonic() + 5):  # somebody else, for too long
@@ -417,6 +419,7 @@ def test_a_public_address_that_refuses(runner: FlaskCliRunner, services: Service
     assert "could not be reached: the connection failed" in found["found"]
 
 
+@pytest.mark.slow
 @on_one_engine
 def test_a_public_address_that_hangs(
     runner: FlaskCliRunner, services: Services, monkeypatch: pytest.MonkeyPatch

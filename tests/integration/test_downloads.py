@@ -505,6 +505,7 @@ def test_a_redirect_to_another_host_carries_nothing_of_ours(
     assert not any("Authorization" in h or "Cookie" in h or "Referer" in h for h in sent)
 
 
+@pytest.mark.slow
 def test_no_error_and_no_log_line_holds_a_link(
     meeting: Meeting, caplog: pytest.LogCaptureFixture
 ) -> None:

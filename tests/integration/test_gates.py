@@ -75,6 +75,7 @@ def test_a_limit_that_is_old_costs_nobody_a_turn(services: Services) -> None:
     assert room(services) == (None, None)
 
 
+@pytest.mark.slow
 @pytest.mark.environ(CONNECT_THREADS="8")
 def test_two_processes_keep_to_a_limit_together(
     recall: RecallSandbox, services: Services, config: Config, rows: Rows

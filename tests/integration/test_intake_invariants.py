@@ -138,6 +138,7 @@ def is_as_told(database: Database, history: Sequence[dict[str, Any]]) -> bool:
     return live(database) == expected
 
 
+@pytest.mark.slow
 def test_every_order_of_three_events_ends_as_the_latest_of_them_says(
     database: Database, config: Config
 ) -> None:
@@ -159,6 +160,7 @@ def test_every_order_of_three_events_ends_as_the_latest_of_them_says(
     assert wrong == []
 
 
+@pytest.mark.slow
 def test_the_last_word_about_a_stream_counts_in_whatever_order_it_was_heard(
     database: Database, config: Config, examples: int
 ) -> None:
@@ -461,6 +463,7 @@ def _is_live(row: Any) -> bool:
     return row.state in ("pending", "connected") and row.stopped_at is None
 
 
+@pytest.mark.slow
 def test_the_invariants_hold_after_any_sequence_of_moves(
     database: Database, config: Config, examples: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,6 +75,7 @@ def environ(environ: dict[str, str], tmp_path: Path) -> dict[str, str]:
     return {"ARCHIVE_URL": str(tmp_path / "archive"), "ADMIN_PASSWORD": PASSWORD, **environ}
 
 
+@pytest.mark.slow
 @pytest.mark.environ(**TOLD)
 def test_a_transcript_made_later_is_followed_shown_stored_and_told(
     app: Flask,

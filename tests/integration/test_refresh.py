@@ -153,6 +153,7 @@ def test_what_recall_no_longer_has_is_not_asked_for_again(
     assert "does not have it any more" in row.last_error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [401, 429, 500, 503])
 def test_trouble_with_recall_is_in_the_row_and_passes(
     connected: Stream, recall: RecallSandbox, services: Services, rows: Rows, status: int
@@ -169,6 +170,7 @@ def test_trouble_with_recall_is_in_the_row_and_passes(
     assert status != 429 or second.at >= first.answered_at + 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.environ(RECALL_RETRIEVES_PER_MINUTE="120")
 def test_all_processes_together_keep_the_pace_and_the_last_ended_go_first(
     recall: RecallSandbox, services: Services, rows: Rows
@@ -204,6 +206,7 @@ def test_all_processes_together_keep_the_pace_and_the_last_ended_go_first(
     assert set(numbers[:4]) == {39, 38, 37, 36}
 
 
+@pytest.mark.slow
 @pytest.mark.environ(RECALL_TIMEOUT_SECONDS="2")
 def test_a_connect_does_not_wait_behind_refreshes(
     recall: RecallSandbox, zoom: Zoom, services: Services, rows: Rows

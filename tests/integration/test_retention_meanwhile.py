@@ -50,6 +50,7 @@ def somebody_who_writes(database: Database) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 def test_others_write_between_any_two_steps(services: Services) -> None:
     steps, at_once = 12, 100 if services.database.is_sqlite else 500
     filled(services, steps * at_once)
@@ -80,6 +81,7 @@ def test_others_write_between_any_two_steps(services: Services) -> None:
     assert min(between) > 0, between
 
 
+@pytest.mark.slow
 def test_a_step_that_has_to_wait_too_long_is_tried_again(services: Services, rows: Rows) -> None:
     an_old_meeting(services)
     own = Database(services.database.url)
@@ -93,6 +95,7 @@ def test_a_step_that_has_to_wait_too_long_is_tried_again(services: Services, row
     assert ids(rows) == []
 
 
+@pytest.mark.slow
 def test_who_gives_up_says_what_was_done_until_then(
     services: Services, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -290,6 +290,7 @@ BODIES = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(body=BODIES)
 def test_no_signed_body_gives_a_5xx(zoom: Zoom, body: Any) -> None:

@@ -75,6 +75,7 @@ def test_a_lane_that_is_behind_waits_for_the_crowd_to_go(running: list[Dispatche
     assert leases_when_asked[:6] == [1] * 6
 
 
+@pytest.mark.slow
 def test_a_crowd_that_stays_holds_nothing_up_for_ever(running: list[Dispatcher]) -> None:
     job = FakeJob(rows=4, threads=2)
     running.append(Dispatcher(job, is_crowded=lambda: True))

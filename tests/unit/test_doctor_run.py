@@ -31,6 +31,7 @@ def test_a_broken_check_is_a_finding_and_stops_no_other() -> None:
     assert "a secret" not in str(found)
 
 
+@pytest.mark.slow
 def test_a_check_that_hangs_is_left_behind_with_what_it_had_found() -> None:
     released = threading.Event()
 

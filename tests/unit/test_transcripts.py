@@ -314,6 +314,7 @@ def test_the_parser_reads_from_a_file_as_well() -> None:
     assert [caption.voice for caption in captions] == ["Ada Lovelace", "Speaker 1"]
 
 
+@pytest.mark.slow
 def test_one_endless_word_takes_no_endless_time() -> None:
     parts = read_parts([part(1, word("ab " * 50_000 + "x" * 500_000, 0, 60))])
     assert len(check_srt(render(parts, "srt"))) > 1000
