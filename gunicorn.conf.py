@@ -68,7 +68,7 @@ def on_starting(server: Any) -> None:
 
 
 def _check_proxies(config: Config) -> None:
-    from rtms.recall import proxies  # here, not above: it imports requests
+    from rtms.http import proxies  # here, not above: it imports requests
 
     proxies.check(config)
 

@@ -100,7 +100,7 @@ def worker() -> None:
 
 
 def _services() -> Services:
-    from rtms.recall import proxies  # imported here: it loads requests, which is slow
+    from rtms.http import proxies  # imported here: it loads requests, which is slow
 
     try:
         services = get_services()

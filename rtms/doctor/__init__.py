@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rtms.doctor import activity, configuration, connections, database, public_url, recall
 from rtms.doctor.runner import Check
-from rtms.recall import proxies
+from rtms.http import proxies
 from rtms.services import Services
 
 

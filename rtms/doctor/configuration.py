@@ -24,7 +24,7 @@ def look(config: Config, proxy_problems: Mapping[str, str]) -> Iterator[Finding]
 
     Args:
         config: the configuration.
-        proxy_problems: addresses whose proxy cannot be used (`rtms.recall.proxies.problems`).
+        proxy_problems: addresses whose proxy cannot be used (`rtms.http.proxies.problems`).
     """
     yield ok(_ABOUT, summary(config))
     for each in config.misspelt:

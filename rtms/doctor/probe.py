@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from rtms.recall.http import USER_AGENT, Session
+from rtms.http.session import USER_AGENT, Session
 from rtms.zoom.signature import hex_hmac
 
 _PATIENCE = (3.0, 5.0)  # seconds to connect, and for each read: past Zoom's three, to say so
@@ -55,7 +55,7 @@ class Endpoint:
         """Request a page. Redirects are not followed.
 
         Raises:
-            one of `rtms.recall.http.NETWORK_ERRORS`: there was no answer.
+            one of `rtms.http.session.NETWORK_ERRORS`: there was no answer.
         """
         return self._send("GET", path, None, {})
 
@@ -63,7 +63,7 @@ class Endpoint:
         """Deliver to /zoom-webhook, as Zoom does. Redirects are not followed: neither does Zoom.
 
         Raises:
-            one of `rtms.recall.http.NETWORK_ERRORS`: there was no answer.
+            one of `rtms.http.session.NETWORK_ERRORS`: there was no answer.
         """
         return self._send(
             "POST", "/zoom-webhook", raw, {"Content-Type": "application/json", **headers}

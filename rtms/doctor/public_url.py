@@ -13,7 +13,7 @@ from rtms.doctor import signing_oracle, tunnels
 from rtms.doctor.configuration import is_loopback
 from rtms.doctor.finding import Finding, failure, ok, warning
 from rtms.doctor.probe import Endpoint, ProbeAnswer, encode, signed
-from rtms.recall.http import NETWORK_ERRORS, CannotBeSent, network_error_text
+from rtms.http.session import NETWORK_ERRORS, CannotBeSent, network_error_text
 from rtms.zoom import signature
 
 _ADDRESS, _CHALLENGE, _FORGERY, _READY = "public address", "challenge", "forgery", "readyz"

@@ -11,8 +11,15 @@ import requests
 
 from config import RECALL_REGIONS, Config
 from rtms.doctor.finding import Finding, failure, ok, warning
+from rtms.http.session import (
+    NETWORK_ERRORS,
+    CannotBeSent,
+    Session,
+    join,
+    network_error_text,
+    origin,
+)
 from rtms.recall.client import CREATE_PATH
-from rtms.recall.http import NETWORK_ERRORS, CannotBeSent, Session, join, network_error_text, origin
 
 _ABOUT = "Recall"
 _CLOCK = "clock"

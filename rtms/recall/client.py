@@ -10,10 +10,10 @@ from urllib.parse import quote
 import requests
 from requests.adapters import HTTPAdapter
 
+from rtms.http.answer import DEFAULT_RETRY_AFTER, HttpAnswer
+from rtms.http.session import CannotBeSent, Session, join, origin
 from rtms.recall.create_outcomes import CreateOutcome, OutcomeUnknown, Refused, create_outcome
 from rtms.recall.errors import ERRORS, ForeignRedirect, NoAnswer, RecallError, error_text
-from rtms.recall.http import CannotBeSent, Session, join, origin
-from rtms.recall.http_answer import DEFAULT_RETRY_AFTER, RecallAnswer
 
 CREATE_PATH = "/api/v1/meeting_direct_connect"  # without a trailing slash, as in the quickstart
 _AUDIO_PATH = "/api/v1/audio_mixed"
@@ -163,7 +163,7 @@ class Recall:
 
     def _call(
         self, method: str, url: str, body: object | None, headers: dict[str, str]
-    ) -> RecallAnswer:
+    ) -> HttpAnswer:
         status: int | None = None
         try:
             answer = self._follow(method, url, body, headers)
@@ -177,7 +177,7 @@ class Recall:
 
     def _follow(
         self, method: str, url: str, body: object | None, headers: dict[str, str]
-    ) -> RecallAnswer:
+    ) -> HttpAnswer:
         give_up_at = time.monotonic() + 2 * self._timeout
         answer = self._send(method, url, body, headers, give_up_at)
         if answer.status not in _REDIRECTS:
@@ -200,7 +200,7 @@ class Recall:
         body: object | None,
         headers: dict[str, str],
         give_up_at: float,
-    ) -> RecallAnswer:
+    ) -> HttpAnswer:
         left = give_up_at - time.monotonic()
         if left <= 0:
             raise NoAnswer("the answer arrives too slowly")
@@ -222,7 +222,7 @@ class Recall:
                     raise NoAnswer("the answer is too large")
                 if time.monotonic() > give_up_at:
                     raise NoAnswer("the answer arrives too slowly")
-            return RecallAnswer(response.status_code, response.headers, content)
+            return HttpAnswer(response.status_code, response.headers, content)
 
     def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Set the Authorization header. Without an explicit auth, requests would replace it with a

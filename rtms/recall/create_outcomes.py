@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rtms.recall.http_answer import DEFAULT_RETRY_AFTER, RecallAnswer
+from rtms.http.answer import DEFAULT_RETRY_AFTER, HttpAnswer
 from rtms.recall.responses import read_status
 
 
@@ -65,7 +65,7 @@ _TEMPORARY_REFUSALS = {500: "had an internal error", 507: "has no free worker at
 _UNKNOWN_4XX = {408: "timed out waiting for the request", 409: "is working on the same request"}
 
 
-def create_outcome(answer: RecallAnswer, *, hide: tuple[str, ...]) -> CreateOutcome:
+def create_outcome(answer: HttpAnswer, *, hide: tuple[str, ...]) -> CreateOutcome:
     """Return the outcome of a create from Recall's answer.
 
     Args:
@@ -88,7 +88,7 @@ def create_outcome(answer: RecallAnswer, *, hide: tuple[str, ...]) -> CreateOutc
     return Refused(error=f"{said} {why}. {text}")
 
 
-def _created(answer: RecallAnswer, text: str) -> CreateOutcome:
+def _created(answer: HttpAnswer, text: str) -> CreateOutcome:
     body = answer.json() or {}
     recall_id = body.get("id")
     if not isinstance(recall_id, str) or not recall_id or not recall_id.isprintable():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtms.recall.http import NETWORK_ERRORS, network_error_text
+from rtms.http.session import NETWORK_ERRORS, network_error_text
 
 
 class RecallError(Exception):

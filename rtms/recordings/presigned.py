@@ -13,7 +13,14 @@ from typing import Self
 
 import requests
 
-from rtms.recall.http import NETWORK_ERRORS, CannotBeSent, Session, join, network_error_text, origin
+from rtms.http.session import (
+    NETWORK_ERRORS,
+    CannotBeSent,
+    Session,
+    join,
+    network_error_text,
+    origin,
+)
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_HOPS = 5

@@ -23,7 +23,7 @@ ROWS = (
     ("rtms.intake",),
     ("rtms.recordings", "rtms.monitoring", "rtms.states"),
     ("rtms.zoom", "rtms.recall", "rtms.queue"),
-    ("rtms.db",),
+    ("rtms.db", "rtms.http"),
     ("rtms.rows", "rtms.logs", "rtms.stderr", "rtms.signals", "rtms.payload", "rtms.disk_errors"),
     ("rtms.clock", "rtms.backoff", "rtms.text"),
     ("models", "config", "rtms.text_breaks"),

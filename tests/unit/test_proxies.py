@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from config import Config, ConfigError
+from rtms.http import proxies
+from rtms.http.session import CannotBeSent, Session
 from rtms.jobs.archive.retry_policy import next_try
 from rtms.jobs.notify import job as notify_job
-from rtms.recall import proxies
 from rtms.recall.client import Recall
 from rtms.recall.create_outcomes import Refused
 from rtms.recall.errors import RecallError
-from rtms.recall.http import CannotBeSent, Session
 from rtms.recordings.download import fetch
 from rtms.recordings.download_errors import CannotBeFetched
 from rtms.recordings.presigned import Links, LinkUnusable

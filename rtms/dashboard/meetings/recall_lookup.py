@@ -15,9 +15,9 @@ from flask import abort
 from rtms import clock
 from rtms.dashboard.meetings.advice import for_pages
 from rtms.dashboard.meetings.media import MEDIA, gone
+from rtms.http.session import origin
 from rtms.recall.client import Recall
 from rtms.recall.errors import RecallError
-from rtms.recall.http import origin
 from rtms.recordings import transcripts
 from rtms.recordings.download_errors import DownloadError
 from rtms.recordings.library import TRANSCRIPT, File, NothingThere, Recordings

@@ -13,10 +13,10 @@ from config import Config
 from models import CONNECTS, RECORDINGS, MeetingDirectConnect, Recording
 from rtms import clock, signals
 from rtms.db.database import Database
+from rtms.http.session import NETWORK_ERRORS, CannotBeSent, Session, network_error_text
 from rtms.jobs.notify import message
 from rtms.jobs.notify.outbox import NotificationToSend
 from rtms.logs import about, meeting_of
-from rtms.recall.http import NETWORK_ERRORS, CannotBeSent, Session, network_error_text
 from rtms.rows import as_json
 
 _TIMEOUT = 10.0  # seconds to connect, and again for each read

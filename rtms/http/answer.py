@@ -1,4 +1,4 @@
-"""One of Recall's HTTP answers: its body, and how long it asks to wait."""
+"""An HTTP answer of an API: its body, and how long it asks to wait."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_RETRY_AFTER = 3600.0  # seconds
 DEFAULT_RETRY_AFTER = 2.0  # seconds, where a 429 names no time
 
 
-class RecallAnswer:
+class HttpAnswer:
     """An answer that has been read to its end."""
 
     def __init__(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
@@ -48,7 +48,7 @@ class RecallAnswer:
         moment = _http_date(text)
         if moment is None:
             return None
-        # Take both dates from Recall's clock if possible.
+        # Take both dates from the API's clock if possible.
         asked_at = _http_date(self.headers.get("Date", "")) or datetime.now(UTC)
         return min(max((moment - asked_at).total_seconds(), 0.0), _MAX_RETRY_AFTER)
 

@@ -11,7 +11,7 @@ import requests
 from requests import exceptions
 from urllib3.exceptions import HTTPError, LocationValueError, ReadTimeoutError
 
-from rtms.recall import proxies
+from rtms.http import proxies
 
 USER_AGENT = "zoom-rtms-recall"
 # Includes urllib3's errors, because bodies are read from it directly, and UnicodeError, for an
