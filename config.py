@@ -58,6 +58,11 @@ _PAAS_PROXIES: dict[str | None, int] = {
     "Fly.io": 2,
 }
 
+# Zoom: REST API. A Server-to-Server OAuth app's credentials, which are set together.
+_ZOOM_S2S = ("ZOOM_S2S_ACCOUNT_ID", "ZOOM_S2S_CLIENT_ID", "ZOOM_S2S_CLIENT_SECRET")
+_ZOOM_API_URL = "https://api.zoom.us/v2"
+_ZOOM_OAUTH_URL = "https://zoom.us/oauth"
+
 T = TypeVar("T")
 
 
@@ -81,6 +86,14 @@ class Config:
     zoom_secret_tokens: tuple[str, ...] = field(repr=False)  # the first is the current one
     zoom_client_id: str
     zoom_client_secret: str = field(repr=False)
+    # The Server-to-Server OAuth app that starts streams: all three are set, or none.
+    zoom_s2s_account_id: str | None
+    zoom_s2s_client_id: str | None
+    zoom_s2s_client_secret: str | None = field(repr=False)
+    zoom_api_url: str  # without a trailing slash
+    zoom_oauth_url: str  # without a trailing slash
+    restart_streams: bool  # ask Zoom again for a stream that was lost while its meeting is on
+    restarts_per_meeting: int  # of one user in one meeting
     recall_api_key: str = field(repr=False)
     recall_webhook_secrets: tuple[str, ...] = field(repr=False)  # empty: no route for Recall
     recall_base_url: str  # without a trailing slash
@@ -174,6 +187,13 @@ class Config:
             zoom_secret_tokens=read.required("ZOOM_SECRET_TOKEN", _tokens) or (),
             zoom_client_id=read.required("ZOOM_CLIENT_ID", _text) or "",
             zoom_client_secret=read.required("ZOOM_CLIENT_SECRET", _text) or "",
+            zoom_s2s_account_id=read.optional("ZOOM_S2S_ACCOUNT_ID", None, _text),
+            zoom_s2s_client_id=read.optional("ZOOM_S2S_CLIENT_ID", None, _text),
+            zoom_s2s_client_secret=read.optional("ZOOM_S2S_CLIENT_SECRET", None, _text),
+            zoom_api_url=read.optional("ZOOM_API_URL", _ZOOM_API_URL, _zoom_api_url),
+            zoom_oauth_url=read.optional("ZOOM_OAUTH_URL", _ZOOM_OAUTH_URL, _zoom_oauth_url),
+            restart_streams=_restart_streams(read),
+            restarts_per_meeting=int(read.number("RESTARTS_PER_MEETING", 5, 1, 1000, whole=True)),
             recall_api_key=read.required("RECALL_API_KEY", _api_key) or "",
             recall_webhook_secrets=read.optional("RECALL_WEBHOOK_SECRET", (), _webhook_secrets),
             recall_base_url=read.optional("RECALL_BASE_URL", RECALL_REGIONS[region], _base_url),
@@ -213,6 +233,7 @@ class Config:
             web_concurrency=int(read.number("WEB_CONCURRENCY", 2, 1, 256, whole=True)),
             paas=paas,
         )
+        _check_s2s(read)
         if config.notify_url and not config.notify_secret:
             read.problems.append("NOTIFY_SECRET is not set: requests to NOTIFY_URL must be signed.")
         return config
@@ -413,6 +434,37 @@ def _base_url(text: str, example: str = "https://us-east-1.recall.ai") -> str:
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must not contain a user, password, query or fragment")
     return text.rstrip("/")
+
+
+def _zoom_api_url(text: str) -> str:
+    return _base_url(text, _ZOOM_API_URL)
+
+
+def _zoom_oauth_url(text: str) -> str:
+    return _base_url(text, _ZOOM_OAUTH_URL)
+
+
+def _restart_streams(read: _Reader) -> bool:
+    """Read RESTART_STREAMS. It is on by default if streams can be started."""
+    has_credentials = all(read.given(name) for name in _ZOOM_S2S)
+    default = "on" if has_credentials else "off"
+    wanted = read.choice("RESTART_STREAMS", default, ("on", "off")) == "on"
+    if wanted and not any(read.given(name) for name in _ZOOM_S2S):
+        read.problems.append(
+            "RESTART_STREAMS is on, and starting a stream needs the credentials of a "
+            f"Server-to-Server OAuth app: set {', '.join(_ZOOM_S2S)}."
+        )
+    return wanted and has_credentials
+
+
+def _check_s2s(read: _Reader) -> None:
+    """Check that the credentials of the Server-to-Server OAuth app are all set, or none is."""
+    missing = [name for name in _ZOOM_S2S if not read.given(name)]
+    if 0 < len(missing) < len(_ZOOM_S2S):
+        read.problems.append(
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set: a "
+            "Server-to-Server OAuth app has an account ID, a client ID and a client secret."
+        )
 
 
 def _public_url(text: str) -> str | None:

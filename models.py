@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 # The Alembic revision of these models. The server compares it with the database's.
-SCHEMA_REVISION = "0007"
+SCHEMA_REVISION = "0008"
 
 
 class State(StrEnum):
@@ -122,6 +122,7 @@ PENDING = "state = 'pending'"
 FOLLOWED = "state <> 'pending' AND due_at IS NOT NULL"
 UNSENT = "due_at IS NOT NULL"
 TO_ARCHIVE = "archive_due_at IS NOT NULL"
+OPEN_REQUEST = "state IN ('waiting', 'accepted')"
 
 
 class MeetingDirectConnect(Base):
@@ -170,6 +171,7 @@ class MeetingDirectConnect(Base):
         Index("ix_host_id", "host_id", "id", **_where("due_at IS NULL")),
         # Scanned from its end, because topics are searched for substrings.
         Index("ix_topic", "id", "topic_search", **_where("topic_search IS NOT NULL")),
+        Index("ix_restarted_as", "restarted_as", **_where("restarted_as IS NOT NULL")),
         Index("ix_superseded_by", "superseded_by", **_where("superseded_by IS NOT NULL")),
         # Recall's metadata refers to rows by id, so ids must never be reused.
         {"sqlite_autoincrement": True},
@@ -203,6 +205,8 @@ class MeetingDirectConnect(Base):
     attempts: Mapped[int] = mapped_column(default=0)  # tries whose outcome is known
     last_error: Mapped[str | None]
     superseded_by: Mapped[int | None] = mapped_column(ForeignKey("meeting_direct_connects.id"))
+    # The row of the stream that was started in place of this lost one.
+    restarted_as: Mapped[int | None] = mapped_column(ForeignKey("meeting_direct_connects.id"))
     # The meeting's UUID if it may have only one live stream (RECORD_STREAMS=first).
     meeting_slot: Mapped[str | None]
 
@@ -386,6 +390,85 @@ class Notification(Base):
         return f"<Notification {self.id}: {self.event} to {self.listener}, {progress}>"
 
 
+class RequestAction(StrEnum):
+    """What Zoom is asked to do with a meeting's stream."""
+
+    START = "start"
+    STOP = "stop"
+
+
+class RequestCause(StrEnum):
+    """Why Zoom is asked for a stream."""
+
+    WINDOW_EXPIRED = "window_expired"  # it was not connected while Zoom was waiting
+    STREAM_FAULT = "stream_fault"  # it stopped because of a fault
+    NEVER_CAME = "never_came"  # the meeting started, and its stream did not (START_STREAMS)
+    OUTAGE = "outage"  # it was lost while this server was down
+    BY_HAND = "by_hand"  # a person asked
+
+
+class RequestState(StrEnum):
+    """The state of a request to Zoom: waiting → accepted → fulfilled, or refused and so on."""
+
+    WAITING = "waiting"  # to be sent
+    ACCEPTED = "accepted"  # Zoom accepted it; the stream has not started yet
+    FULFILLED = "fulfilled"  # the stream started (or stopped)
+    REFUSED = "refused"  # Zoom refused permanently
+    WITHDRAWN = "withdrawn"  # the meeting ended, or a stream came by itself
+    GIVEN_UP = "given_up"  # asked for long enough, or often enough
+
+
+class StreamRequest(Base):
+    """A request to Zoom to start or stop a meeting's stream. The table is also a queue."""
+
+    __tablename__ = "stream_requests"
+    __table_args__ = (
+        _one_of("action", RequestAction),
+        _one_of("cause", RequestCause),
+        _one_of("state", RequestState),
+        CheckConstraint("(lease_owner IS NULL) = (leased_until IS NULL)", name="lease_whole"),
+        CheckConstraint(f"(due_at IS NOT NULL) = ({OPEN_REQUEST})", name="open_is_due"),
+        # One open request for a user in a meeting, whichever processes see the cause.
+        Index(
+            "uq_open_request",
+            "meeting_id",
+            "operator_id",
+            unique=True,
+            **_where(OPEN_REQUEST),
+        ),
+        Index("ix_requests_due", "due_at", **_where(OPEN_REQUEST)),
+        Index("ix_requests_meeting_uuid", "meeting_uuid"),
+        Index("ix_requests_replaces", "replaces"),
+        Index("ix_requests_led_to", "led_to"),
+    )
+
+    id: Mapped[int] = mapped_column(_RowId, primary_key=True)
+    action: Mapped[str] = mapped_column(String(8))
+    cause: Mapped[str] = mapped_column(String(16))
+    meeting_id: Mapped[str]  # the number, by which Zoom's API knows the meeting
+    meeting_uuid: Mapped[str | None]  # null: only the number is known
+    account_id: Mapped[str | None]
+    operator_id: Mapped[str]  # the user to start it for; empty: Zoom chooses
+    state: Mapped[str] = mapped_column(String(16), default=RequestState.WAITING)
+    attempts: Mapped[int] = mapped_column(default=0)
+    last_error: Mapped[str | None]
+    created_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]  # the last time that it was sent to Zoom
+    due_at: Mapped[datetime | None]
+    leased_until: Mapped[datetime | None]
+    lease_owner: Mapped[str | None]
+    # The lost stream that it is to replace, and the stream that it led to.
+    replaces: Mapped[int | None] = mapped_column(
+        ForeignKey("meeting_direct_connects.id", ondelete="SET NULL")
+    )
+    led_to: Mapped[int | None] = mapped_column(
+        ForeignKey("meeting_direct_connects.id", ondelete="SET NULL")
+    )
+
+    def __repr__(self) -> str:
+        return f"<StreamRequest {self.id}: {self.action} meeting {self.meeting_id}, {self.state}>"
+
+
 class Gate(Base):
     """Recall's rate limit, shared by all processes. While a gate is closed, none calls Recall."""
 
@@ -450,6 +533,7 @@ CONNECTS = cast(Table, MeetingDirectConnect.__table__)
 RECORDINGS = cast(Table, Recording.__table__)
 EVENTS = cast(Table, WebhookEvent.__table__)
 NOTIFICATIONS = cast(Table, Notification.__table__)
+STREAM_REQUESTS = cast(Table, StreamRequest.__table__)
 GATES = cast(Table, Gate.__table__)
 ATTEMPTS = cast(Table, ConnectAttempt.__table__)
 PROCESSES = cast(Table, Process.__table__)

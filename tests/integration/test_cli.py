@@ -322,6 +322,7 @@ def test_a_database_that_is_not_migrated_is_named_and_exits_with_4(
     with services.database.engine.begin() as connection:
         connection.exec_driver_sql("DROP TABLE notifications")
         for table in (
+            "stream_requests",
             "connect_attempts",
             "recordings",
             "webhook_events",

@@ -183,7 +183,7 @@ def test_deliveries_are_taken_in_while_an_upgrade_waits_for_a_long_reader(
     # What was made before was not made again.
     assert made and made.items() <= _indexes(first).items()
     # Those of the tables that have rows; there is no notification.
-    assert said.count("creating an index") == 9
+    assert said.count("creating an index") == 10
 
 
 def test_of_a_users_live_streams_of_a_meeting_an_upgrade_leaves_the_latest_live(

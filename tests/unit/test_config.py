@@ -192,7 +192,11 @@ def test_what_is_malformed_is_refused_in_words(name: str, text: str, words: str)
 # What is nowhere right, and settings that are only right with another.
 VARIABLES = variables()
 NONSENSE = ("http:/\\", "none://", "{", "=", "no, no", "\x7f")
-ALSO = {"NOTIFY_URL": {"NOTIFY_SECRET": "whsec_aGVsbG8gd29ybGQ="}}
+S2S = {f"ZOOM_S2S_{name}": "x" for name in ("ACCOUNT_ID", "CLIENT_ID", "CLIENT_SECRET")}
+ALSO = {
+    "NOTIFY_URL": {"NOTIFY_SECRET": "whsec_aGVsbG8gd29ybGQ="},
+    **{name: {also: text for also, text in S2S.items() if also != name} for name in S2S},
+}
 
 
 @pytest.mark.parametrize("name", sorted(VARIABLES))
@@ -520,3 +524,24 @@ def test_the_format_of_the_log_is_known_where_the_rest_is_wrong(
 )
 def test_the_path_below_which_browsers_find_the_server(url: str, path: str) -> None:
     assert read(PUBLIC_URL=url).path == path
+
+
+@pytest.mark.parametrize("name", S2S)
+def test_a_part_of_the_server_to_server_app_is_refused(name: str) -> None:
+    given = {each: text for each, text in S2S.items() if each != name}
+    (problem,) = problems(**given)
+    assert problem.startswith(f"{name} is not set: a Server-to-Server OAuth app has")
+    (problem,) = problems(**{name: "x"})
+    assert " and ".join(given) in problem
+
+
+def test_streams_are_restarted_where_they_can_be_started() -> None:
+    assert not read().restart_streams
+    assert read(**S2S).restart_streams
+    assert not read(**S2S, RESTART_STREAMS="off").restart_streams
+    (problem,) = problems(RESTART_STREAMS="on")
+    assert "ZOOM_S2S_ACCOUNT_ID, ZOOM_S2S_CLIENT_ID, ZOOM_S2S_CLIENT_SECRET" in problem
+
+
+def test_the_secret_of_the_server_to_server_app_is_not_shown() -> None:
+    assert "sesame" not in repr(read(**S2S | {"ZOOM_S2S_CLIENT_SECRET": "sesame"}))

@@ -37,7 +37,7 @@ def rows(text: str) -> list[list[str]]:
     ]
 
 
-SETTINGS = [row for row in rows(page("CONFIGURATION.md")) if re.fullmatch("`[A-Z_]+`", row[0])]
+SETTINGS = [row for row in rows(page("CONFIGURATION.md")) if re.fullmatch("`[A-Z0-9_]+`", row[0])]
 DEFAULTS = {
     name.strip("`"): default.split("`")[1] for name, default, _ in SETTINGS if "`" in default
 }
@@ -50,7 +50,7 @@ RANGES = {
 
 def test_every_setting_has_a_line_in_the_example() -> None:
     example = (ROOT / ".env.example").read_text()
-    assert set(re.findall(r"^#? ?([A-Z_]+)=", example, re.MULTILINE)) == variables()
+    assert set(re.findall(r"^#? ?([A-Z0-9_]+)=", example, re.MULTILINE)) == variables()
 
 
 def test_every_setting_has_a_row() -> None:

@@ -102,6 +102,9 @@ def test_every_secret_of_the_configuration_is_known_to_be_one() -> None:
         "ARCHIVE_URL": "/srv/archive-folder",
         "ADMIN_PASSWORD": "the admin password",
         "METRICS_TOKEN": "the-metrics-token",
+        "ZOOM_S2S_ACCOUNT_ID": "the-account",
+        "ZOOM_S2S_CLIENT_ID": "the-client",
+        "ZOOM_S2S_CLIENT_SECRET": "the-secret-of-the-client",
         "DATABASE_URL": "postgres://user:database-password@127.0.0.1/name",
         "RECORDING_CONFIG": '{"realtime_endpoints": [{"url": "https://own.example/a-token"}]}',
     }

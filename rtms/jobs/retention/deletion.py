@@ -70,6 +70,7 @@ def delete_meetings(connection: Connection, before: datetime, archives: bool) ->
             is_over(archives),
             # A row that it replaced is deleted first.
             sa.not_(sa.exists().where(older.c.superseded_by == CONNECTS.c.id)),
+            sa.not_(sa.exists().where(older.c.restarted_as == CONNECTS.c.id)),
         )
         .order_by(CONNECTS.c.received_at)
         .limit(_ROWS_A_STEP[connection.dialect.name])
