@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+
+import requests
 
 from rtms.text import shown
 from rtms.text_breaks import cut
@@ -16,6 +19,10 @@ _MAX_RETRY_AFTER = 3600.0  # seconds
 DEFAULT_RETRY_AFTER = 2.0  # seconds, where a 429 names no time
 
 
+class NoAnswer(Exception):
+    """An answer is too slow or too large."""
+
+
 class HttpAnswer:
     """An answer that has been read to its end."""
 
@@ -23,6 +30,28 @@ class HttpAnswer:
         self.status = status
         self.headers = headers
         self._content = content
+
+    @classmethod
+    def read(cls, response: requests.Response, *, give_up_at: float, most: int) -> HttpAnswer:
+        """Read a streamed response.
+
+        Args:
+            give_up_at: on the monotonic clock, in seconds.
+            most: bytes.
+
+        Raises:
+            NoAnswer: it is too slow or too large.
+            one of `NETWORK_ERRORS`: the connection broke.
+        """
+        content = b""
+        # One read is one receive: a slow body cannot hold the thread past the deadline.
+        while chunk := response.raw.read1(65536, decode_content=True):
+            content += chunk
+            if len(content) > most:
+                raise NoAnswer("the answer is too large")
+            if time.monotonic() > give_up_at:
+                raise NoAnswer("the answer arrives too slowly")
+        return cls(response.status_code, response.headers, content)
 
     def json(self) -> dict[str, Any] | None:
         """Return the body; None where it is not a JSON object."""

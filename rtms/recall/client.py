@@ -10,10 +10,10 @@ from urllib.parse import quote
 import requests
 from requests.adapters import HTTPAdapter
 
-from rtms.http.answer import DEFAULT_RETRY_AFTER, HttpAnswer
+from rtms.http.answer import DEFAULT_RETRY_AFTER, HttpAnswer, NoAnswer
 from rtms.http.session import CannotBeSent, Session, join, origin
 from rtms.recall.create_outcomes import CreateOutcome, OutcomeUnknown, Refused, create_outcome
-from rtms.recall.errors import ERRORS, ForeignRedirect, NoAnswer, RecallError, error_text
+from rtms.recall.errors import ERRORS, ForeignRedirect, RecallError, error_text
 
 CREATE_PATH = "/api/v1/meeting_direct_connect"  # without a trailing slash, as in the quickstart
 _AUDIO_PATH = "/api/v1/audio_mixed"
@@ -110,6 +110,15 @@ class Recall:
         if not recall_id:
             raise RecallError("The meeting has no Recall id: it was never connected.")
         return self._get(f"{self.base_url}{CREATE_PATH}/{quote(recall_id, safe='')}")
+
+    def is_taking_requests(self) -> bool:
+        """Return whether Recall answers a request that changes nothing, without an error of its own
+        or a rate limit."""
+        try:
+            answer = self._call("GET", f"{self.base_url}{CREATE_PATH}?page_size=1", None, {})
+        except (CannotBeSent, ForeignRedirect, *ERRORS):
+            return False
+        return answer.status < 500 and answer.status != 429
 
     def list_audio_mixed(
         self, recording_id: str, take_turn: Callable[[], None] = lambda: None
@@ -214,15 +223,7 @@ class Recall:
             allow_redirects=False,
             stream=True,
         ) as response:
-            content = b""
-            # One read is one receive: a slow body cannot hold the thread past the deadline.
-            while chunk := response.raw.read1(65536, decode_content=True):
-                content += chunk
-                if len(content) > _MAX_ANSWER_BYTES:
-                    raise NoAnswer("the answer is too large")
-                if time.monotonic() > give_up_at:
-                    raise NoAnswer("the answer arrives too slowly")
-            return HttpAnswer(response.status_code, response.headers, content)
+            return HttpAnswer.read(response, give_up_at=give_up_at, most=_MAX_ANSWER_BYTES)
 
     def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Set the Authorization header. Without an explicit auth, requests would replace it with a

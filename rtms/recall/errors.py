@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rtms.http.answer import NoAnswer
 from rtms.http.session import NETWORK_ERRORS, network_error_text
 
 
@@ -24,10 +25,6 @@ class RecallError(Exception):
 
 class ForeignRedirect(Exception):
     """Recall's address redirects to another host, or in a loop."""
-
-
-class NoAnswer(Exception):
-    """An answer is too slow or too large."""
 
 
 ERRORS = (*NETWORK_ERRORS, NoAnswer)
