@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, get_args
 
 
 @dataclass(frozen=True)
@@ -10,11 +11,14 @@ class Accepted:
     """Zoom accepted the request, and carries it out later. A stream that starts is announced by
     `meeting.rtms_started`, as always."""
 
+    name: ClassVar = "accepted"
+
 
 @dataclass(frozen=True, kw_only=True)
 class NotLive:
     """Zoom knows no such live meeting: it has not begun yet, or is over (code 3000)."""
 
+    name: ClassVar = "not_live"
     error: str
 
 
@@ -22,6 +26,7 @@ class NotLive:
 class NotAllowed:
     """Zoom refused, and would refuse again until a person changes something."""
 
+    name: ClassVar = "not_allowed"
     error: str  # why, and what to do
 
 
@@ -30,6 +35,7 @@ class TryLater:
     """Zoom did nothing, and may do it later: a rate limit, a fault, or no answer to a request for
     a token."""
 
+    name: ClassVar = "try_later"
     error: str
     retry_after: float | None = None  # seconds, where the answer names them
     is_rate_limit: bool = False  # 429: no process may send a request for a while
@@ -39,7 +45,10 @@ class TryLater:
 class OutcomeUnknown:
     """Zoom may have done it. Asking again is harmless: a meeting has one stream for each user."""
 
+    name: ClassVar = "unknown"
     error: str
 
 
 StreamOutcome = Accepted | NotLive | NotAllowed | TryLater | OutcomeUnknown
+# The names of the outcomes, for metrics.
+STREAM_OUTCOMES: tuple[str, ...] = tuple(each.name for each in get_args(StreamOutcome))
