@@ -451,6 +451,8 @@ class StreamRequest(Base):
     operator_id: Mapped[str]  # the user to start it for; empty: Zoom chooses
     state: Mapped[str] = mapped_column(String(16), default=RequestState.WAITING)
     attempts: Mapped[int] = mapped_column(default=0)
+    # Zoom's answers in a row that there is no such live meeting.
+    not_live: Mapped[int] = mapped_column(default=0)
     last_error: Mapped[str | None]
     created_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]  # the last time that it was sent to Zoom

@@ -16,11 +16,13 @@ from rtms.jobs.names import JobName
 # The rest is imported when it is used, because most commands need only the database.
 if TYPE_CHECKING:
     from rtms.intake.deliveries import Intake
+    from rtms.jobs.restart.job import RestartJob
     from rtms.monitoring.counters import Counts
     from rtms.monitoring.heartbeat import Heartbeat
     from rtms.monitoring.meeting_counts import MeetingCounter
     from rtms.queue.dispatcher import Dispatcher, Job
     from rtms.recall.client import Recall
+    from rtms.zoom.api import ZoomApi
 
 _FACTORY = "rtms-later"  # among an app's extensions: creates its services
 
@@ -84,9 +86,39 @@ class Services:
             lambda: self.dispatcher is not None and self.dispatcher.is_running,
         )
 
+    @cached_property
+    def zoom_api(self) -> ZoomApi | None:
+        """The client for Zoom's API; None without the credentials of a Server-to-Server OAuth
+        app."""
+        config = self.config
+        if not (
+            config.zoom_s2s_account_id
+            and config.zoom_s2s_client_id
+            and config.zoom_s2s_client_secret
+        ):
+            return None
+        from rtms.zoom.api import ZoomApi
+
+        return ZoomApi(
+            account_id=config.zoom_s2s_account_id,
+            client_id=config.zoom_s2s_client_id,
+            client_secret=config.zoom_s2s_client_secret,
+            rtms_client_id=config.zoom_client_id,
+            api_url=config.zoom_api_url,
+            oauth_url=config.zoom_oauth_url,
+        )
+
+    @cached_property
+    def restart_job(self) -> RestartJob:
+        """The job that asks Zoom for streams. Only where `zoom_api` is not None."""
+        from rtms.jobs.restart.job import RestartJob
+
+        assert self.zoom_api
+        return RestartJob(self.database, self.recall, self.zoom_api, self.config, self.counts)
+
     def make_all(self) -> None:
         """Create every part now, before threads could do so at the same time."""
-        for part in ("counts", "meeting_counter", "recall", "intake", "heartbeat"):
+        for part in ("counts", "meeting_counter", "recall", "zoom_api", "intake", "heartbeat"):
             getattr(self, part)
 
     def init_app(self, app: Flask) -> None:
@@ -115,6 +147,8 @@ class Services:
             jobs.append(ConnectJob(*parts, self.counts))
         if JobName.FOLLOW in names:
             jobs.append(FollowJob(*parts))
+        if JobName.RESTART in names and self.zoom_api:
+            jobs.append(self.restart_job)
         if JobName.NOTIFY in names and self.app and listeners(self.config):
             jobs.append(NotifyJob(self.app, self.database, self.config))
         if JobName.ARCHIVE in names and self.config.archive_url:

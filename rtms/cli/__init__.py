@@ -17,6 +17,7 @@ from rtms.cli.dotenv import unload_flask_dotenv
 from rtms.cli.events import events
 from rtms.cli.meetings import meetings
 from rtms.cli.options import NotConfigured
+from rtms.cli.streams import streams
 from rtms.cli.system import db, version, worker
 
 __all__ = ["NotConfigured", "init_app", "is_command_lookup", "unload_flask_dotenv"]
@@ -24,7 +25,7 @@ __all__ = ["NotConfigured", "init_app", "is_command_lookup", "unload_flask_doten
 
 def init_app(app: Flask) -> None:
     """Register the commands, and the names that are available in `flask shell`."""
-    for group in (meetings, events, db):
+    for group in (meetings, streams, events, db):
         app.cli.add_command(group)
     for command in (worker, doctor, version):
         app.cli.add_command(command)

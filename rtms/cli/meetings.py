@@ -13,6 +13,7 @@ from rtms.cli import tables
 from rtms.cli.options import Commands, Id, RowId, as_json, fetch, page, received
 from rtms.cli.output import answer
 from rtms.cli.pruning import age_text, confirm, counted, deleting, older_than
+from rtms.cli.streams import UNANSWERED, check_credentials, report, send
 from rtms.cli.waiting import Waiting
 from rtms.intake.events_without_stream import about_meeting
 from rtms.services import get_services
@@ -172,6 +173,18 @@ def meetings_retry(ids: tuple[int, ...], as_json: bool) -> None:
             click.echo(result.detail, err=not result.done)
     if not all(result.done for result in results):
         raise click.exceptions.Exit(1)
+
+
+@meetings.command("restart", unanswered=UNANSWERED)
+@click.argument("id", type=RowId())
+@as_json
+def meetings_restart(id: int, as_json: bool) -> None:
+    """Ask Zoom to start a meeting's stream again, and record the rest of it."""
+    from rtms.jobs.restart import by_hand
+
+    services = get_services()
+    check_credentials(services)
+    report(send(services, by_hand.wanted_restart(services.database, id)), as_json)
 
 
 @meetings.command("prune", unanswered=dict.fromkeys(("deleted", "events", "kept")))

@@ -138,17 +138,20 @@ F = TypeVar("F", bound=Callable[..., Any])
 as_json = click.option(JSON, "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 
+limit = click.option(
+    "--limit",
+    type=click.IntRange(1, _MOST - 1),
+    default=50,
+    show_default=True,
+    help="Maximum number of rows.",
+)
+
+
 def page(command: F) -> F:
     """Add the options that every list has."""
     for option in (
         as_json,
-        click.option(
-            "--limit",
-            type=click.IntRange(1, _MOST - 1),
-            default=50,
-            show_default=True,
-            help="Maximum number of rows.",
-        ),
+        limit,
         click.option(
             "--until", type=MomentParam(), help="Received before: 2026-11-22T09:30, or 12h (age)."
         ),

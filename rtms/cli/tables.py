@@ -98,6 +98,46 @@ def print_events(rows: Sequence[Mapping[str, Any]], *, with_stream: bool = True)
     _print_table(columns, cells)
 
 
+def print_requests(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print requests to Zoom as a table, in the order given."""
+    from rtms.cli.layout import Column
+
+    columns = [
+        Column("ID", is_fixed=True),
+        Column("Made (UTC)", is_fixed=True),
+        Column("Request", is_fixed=True),
+        Column("Meeting"),
+        Column("State", is_fixed=True),
+        Column("Tries", is_fixed=True),
+        Column("Cause", is_text=True),
+        Column("Detail", is_text=True),
+    ]
+    cells = [
+        [
+            (str(row["id"]), ""),
+            (_moment(row["created_at"]), ""),
+            (row["action"], ""),
+            (row["meeting_id"], ""),
+            (row["state"], ""),
+            (str(row["attempts"]), ""),
+            (_cause(row), ""),
+            (_led_to(row), ""),
+        ]
+        for row in rows
+    ]
+    _print_table(columns, cells)
+
+
+def _cause(row: Mapping[str, Any]) -> str:
+    cause = row["cause"].replace("_", " ")
+    return f"{cause} of {row['replaces']}" if row["replaces"] else cause
+
+
+def _led_to(row: Mapping[str, Any]) -> str:
+    led_to = f"led to meeting {row['led_to']}" if row["led_to"] else ""
+    return " ".join(filter(None, (led_to, row["last_error"])))
+
+
 def print_fields(fields: Mapping[str, Any]) -> None:
     """Print the fields of a row, one per line, without those that have no value."""
     from rtms.cli.layout import labelled

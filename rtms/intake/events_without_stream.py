@@ -13,8 +13,14 @@ from sqlalchemy.engine import Connection
 from models import EVENTS, Source
 from rtms.rows import as_dicts
 from rtms.states import LONGEST_MEETING
+from rtms.zoom.events import MEETING_ENDED_EVENTS
 
-_NAMES = ("meeting.started", "rtms.request_status", "rtms.concurrency_limited")
+_NAMES = (
+    "meeting.started",
+    *MEETING_ENDED_EVENTS,
+    "rtms.request_status",
+    "rtms.concurrency_limited",
+)
 _BEFORE = timedelta(hours=1)  # from a request for a stream to its start, at most
 _MOST = 50
 

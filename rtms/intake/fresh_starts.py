@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy.engine import Connection
 
@@ -15,6 +15,7 @@ from rtms.intake.parsed_delivery import Delivery
 from rtms.intake.results import IntakeResult
 from rtms.intake.start_rules import judge
 from rtms.intake.starts import start_result
+from rtms.stream_requests import requests
 from rtms.zoom.meanings import Started
 
 _NEW_CONNECTS = BulkInsert(CONNECTS, NEW_ROW_COLUMNS)
@@ -50,10 +51,13 @@ def take_fresh_starts(
         return {}
     streams = _KNOWN_STREAMS.execute(connection, [s.rtms_stream_id for s in starts.values()])
     meetings = _KNOWN_MEETINGS.execute(connection, [s.meeting_uuid for s in starts.values()])
+    asked_for = _asked_for(connection, config, starts.values())
     fresh = {
         at: start
         for at, start in starts.items()
-        if start.rtms_stream_id not in streams and start.meeting_uuid not in meetings
+        if start.rtms_stream_id not in streams
+        and start.meeting_uuid not in meetings
+        and asked_for.isdisjoint((start.meeting_uuid, start.meeting_id))
     }
     if not fresh:
         return {}
@@ -70,6 +74,19 @@ def take_fresh_starts(
         connection, [deliveries[at].event(result) for at, result in results.items()]
     )
     return results
+
+
+def _asked_for(
+    connection: Connection, config: Config, starts: Collection[Started]
+) -> frozenset[str | None]:
+    """Return the UUIDs and numbers of the meetings for whose streams Zoom was asked."""
+    if not config.zoom_s2s_client_id:
+        return frozenset()
+    return requests.meetings_asked_for(
+        connection,
+        meeting_uuids=[start.meeting_uuid for start in starts],
+        meeting_ids=[start.meeting_id for start in starts if start.meeting_id],
+    )
 
 
 def _independent_starts(config: Config, deliveries: Sequence[Delivery]) -> dict[int, Started]:

@@ -6,7 +6,13 @@ from sqlalchemy.engine import Connection
 
 from config import Config
 from rtms.intake.interruptions import apply_interruption
-from rtms.intake.meeting_events import name_meeting, report_limit, show_request, warn_near_limit
+from rtms.intake.meeting_events import (
+    end_meeting,
+    name_meeting,
+    report_limit,
+    show_request,
+    warn_near_limit,
+)
 from rtms.intake.results import Arrival, IntakeResult
 from rtms.intake.starts import apply_start
 from rtms.intake.stops import apply_stop
@@ -27,6 +33,8 @@ def apply(
             return apply_interruption(connection, config, meaning, arrival)
         case meanings.MeetingStarted():
             return name_meeting(connection, meaning)
+        case meanings.MeetingEnded():
+            return end_meeting(connection, meaning)
         case meanings.RequestStatus():
             return show_request(connection, meaning)
         case meanings.ConcurrencyNearLimit():
@@ -45,6 +53,6 @@ def names_of(meaning: Meaning) -> list[str]:
     if isinstance(meaning, meanings.StreamEvent):
         names.append(f"stream:{meaning.rtms_stream_id}")
     start = meaning.rejoin if isinstance(meaning, meanings.Interrupted) else meaning
-    if isinstance(start, meanings.Started | meanings.MeetingStarted):
+    if isinstance(start, meanings.Started | meanings.MeetingStarted | meanings.MeetingEnded):
         names.append(f"meeting:{start.meeting_uuid}")
     return names

@@ -8,9 +8,11 @@ from sqlalchemy.engine import Connection
 from models import CONNECTS, LIVE, LIVE_OF_A_USER
 from rtms.intake.meeting_names import MeetingName
 from rtms.intake.results import IntakeResult
+from rtms.stream_requests import requests
 from rtms.zoom.meanings import (
     ConcurrencyLimited,
     ConcurrencyNearLimit,
+    MeetingEnded,
     MeetingStarted,
     RequestStatus,
 )
@@ -36,8 +38,21 @@ def name_meeting(connection: Connection, event: MeetingStarted) -> IntakeResult:
     )
 
 
+def end_meeting(connection: Connection, event: MeetingEnded) -> IntakeResult:
+    """Withdraw the requests for streams of a meeting that is over."""
+    withdrawn = requests.withdraw_meeting(
+        connection,
+        meeting_uuid=event.meeting_uuid,
+        meeting_id=event.meeting_id,
+        why="The meeting has ended.",
+    )
+    note = "; Zoom is no longer asked for its stream" if withdrawn else ""
+    return IntakeResult(outcome="accepted", detail=f"the meeting ended{note}", level="debug")
+
+
 def show_request(connection: Connection, event: RequestStatus) -> IntakeResult:
-    """Find the stream that a request's answer is about, if there is one by now."""
+    """Find the stream that a request's answer is about: a live one, or a lost one that Zoom is
+    asked for."""
     named = [
         CONNECTS.c[name] == value
         for name in ("rtms_stream_id", "meeting_uuid", "meeting_id")
@@ -49,6 +64,10 @@ def show_request(connection: Connection, event: RequestStatus) -> IntakeResult:
         .order_by(CONNECTS.c.id.desc())
         .limit(1)
     ).one_or_none()
+    if row is None:
+        row = requests.lost_row_of(
+            connection, meeting_uuid=event.meeting_uuid, meeting_id=event.meeting_id
+        )
     return IntakeResult(
         outcome="accepted",
         detail="the host answered a request to start a stream; the event's payload says how",

@@ -9,7 +9,13 @@ from models import Source
 from rtms.intake.results import Arrival, IntakeResult
 from rtms.zoom.events import dedupe_key, parse
 from rtms.zoom.fields import MalformedEvent
-from rtms.zoom.meanings import ConcurrencyLimited, Meaning, MeetingStarted, RequestStatus
+from rtms.zoom.meanings import (
+    ConcurrencyLimited,
+    Meaning,
+    MeetingEnded,
+    MeetingStarted,
+    RequestStatus,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +42,9 @@ class Delivery:
     def event(self, result: IntakeResult) -> dict[str, Any]:
         """Return the delivery's row of `webhook_events`. It names the meeting only if the event is
         about no stream, or about one not yet known."""
-        of_meeting = isinstance(self.meaning, MeetingStarted | RequestStatus | ConcurrencyLimited)
+        of_meeting = isinstance(
+            self.meaning, MeetingStarted | MeetingEnded | RequestStatus | ConcurrencyLimited
+        )
         meeting = self.meaning if of_meeting else None
         return {
             "source": Source.ZOOM.value,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -12,6 +14,7 @@ from rtms.intake.columns import new_row, stop_columns
 from rtms.intake.results import Arrival, IntakeResult
 from rtms.intake.start_rules import Verdict, judge
 from rtms.recall.polling import first_look
+from rtms.stream_requests import requests
 from rtms.zoom.meanings import Started
 
 
@@ -54,7 +57,14 @@ def apply_start(
     row_id = connection.scalar(CONNECTS.insert().values(row).returning(CONNECTS.c.id))
     if verdict.supersedes:
         connection.execute(CONNECTS.update().where(older).values(superseded_by=row_id))
-    return start_result(start, verdict, row_id)
+    detail = verdict.detail
+    if verdict.skip is None:
+        continued = requests.fulfil(connection, config, start, row_id)
+        if continued:
+            detail += f"; it continues meeting {continued[-1]}"
+    elif row_id and requests.ask_again(connection, config, [row_id], now=arrival.received_at):
+        detail += "; Zoom is asked for it again"
+    return start_result(start, replace(verdict, detail=detail), row_id)
 
 
 def start_result(start: Started, verdict: Verdict, row_id: int | None) -> IntakeResult:

@@ -17,16 +17,20 @@ from rtms.intake.results import Arrival, IntakeResult
 from rtms.intake.starts import apply_start
 from rtms.intake.stream_queries import later_events
 from rtms.recall.polling import first_look
+from rtms.stream_requests import requests
 from rtms.zoom.events import parse
 from rtms.zoom.meanings import Started, Stopped
-from rtms.zoom.stop_reasons import NOT_AUTHENTICATED, is_fault, stop_reason_text
+from rtms.zoom.stop_reasons import MEETING_ENDED, NOT_AUTHENTICATED, is_fault, stop_reason_text
 
 
 def apply_stop(
     connection: Connection, config: Config, stop: Stopped, arrival: Arrival
 ) -> IntakeResult:
     """Apply a stop: end or skip its stream's rows, and start it again if it was started since."""
-    row_id = _end(connection, stop, arrival.received_at)
+    ended = _end(connection, stop, arrival.received_at)
+    if stop.stop_reason == MEETING_ENDED:
+        requests.withdraw_of_rows(connection, ended, why="The meeting has ended.")
+    row_id = ended[-1] if ended else None
     detail = f"the stream stopped: {stop_reason_text(stop.stop_reason)}"
     level = "warning" if is_fault(stop.stop_reason) else "info"
     if stop.stop_reason == NOT_AUTHENTICATED:  # every stream fails until the credentials are right
@@ -36,6 +40,8 @@ def apply_stop(
         detail += f"; it was started again since as meeting {restart.row_id}"
     elif row_id is None:
         detail += "; its start has not arrived yet"
+    elif requests.ask_again(connection, config, ended, now=arrival.received_at):
+        detail += "; Zoom is asked for it again"
     return IntakeResult(
         outcome="accepted",
         detail=detail,
@@ -66,12 +72,12 @@ def _apply_restart(
     return result
 
 
-def _end(connection: Connection, stop: Stopped, received_at: datetime) -> int | None:
+def _end(connection: Connection, stop: Stopped, received_at: datetime) -> list[int]:
     """End a stopped stream's connected rows and skip its untried ones. A row with a try whose
     outcome is unknown stays pending, because Recall may have the stream.
 
     Returns:
-        The id of the latest row; None where there is none.
+        The ids of the rows, the latest last.
     """
     why = stop_reason_text(stop.stop_reason)
     newer = CONNECTS.alias("newer")
@@ -101,4 +107,4 @@ def _end(connection: Connection, stop: Stopped, received_at: datetime) -> int | 
                 "last_error": f"The stream was over before it was connected: {why}.",
             }
         connection.execute(CONNECTS.update().where(CONNECTS.c.id == row.id).values(change))
-    return rows[-1].id if rows else None
+    return [row.id for row in rows]

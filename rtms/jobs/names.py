@@ -8,6 +8,7 @@ class JobName(StrEnum):
 
     CONNECT = "connect"
     FOLLOW = "refresh"
+    RESTART = "restart"
     NOTIFY = "notify"
     ARCHIVE = "archive"
     RETENTION = "retention"

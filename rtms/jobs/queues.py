@@ -10,11 +10,13 @@ from rtms.jobs.connect import pending
 from rtms.jobs.follow import followed
 from rtms.jobs.names import JobName
 from rtms.jobs.notify import outbox
+from rtms.jobs.restart import open_requests
 from rtms.queue.leases import Queue
 
 QUEUES: Mapping[str, Queue[Any]] = {
     JobName.CONNECT: pending.QUEUE,
     JobName.FOLLOW: followed.QUEUE,
+    JobName.RESTART: open_requests.QUEUE,
     JobName.NOTIFY: outbox.QUEUE,
     JobName.ARCHIVE: eligibility.QUEUE,
 }

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from models import RequestCause
 from rtms.recall.status_events import STATUS_EVENTS
 from rtms.zoom.events import EVENT_NAMES
 from rtms.zoom.signature import CHALLENGE_EVENT
 from rtms.zoom.stop_reasons import STOP_REASONS
+from rtms.zoom.stream_outcomes import STREAM_OUTCOMES
 
 OTHER = "other"
 
@@ -88,6 +90,12 @@ STOPPED = Counter(
     ("stop_reason",),
     tuple((str(number),) for number in STOP_REASONS),
 )
+ZOOM_REQUESTS = Counter(
+    "rtms_zoom_requests",
+    "Requests to Zoom to start or stop a stream, by cause and outcome.",
+    ("cause", "outcome"),
+    tuple(product(RequestCause, STREAM_OUTCOMES)),
+)
 ACKNOWLEDGED = Histogram(
     "rtms_acknowledgement_seconds",
     "Seconds from Zoom's delivery to the response, where it was recorded. Zoom waits for three.",
@@ -99,7 +107,9 @@ CONNECTED = Histogram(
     "about sixty.",
     (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0),
 )
-COUNTERS = {each.name: each for each in (DELIVERIES, REFUSED, RECALL_ANSWERS, STOPPED)}
+COUNTERS = {
+    each.name: each for each in (DELIVERIES, REFUSED, RECALL_ANSWERS, STOPPED, ZOOM_REQUESTS)
+}
 HISTOGRAMS = {each.name: each for each in (ACKNOWLEDGED, CONNECTED)}
 
 
@@ -142,6 +152,15 @@ class Counts:
             status: the response's; None where there was none.
         """
         self._add("rtms_recall_answers", operation, answer_label(operation, status))
+
+    def zoom_request(self, cause: str, outcome: str) -> None:
+        """Count a request to Zoom to start or stop a stream.
+
+        Args:
+            cause: one of `RequestCause`.
+            outcome: one of `stream_outcomes.STREAM_OUTCOMES`.
+        """
+        self._add("rtms_zoom_requests", cause, outcome)
 
     def acknowledged(self, seconds: float) -> None:
         """Observe how long the response to a recorded delivery of Zoom's took."""

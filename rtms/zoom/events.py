@@ -15,6 +15,7 @@ from models import Product
 from rtms.zoom import meanings
 from rtms.zoom.fields import EventFields, MalformedEvent
 
+MEETING_ENDED_EVENTS = ("meeting.ended", "webinar.ended")
 _MAX_SERVER_URLS = 4096  # characters
 
 
@@ -117,6 +118,13 @@ def _meeting_started(fields: EventFields) -> meanings.MeetingStarted | meanings.
     )
 
 
+def _meeting_ended(fields: EventFields) -> meanings.MeetingEnded | meanings.Unknown:
+    meeting_uuid = fields.text("uuid")
+    if meeting_uuid is None:
+        return meanings.Unknown()
+    return meanings.MeetingEnded(meeting_uuid=meeting_uuid, meeting_id=fields.text("id"))
+
+
 def _request_status(fields: EventFields) -> meanings.RequestStatus:
     return meanings.RequestStatus(
         rtms_stream_id=fields.anywhere("rtms_stream_id"),
@@ -149,6 +157,7 @@ _STREAM_EVENTS: dict[str, Callable[[EventFields, Product], meanings.Meaning]] = 
 }
 _OTHER_EVENTS: dict[str, Callable[[EventFields], meanings.Meaning]] = {
     "meeting.started": _meeting_started,
+    **dict.fromkeys(MEETING_ENDED_EVENTS, _meeting_ended),
     "rtms.request_status": _request_status,
     "rtms.concurrency_near_limit": _near_limit,
     "rtms.concurrency_limited": _limited,

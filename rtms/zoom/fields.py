@@ -12,7 +12,7 @@ _MAX_ID = 255  # characters; Zoom's own ids have 24 to 36
 _EARLIEST_EVENT_TS = 1_577_836_800_000
 _MAX_AHEAD = 86_400_000
 # These need no field: their payload is displayed in any form.
-_NO_SCHEMA = ("meeting.started", "rtms.request_status")
+_NO_SCHEMA = ("meeting.started", "meeting.ended", "webinar.ended", "rtms.request_status")
 
 
 class MalformedEvent(Exception):

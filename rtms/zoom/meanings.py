@@ -52,6 +52,14 @@ class MeetingStarted:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MeetingEnded:
+    """A meeting is over (Zoom: meeting.ended)."""
+
+    meeting_uuid: str
+    meeting_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class RequestStatus:
     """A host's answer to a request to start a stream. Zoom publishes no schema, so the payload is
     displayed unchanged and only searched for a meeting's ids (Zoom changelog, RTMS 2026-10-30)."""
@@ -89,6 +97,7 @@ StreamEvent = Started | Stopped | Interrupted
 Meaning = (
     StreamEvent
     | MeetingStarted
+    | MeetingEnded
     | RequestStatus
     | ConcurrencyNearLimit
     | ConcurrencyLimited

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+MEETING_ENDED = 6
 TIMED_OUT = 11  # not connected in time
 NOT_AUTHENTICATED = 18  # of every stream until the credentials are right
 

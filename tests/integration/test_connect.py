@@ -330,7 +330,7 @@ def record(
     """Record an outcome that was known some seconds ago, and return what came of it."""
     answered_at = clock.now() - timedelta(seconds=seconds_ago)
     attempt = Try(leased=row, sent_at=answered_at, answered_at=answered_at, outcome=outcome)
-    return outcomes.record(services.database, attempt, ())
+    return outcomes.record(services.database, services.config, attempt, ())
 
 
 def test_two_answers_about_one_row_are_one(services: Services, rows: Rows) -> None:

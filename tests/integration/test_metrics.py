@@ -70,7 +70,7 @@ def test_an_empty_table_is_told_in_words_that_prometheus_reads(
     assert told.sum("rtms_meetings") == told.sum("rtms_meetings_last_hour") == 0
     assert told.sum("rtms_dispatcher_up") == 0
     assert told.values("rtms_rows_due", "lane") == dict.fromkeys(
-        ("connect", "refresh", "notify", "archive"), 0.0
+        ("connect", "refresh", "restart", "notify", "archive"), 0.0
     )
     assert told.all("rtms_last_start_timestamp_seconds") == []
     assert all(family.documentation for family in told.families)
@@ -89,7 +89,7 @@ def test_openmetrics_is_spoken_to_who_asks_for_it(app: Flask) -> None:
 def test_deliveries_are_counted_by_event_and_outcome(app: Flask, zoom: Zoom) -> None:
     before = time.time()
     start = events.started(stream := Stream())
-    for body in (start, start, events.stopped(stream, reason=18), {"event": "meeting.ended"}):
+    for body in (start, start, events.stopped(stream, reason=18), {"event": "meeting.created"}):
         assert zoom.deliver(body).status_code == 200
     zoom.deliver({**events.started(Stream()), "payload": {}})
     told = scrape(app)

@@ -21,7 +21,7 @@ ROWS = (
     ("rtms.services",),
     ("rtms.jobs",),
     ("rtms.intake",),
-    ("rtms.recordings", "rtms.monitoring", "rtms.states"),
+    ("rtms.recordings", "rtms.monitoring", "rtms.states", "rtms.stream_requests"),
     ("rtms.zoom", "rtms.recall", "rtms.queue"),
     ("rtms.db", "rtms.http"),
     ("rtms.rows", "rtms.logs", "rtms.stderr", "rtms.signals", "rtms.payload", "rtms.disk_errors"),

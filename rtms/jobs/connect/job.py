@@ -27,6 +27,7 @@ from rtms.queue.leases import is_ours, new_owner
 from rtms.recall import rate_limit
 from rtms.recall.client import Recall
 from rtms.recall.create_outcomes import Created, CreateOutcome
+from rtms.stream_requests import requests
 from rtms.zoom.signature import join_signature
 
 _DATABASE_PAUSE = 0.5  # seconds
@@ -107,6 +108,7 @@ class ConnectJob:
         given_up = pending.give_up(connection, now=now)
         for row in given_up:
             outbox.put_state(connection, self._listeners, row.id, row.state, now=now)
+        requests.ask_again(connection, self._config, [row.id for row in given_up], now=now)
         return given_up
 
     def hand_back(self, rows: Sequence[PendingRow]) -> None:
@@ -167,7 +169,7 @@ class ConnectJob:
         """Record a try's outcome, if this process still has the lease."""
         leased, outcome = attempt.leased, attempt.outcome
         with self._room_to_record:
-            recorded = outcomes.record(self._database, attempt, self._listeners)
+            recorded = outcomes.record(self._database, self._config, attempt, self._listeners)
         if recorded is None:
             about(leased).warning("the lease was lost; the row's new owner repeats the request")
         else:

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from config import Config
 from models import CONNECTS, LIVE_STATES, Listener, State
 from rtms import clock
 from rtms.db.database import AnyRow, Database
@@ -22,6 +23,7 @@ from rtms.recall import rate_limit
 from rtms.recall.create_outcomes import Created, CreateOutcome, RateLimited
 from rtms.recall.idempotency import new_key
 from rtms.recall.polling import first_look, first_look_while_live
+from rtms.stream_requests import requests
 
 # Built once: building it takes longer than running it.
 _LOCK_ROW = sa.select(CONNECTS).where(CONNECTS.c.id == sa.bindparam("id")).with_for_update()
@@ -38,7 +40,7 @@ class Try:
 
 
 def record(
-    database: Database, attempt: Try, listeners: tuple[Listener, ...]
+    database: Database, config: Config, attempt: Try, listeners: tuple[Listener, ...]
 ) -> tuple[AnyRow, Decision] | None:
     """Record a try's outcome, in one transaction.
 
@@ -66,6 +68,8 @@ def record(
         if not isinstance(outcome, Created):
             next_try = None if row.superseded_by else decision.due_at
             attempts.record(connection, row.id, outcome, next_try_at=next_try, now=now)
+        if row.superseded_by is None and decision.state == State.FAILED:
+            requests.ask_again(connection, config, [row.id], now=now)
         if row.superseded_by is None and decision.state != State.PENDING:
             outbox.put_state(connection, listeners, row.id, decision.state, now=now)
         return row, decision

@@ -1,0 +1,132 @@
+"""The job that sends requests for streams to Zoom."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy.engine import Connection
+
+from config import Config
+from models import RequestState
+from rtms import clock
+from rtms.db.database import Database
+from rtms.jobs.names import JobName
+from rtms.jobs.restart.facts import facts_about
+from rtms.jobs.restart.open_requests import QUEUE, RequestToSend
+from rtms.jobs.restart.recall_health import RecallHealth
+from rtms.monitoring.counters import Counts
+from rtms.queue.paced import Pace
+from rtms.queue.queue_job import QueueJob
+from rtms.recall.client import Recall
+from rtms.stream_requests import requests
+from rtms.stream_requests.rules import Asked, Close, Send, Wait, after_sending, before_sending
+from rtms.zoom.api import ZoomApi
+from rtms.zoom.stream_outcomes import NotLive, StreamOutcome, TryLater
+
+GATE = "zoom_api"
+_THREADS = 8
+LEASE_SECONDS = 60.0  # longer than a request and a new token take
+_SECONDS_EACH = 0.1  # all processes together; Zoom's limits are several times higher
+_RATE_LIMIT_PAUSE = 5.0  # seconds, where a 429 names no time
+
+log = structlog.get_logger()
+
+
+class RestartJob(QueueJob[RequestToSend]):
+    """Sends requests to Zoom until their stream comes or there is no more hope for it."""
+
+    name = JobName.RESTART
+    threads = _THREADS
+
+    def __init__(
+        self,
+        database: Database,
+        recall: Recall,
+        zoom_api: ZoomApi,
+        config: Config,
+        counts: Counts | None = None,
+    ) -> None:
+        pace = Pace(database, GATE, seconds_each=_SECONDS_EACH)
+        super().__init__(database, QUEUE, lease_seconds=LEASE_SECONDS, pace=pace)
+        self._zoom_api = zoom_api
+        self._config = config
+        self._counts = counts or Counts()
+        self._recall_health = RecallHealth(database, recall)
+        self._gate = pace
+
+    def work(self, row: RequestToSend) -> None:
+        """Send a request if it still makes sense, and record what follows."""
+        known = facts_about(
+            self.database, row, recall_takes_streams=self._recall_health.takes_streams
+        )
+        step = before_sending(
+            row.asked, known, most_restarts=self._config.restarts_per_meeting, now=clock.now()
+        )
+        if not isinstance(step, Send):
+            live = known.live_row if isinstance(step, Close) else None
+            self._record(row, step, live_row=live)
+            return
+        outcome = self._zoom_api.change_stream(
+            row.action, meeting_id=row.meeting_id, participant_user_id=row.operator_id or None
+        )
+        self._counts.zoom_request(row.cause, outcome.name)
+        now = clock.now()
+        sent = self._counted(row, outcome)
+        if isinstance(outcome, TryLater) and outcome.is_rate_limit:
+            seconds = _RATE_LIMIT_PAUSE if outcome.retry_after is None else outcome.retry_after
+            self._gate.close(until=now + timedelta(seconds=seconds))
+        self._record(
+            row,
+            after_sending(sent, outcome, now=now),
+            attempts=sent.attempts,
+            not_live=sent.not_live,
+            sent_at=now,
+        )
+
+    def _counted(self, row: RequestToSend, outcome: StreamOutcome) -> Asked:
+        is_try = not (isinstance(outcome, TryLater) and outcome.is_rate_limit)
+        return replace(
+            row.asked,
+            attempts=row.attempts + is_try,
+            not_live=row.not_live + 1 if isinstance(outcome, NotLive) else 0,
+        )
+
+    def _record(
+        self, row: RequestToSend, step: Wait | Close, *, live_row: int | None = None, **sent: Any
+    ) -> None:
+        """Record a step, unless the request was closed or leased by another process meanwhile."""
+
+        def write(connection: Connection) -> bool:
+            is_ours = QUEUE.record(
+                connection,
+                row,
+                state=step.state,
+                due_at=step.until if isinstance(step, Wait) else None,
+                last_error=step.error,
+                led_to=live_row,
+                **sent,
+            )
+            if is_ours and live_row is not None and row.replaces is not None:
+                requests.link(connection, [row.replaces], live_row)
+            return is_ours
+
+        if self.database.write(write):
+            _log(row, step)
+
+
+def _log(row: RequestToSend, step: Wait | Close) -> None:
+    where = log.bind(
+        meeting_id=row.meeting_id, action=row.action, cause=row.cause, replaces=row.replaces
+    )
+    match step:
+        case Close(state=RequestState.REFUSED | RequestState.GIVEN_UP):
+            where.error("the stream cannot be asked for", state=step.state, error=step.error)
+        case Close():
+            where.info("the request is over", state=step.state, detail=step.error)
+        case Wait(state=RequestState.ACCEPTED):
+            where.info("Zoom was asked for the stream, and accepted")
+        case Wait() if step.error != row.last_error:
+            where.warning("the stream is asked for later", next_try=step.until, error=step.error)
