@@ -29,6 +29,7 @@ RECALL_REGIONS = {
     "ap-northeast-1": "https://ap-northeast-1.recall.ai",
 }
 RECORD_STREAMS = ("all", "first", "host")
+START_STREAMS = ("off", "missing", "always")
 LOG_FORMATS = ("console", "json")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -94,6 +95,9 @@ class Config:
     zoom_oauth_url: str  # without a trailing slash
     restart_streams: bool  # ask Zoom again for a stream that was lost while its meeting is on
     restarts_per_meeting: int  # of one user in one meeting
+    start_streams: str  # one of START_STREAMS: whether meetings without a stream get one
+    start_after_seconds: float  # how long `missing` waits for auto-start
+    start_for: tuple[str, ...]  # ids of hosts and accounts; empty: everybody
     recall_api_key: str = field(repr=False)
     recall_webhook_secrets: tuple[str, ...] = field(repr=False)  # empty: no route for Recall
     recall_base_url: str  # without a trailing slash
@@ -194,6 +198,9 @@ class Config:
             zoom_oauth_url=read.optional("ZOOM_OAUTH_URL", _ZOOM_OAUTH_URL, _zoom_oauth_url),
             restart_streams=_restart_streams(read),
             restarts_per_meeting=int(read.number("RESTARTS_PER_MEETING", 5, 1, 1000, whole=True)),
+            start_streams=_start_streams(read),
+            start_after_seconds=read.number("START_AFTER_SECONDS", 20.0, 0, 3600),
+            start_for=read.optional("START_FOR", (), _ids),
             recall_api_key=read.required("RECALL_API_KEY", _api_key) or "",
             recall_webhook_secrets=read.optional("RECALL_WEBHOOK_SECRET", (), _webhook_secrets),
             recall_base_url=read.optional("RECALL_BASE_URL", RECALL_REGIONS[region], _base_url),
@@ -358,6 +365,13 @@ def _tokens(text: str) -> tuple[str, ...]:
     return tokens
 
 
+def _ids(text: str) -> tuple[str, ...]:
+    ids = _tokens(text)
+    if any(re.search(r"\s", id) for id in ids):
+        raise ValueError("must be ids of Zoom hosts or accounts, separated by commas")
+    return ids
+
+
 def _modules(text: str) -> tuple[str, ...]:
     names = tuple(name for name in (part.strip() for part in text.split(",")) if name)
     if not all(part.isidentifier() for name in names for part in name.split(".")):
@@ -449,12 +463,25 @@ def _restart_streams(read: _Reader) -> bool:
     has_credentials = all(read.given(name) for name in _ZOOM_S2S)
     default = "on" if has_credentials else "off"
     wanted = read.choice("RESTART_STREAMS", default, ("on", "off")) == "on"
-    if wanted and not any(read.given(name) for name in _ZOOM_S2S):
-        read.problems.append(
-            "RESTART_STREAMS is on, and starting a stream needs the credentials of a "
-            f"Server-to-Server OAuth app: set {', '.join(_ZOOM_S2S)}."
-        )
+    if wanted:
+        _needs_s2s(read, "RESTART_STREAMS is on")
     return wanted and has_credentials
+
+
+def _start_streams(read: _Reader) -> str:
+    wanted = read.choice("START_STREAMS", "off", START_STREAMS)
+    if wanted != "off":
+        _needs_s2s(read, f"START_STREAMS is {wanted}")
+    return wanted
+
+
+def _needs_s2s(read: _Reader, what: str) -> None:
+    """Check that the credentials are set. `_check_s2s` reports a part of them."""
+    if not any(read.given(name) for name in _ZOOM_S2S):
+        read.problems.append(
+            f"{what}, and starting a stream needs the credentials of a Server-to-Server OAuth app: "
+            f"set {', '.join(_ZOOM_S2S)}."
+        )
 
 
 def _check_s2s(read: _Reader) -> None:

@@ -15,7 +15,7 @@ from rtms.intake.parsed_delivery import Delivery
 from rtms.intake.results import IntakeResult
 from rtms.intake.start_rules import judge
 from rtms.intake.starts import start_result
-from rtms.stream_requests import requests
+from rtms.stream_requests import lookups
 from rtms.zoom.meanings import Started
 
 _NEW_CONNECTS = BulkInsert(CONNECTS, NEW_ROW_COLUMNS)
@@ -82,7 +82,7 @@ def _asked_for(
     """Return the UUIDs and numbers of the meetings for whose streams Zoom was asked."""
     if not config.zoom_s2s_client_id:
         return frozenset()
-    return requests.meetings_asked_for(
+    return lookups.meetings_asked_for(
         connection,
         meeting_uuids=[start.meeting_uuid for start in starts],
         meeting_ids=[start.meeting_id for start in starts if start.meeting_id],

@@ -7,8 +7,8 @@ from sqlalchemy.engine import Connection
 from config import Config
 from rtms.intake.interruptions import apply_interruption
 from rtms.intake.meeting_events import (
+    begin_meeting,
     end_meeting,
-    name_meeting,
     report_limit,
     show_request,
     warn_near_limit,
@@ -32,7 +32,7 @@ def apply(
         case meanings.Interrupted():
             return apply_interruption(connection, config, meaning, arrival)
         case meanings.MeetingStarted():
-            return name_meeting(connection, meaning)
+            return begin_meeting(connection, config, meaning, arrival)
         case meanings.MeetingEnded():
             return end_meeting(connection, meaning)
         case meanings.RequestStatus():

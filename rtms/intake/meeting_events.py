@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from config import Config
 from models import CONNECTS, LIVE, LIVE_OF_A_USER
 from rtms.intake.meeting_names import MeetingName
-from rtms.intake.results import IntakeResult
-from rtms.stream_requests import requests
+from rtms.intake.results import Arrival, IntakeResult
+from rtms.stream_requests import causes, lookups, requests
 from rtms.zoom.meanings import (
     ConcurrencyLimited,
     ConcurrencyNearLimit,
@@ -18,8 +19,11 @@ from rtms.zoom.meanings import (
 )
 
 
-def name_meeting(connection: Connection, event: MeetingStarted) -> IntakeResult:
-    """Name the live streams of a meeting. Later ones are named when they start."""
+def begin_meeting(
+    connection: Connection, config: Config, event: MeetingStarted, arrival: Arrival
+) -> IntakeResult:
+    """Name the live streams of a meeting, and plan to ask for one if none comes. Later streams are
+    named when they start."""
     named = MeetingName(topic=event.topic, host_id=event.host_id).columns()
     # A field it leaves out keeps its value, such as a topic from Recall. `id` keeps the statement
     # valid where it leaves out all of them.
@@ -30,9 +34,14 @@ def name_meeting(connection: Connection, event: MeetingStarted) -> IntakeResult:
         .values({"id": CONNECTS.c.id, **given})
         .returning(CONNECTS.c.id)
     )
+    note = ""
+    if causes.ask_for_missing(connection, config, event, now=arrival.received_at):
+        note = "; Zoom is asked for a stream if none comes by itself"
+        if config.start_streams == "always":
+            note = "; Zoom is asked for a stream"
     return IntakeResult(
         outcome="accepted",
-        detail="the meeting began; its streams are shown with its topic and host",
+        detail=f"the meeting began; its streams are shown with its topic and host{note}",
         level="debug",
         row_id=row_id,
     )
@@ -65,7 +74,7 @@ def show_request(connection: Connection, event: RequestStatus) -> IntakeResult:
         .limit(1)
     ).one_or_none()
     if row is None:
-        row = requests.lost_row_of(
+        row = lookups.lost_row_of(
             connection, meeting_uuid=event.meeting_uuid, meeting_id=event.meeting_id
         )
     return IntakeResult(

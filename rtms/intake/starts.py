@@ -14,7 +14,7 @@ from rtms.intake.columns import new_row, stop_columns
 from rtms.intake.results import Arrival, IntakeResult
 from rtms.intake.start_rules import Verdict, judge
 from rtms.recall.polling import first_look
-from rtms.stream_requests import requests
+from rtms.stream_requests import causes, requests
 from rtms.zoom.meanings import Started
 
 
@@ -62,7 +62,7 @@ def apply_start(
         continued = requests.fulfil(connection, config, start, row_id)
         if continued:
             detail += f"; it continues meeting {continued[-1]}"
-    elif row_id and requests.ask_again(connection, config, [row_id], now=arrival.received_at):
+    elif row_id and causes.ask_again(connection, config, [row_id], now=arrival.received_at):
         detail += "; Zoom is asked for it again"
     return start_result(start, replace(verdict, detail=detail), row_id)
 

@@ -17,7 +17,7 @@ from rtms.intake.results import Arrival, IntakeResult
 from rtms.intake.starts import apply_start
 from rtms.intake.stream_queries import later_events
 from rtms.recall.polling import first_look
-from rtms.stream_requests import requests
+from rtms.stream_requests import causes, requests
 from rtms.zoom.events import parse
 from rtms.zoom.meanings import Started, Stopped
 from rtms.zoom.stop_reasons import MEETING_ENDED, NOT_AUTHENTICATED, is_fault, stop_reason_text
@@ -40,7 +40,7 @@ def apply_stop(
         detail += f"; it was started again since as meeting {restart.row_id}"
     elif row_id is None:
         detail += "; its start has not arrived yet"
-    elif requests.ask_again(connection, config, ended, now=arrival.received_at):
+    elif causes.ask_again(connection, config, ended, now=arrival.received_at):
         detail += "; Zoom is asked for it again"
     return IntakeResult(
         outcome="accepted",

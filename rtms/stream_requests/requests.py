@@ -5,7 +5,7 @@ Statements for use inside the transaction of the cause.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,59 +15,16 @@ from sqlalchemy.engine import Connection
 from config import Config
 from models import (
     CONNECTS,
-    LIVE,
     OPEN_REQUEST,
     STREAM_REQUESTS,
     RequestAction,
     RequestCause,
     RequestState,
 )
-from rtms.db.database import AnyRow
 from rtms.db.engines import insert_into
-from rtms.stream_requests.rules import cause_of_loss
 from rtms.zoom.meanings import Started
 
 _R = STREAM_REQUESTS.c
-_NO_NUMBER = "Zoom did not say the meeting's number, so it cannot be asked for the stream again."
-
-
-def ask_again(
-    connection: Connection, config: Config, ids: Sequence[int], *, now: datetime
-) -> list[int]:
-    """Open a request for each lost stream that may be started again (`cause_of_loss`). A row whose
-    meeting has no number says so.
-
-    Args:
-        ids: rows that were lost in this transaction.
-
-    Returns:
-        The rows whose stream is asked for.
-    """
-    if not config.restart_streams or not ids:
-        return []
-    asked = []
-    rows = connection.execute(sa.select(CONNECTS).where(CONNECTS.c.id.in_(ids)))
-    for row in rows.all():
-        cause = cause_of_loss(state=row.state, reason=row.reason, stop_reason=row.stop_reason)
-        if cause is None or row.superseded_by is not None or row.restarted_as is not None:
-            continue
-        if row.meeting_id is None:
-            error = " ".join(filter(None, (row.last_error, _NO_NUMBER)))
-            connection.execute(
-                CONNECTS.update().where(CONNECTS.c.id == row.id).values(last_error=error)
-            )
-        elif open_request(
-            connection,
-            cause=cause,
-            meeting_id=row.meeting_id,
-            meeting_uuid=row.meeting_uuid,
-            account_id=row.account_id,
-            operator_id=row.operator_id,
-            replaces=row.id,
-            now=now,
-        ):
-            asked.append(row.id)
-    return asked
 
 
 def open_request(
@@ -131,7 +88,7 @@ def fulfil(connection: Connection, config: Config, start: Started, row_id: int |
         .where(
             sa.text(OPEN_REQUEST),
             _R.action == RequestAction.START,
-            _is_of(start.meeting_uuid, start.meeting_id),
+            is_of(start.meeting_uuid, start.meeting_id),
             _R.operator_id.in_(("", start.operator_id)) if start.operator_id else sa.true(),
         )
         .with_for_update()
@@ -161,7 +118,7 @@ def withdraw_meeting(
     connection: Connection, *, meeting_uuid: str | None, meeting_id: str | None, why: str
 ) -> int:
     """Withdraw the open requests of a meeting. Return how many there were."""
-    return withdraw(connection, _is_of(meeting_uuid, meeting_id), why=why)
+    return withdraw(connection, is_of(meeting_uuid, meeting_id), why=why)
 
 
 def withdraw_of_rows(connection: Connection, ids: Sequence[int], *, why: str) -> int:
@@ -170,22 +127,6 @@ def withdraw_of_rows(connection: Connection, ids: Sequence[int], *, why: str) ->
         return 0
     meetings = sa.select(CONNECTS.c.meeting_uuid).where(CONNECTS.c.id.in_(ids))
     return withdraw(connection, _R.meeting_uuid.in_(meetings), why=why)
-
-
-def lost_row_of(
-    connection: Connection, *, meeting_uuid: str | None, meeting_id: str | None
-) -> AnyRow | None:
-    """Return the lost row for which Zoom is asked: `id` and `rtms_stream_id`; None where none is
-    asked for."""
-    if meeting_uuid is None and meeting_id is None:
-        return None
-    return connection.execute(
-        sa.select(CONNECTS.c.id, CONNECTS.c.rtms_stream_id)
-        .join(STREAM_REQUESTS, _R.replaces == CONNECTS.c.id)
-        .where(sa.text(f"{STREAM_REQUESTS.name}.{OPEN_REQUEST}"), _is_of(meeting_uuid, meeting_id))
-        .order_by(_R.id.desc())
-        .limit(1)
-    ).one_or_none()
 
 
 def withdraw(connection: Connection, which: sa.ColumnElement[bool], *, why: str) -> int:
@@ -198,40 +139,7 @@ def withdraw(connection: Connection, which: sa.ColumnElement[bool], *, why: str)
     return _close(connection, open_ones, RequestState.WITHDRAWN, why)
 
 
-def meetings_asked_for(
-    connection: Connection, *, meeting_uuids: Collection[str], meeting_ids: Collection[str]
-) -> frozenset[str | None]:
-    """Return the UUIDs and numbers of those of these meetings that have an open request."""
-    rows = connection.execute(
-        sa.select(_R.meeting_uuid, _R.meeting_id).where(
-            sa.text(OPEN_REQUEST),
-            sa.or_(_R.meeting_uuid.in_(meeting_uuids), _R.meeting_id.in_(meeting_ids)),
-        )
-    ).all()
-    return frozenset(name for row in rows for name in row if name is not None)
-
-
-def live_row_of(
-    connection: Connection, *, meeting_uuid: str | None, meeting_id: str, operator_id: str
-) -> int | None:
-    """Return the live row of a user in a meeting; None where there is none. A row without a user
-    counts as any user's.
-
-    Args:
-        operator_id: empty for any user.
-    """
-    c = CONNECTS.c
-    same = c.meeting_uuid == meeting_uuid if meeting_uuid else c.meeting_id == meeting_id
-    users = sa.or_(
-        sa.literal(operator_id) == "", c.operator_id.is_(None), c.operator_id == operator_id
-    )
-    id: int | None = connection.scalar(
-        sa.select(c.id).where(same, users, sa.text(LIVE)).order_by(c.id.desc()).limit(1)
-    )
-    return id
-
-
-def _is_of(meeting_uuid: str | None, meeting_id: str | None) -> sa.ColumnElement[bool]:
+def is_of(meeting_uuid: str | None, meeting_id: str | None) -> sa.ColumnElement[bool]:
     """Return the condition that a request is of a meeting. Every occurrence of a recurring meeting
     has the same number, so the UUID decides where both have one."""
     by_number = sa.and_(_R.meeting_uuid.is_(None), _R.meeting_id == meeting_id)

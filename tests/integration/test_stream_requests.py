@@ -26,9 +26,8 @@ from sandbox import Stream, events
 from tests.integration.conftest import Rows
 from tests.integration.test_intake import connect, take
 
-pytestmark = pytest.mark.environ(
-    ZOOM_S2S_ACCOUNT_ID="account", ZOOM_S2S_CLIENT_ID="client", ZOOM_S2S_CLIENT_SECRET="secret"
-)
+S2S = {f"ZOOM_S2S_{name}": "x" for name in ("ACCOUNT_ID", "CLIENT_ID", "CLIENT_SECRET")}
+pytestmark = pytest.mark.environ(**S2S)
 
 
 class ScriptedZoom:
@@ -121,9 +120,7 @@ def test_a_stream_that_was_stopped_is_not_asked_for(
 
 
 @pytest.mark.environ(
-    ZOOM_S2S_ACCOUNT_ID="account",
-    ZOOM_S2S_CLIENT_ID="client",
-    ZOOM_S2S_CLIENT_SECRET="secret",
+    **S2S,
     RESTART_STREAMS="off",
 )
 def test_nothing_is_asked_for_where_it_is_switched_off(services: Services, rows: Rows) -> None:
@@ -252,9 +249,7 @@ def test_500_meetings_that_break_at_once_are_asked_for_at_an_even_pace(
 
 
 @pytest.mark.environ(
-    ZOOM_S2S_ACCOUNT_ID="account",
-    ZOOM_S2S_CLIENT_ID="client",
-    ZOOM_S2S_CLIENT_SECRET="secret",
+    **S2S,
     RESTARTS_PER_MEETING="2",
 )
 def test_a_meeting_is_restarted_only_so_often(
@@ -325,3 +320,49 @@ def test_the_hosts_answer_is_shown_with_the_stream_that_was_lost(
     payload = {"status": "denied", name: str(getattr(stream, name))}
     take(services, {**body, "payload": payload})
     assert rows.events()[-1].rtms_stream_id == stream.rtms_stream_id
+
+
+@pytest.mark.environ(**S2S, START_STREAMS="missing", START_AFTER_SECONDS="20")
+def test_a_stream_that_never_came_is_asked_for(
+    services: Services, rows: Rows, job: RestartJob, api: ScriptedZoom
+) -> None:
+    stream = Stream()
+    take(services, events.meeting_started(stream))
+    (request,) = requests_of(services)
+    assert (request.cause, request.operator_id) == ("never_came", "")
+    assert (request.due_at - request.created_at) == timedelta(seconds=20)
+    assert send_due(services, job) == 0
+    assert send_due(services, job, in_seconds=21) == 1
+    assert api.asked == [("start", str(stream.meeting_id), None)]
+    take(services, events.started(stream))
+    (request,) = requests_of(services)
+    assert (request.state, request.led_to) == ("fulfilled", rows.meeting().id)
+    assert rows.meeting().topic == stream.topic
+
+
+@pytest.mark.environ(**S2S, START_STREAMS="missing")
+def test_a_stream_that_comes_by_itself_is_not_asked_for(
+    services: Services, rows: Rows, job: RestartJob, api: ScriptedZoom
+) -> None:
+    for stream in (Stream(), Stream()):
+        take(services, events.meeting_started(stream), events.started(stream))
+    early = Stream()
+    take(services, events.started(early), events.stopped(early, 1), events.meeting_started(early))
+    assert [each.state for each in requests_of(services)] == ["withdrawn"] * 2
+    assert send_due(services, job, in_seconds=1000) == 0
+
+
+@pytest.mark.environ(**S2S, START_STREAMS="always", START_FOR="host-1,account-1")
+def test_streams_are_started_at_once_for_whom_it_is_wanted(
+    services: Services, rows: Rows, job: RestartJob, api: ScriptedZoom
+) -> None:
+    wanted = [Stream(host_id="host-1"), Stream(account_id="account-1")]
+    for stream in (*wanted, Stream(host_id="host-2"), Stream()):
+        take(services, events.meeting_started(stream))
+    assert send_due(services, job) == 2
+    assert [asked[1] for asked in api.asked] == [str(stream.meeting_id) for stream in wanted]
+
+
+def test_no_stream_is_started_by_default(services: Services, rows: Rows) -> None:
+    take(services, events.meeting_started(Stream()))
+    assert requests_of(services) == []

@@ -539,8 +539,20 @@ def test_streams_are_restarted_where_they_can_be_started() -> None:
     assert not read().restart_streams
     assert read(**S2S).restart_streams
     assert not read(**S2S, RESTART_STREAMS="off").restart_streams
-    (problem,) = problems(RESTART_STREAMS="on")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("RESTART_STREAMS", "on"), ("START_STREAMS", "missing")]
+)
+def test_starting_streams_needs_the_server_to_server_app(name: str, text: str) -> None:
+    (problem,) = problems(**{name: text})
+    assert problem.startswith(f"{name} is {text}")
     assert "ZOOM_S2S_ACCOUNT_ID, ZOOM_S2S_CLIENT_ID, ZOOM_S2S_CLIENT_SECRET" in problem
+
+
+def test_streams_may_be_started_for_some_only() -> None:
+    assert read(**S2S).start_for == ()
+    assert read(START_FOR="host-1, account-2").start_for == ("host-1", "account-2")
 
 
 def test_the_secret_of_the_server_to_server_app_is_not_shown() -> None:

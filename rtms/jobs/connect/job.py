@@ -27,7 +27,7 @@ from rtms.queue.leases import is_ours, new_owner
 from rtms.recall import rate_limit
 from rtms.recall.client import Recall
 from rtms.recall.create_outcomes import Created, CreateOutcome
-from rtms.stream_requests import requests
+from rtms.stream_requests import causes
 from rtms.zoom.signature import join_signature
 
 _DATABASE_PAUSE = 0.5  # seconds
@@ -108,7 +108,7 @@ class ConnectJob:
         given_up = pending.give_up(connection, now=now)
         for row in given_up:
             outbox.put_state(connection, self._listeners, row.id, row.state, now=now)
-        requests.ask_again(connection, self._config, [row.id for row in given_up], now=now)
+        causes.ask_again(connection, self._config, [row.id for row in given_up], now=now)
         return given_up
 
     def hand_back(self, rows: Sequence[PendingRow]) -> None:

@@ -23,7 +23,7 @@ from rtms.recall import rate_limit
 from rtms.recall.create_outcomes import Created, CreateOutcome, RateLimited
 from rtms.recall.idempotency import new_key
 from rtms.recall.polling import first_look, first_look_while_live
-from rtms.stream_requests import requests
+from rtms.stream_requests import causes
 
 # Built once: building it takes longer than running it.
 _LOCK_ROW = sa.select(CONNECTS).where(CONNECTS.c.id == sa.bindparam("id")).with_for_update()
@@ -69,7 +69,7 @@ def record(
             next_try = None if row.superseded_by else decision.due_at
             attempts.record(connection, row.id, outcome, next_try_at=next_try, now=now)
         if row.superseded_by is None and decision.state == State.FAILED:
-            requests.ask_again(connection, config, [row.id], now=now)
+            causes.ask_again(connection, config, [row.id], now=now)
         if row.superseded_by is None and decision.state != State.PENDING:
             outbox.put_state(connection, listeners, row.id, decision.state, now=now)
         return row, decision

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from models import EVENTS, STREAM_REQUESTS, RequestAction, RequestCause, RequestState
 from rtms.db.database import Database
 from rtms.jobs.restart.open_requests import RequestToSend
-from rtms.stream_requests.requests import live_row_of
+from rtms.stream_requests.lookups import live_row_of
 from rtms.stream_requests.rules import Known
 from rtms.zoom.events import MEETING_ENDED_EVENTS
 
