@@ -437,6 +437,7 @@ class StreamRequest(Base):
             **_where(OPEN_REQUEST),
         ),
         Index("ix_requests_due", "due_at", **_where(OPEN_REQUEST)),
+        Index("ix_requests_created_at", "created_at"),
         Index("ix_requests_meeting_uuid", "meeting_uuid"),
         Index("ix_requests_replaces", "replaces"),
         Index("ix_requests_led_to", "led_to"),

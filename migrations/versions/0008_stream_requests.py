@@ -106,6 +106,7 @@ def _create_requests() -> None:
     op.create_index(
         "ix_requests_due", REQUESTS, ["due_at"], sqlite_where=where, postgresql_where=where
     )
+    op.create_index("ix_requests_created_at", REQUESTS, ["created_at"])
     op.create_index("ix_requests_meeting_uuid", REQUESTS, ["meeting_uuid"])
     op.create_index("ix_requests_replaces", REQUESTS, ["replaces"])
     op.create_index("ix_requests_led_to", REQUESTS, ["led_to"])

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from flask.testing import FlaskCliRunner
 
-from models import ATTEMPTS, CONNECTS, EVENTS, NOTIFICATIONS, RECORDINGS
+from models import ATTEMPTS, CONNECTS, EVENTS, NOTIFICATIONS, RECORDINGS, STREAM_REQUESTS
 from rtms import clock
 from rtms.jobs.retention import job as retention_job
 from rtms.jobs.retention.deletion import Old
@@ -210,3 +210,39 @@ def test_retention_days_deletes_by_itself_what_is_over(services: Services, rows:
     wait_for(
         lambda: count(services, EVENTS) == 1, "the old events to be deleted, but the open one's"
     )
+
+
+def test_requests_to_zoom_go_with_time_and_a_restarted_meeting_from_its_beginning(
+    services: Services, rows: Rows
+) -> None:
+    lost, newer = an_old_meeting(services), an_old_meeting(services)
+    change(services, CONNECTS, lost, restarted_as=newer)
+    change(services, CONNECTS, newer, state="connected")  # still open
+    request = {
+        "action": "start",
+        "cause": "by_hand",
+        "meeting_id": "1",
+        "operator_id": "",
+        "state": "fulfilled",
+        "attempts": 1,
+        "not_live": 0,
+    }
+    old, young = clock.now() - AGE, clock.now()
+
+    def add(connection: sa.Connection) -> None:
+        for values in (
+            {"created_at": old, "replaces": lost, "led_to": newer},
+            {"created_at": old},
+            {"created_at": old, "state": "waiting", "due_at": young},
+            {"created_at": young},
+        ):
+            connection.execute(STREAM_REQUESTS.insert().values(request | values))
+
+    services.database.write(add)
+    before = clock.now() - timedelta(days=90)
+    deleted = retention_job.prune_meetings(services.database, before, archives=False)
+    assert (deleted.meetings, ids(rows)) == (1, [newer])
+    assert count(services, STREAM_REQUESTS) == 2
+    change(services, CONNECTS, newer, state="done")
+    retention_job.prune_meetings(services.database, before, archives=False)
+    assert ids(rows) == []

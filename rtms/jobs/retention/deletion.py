@@ -9,7 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from models import CONNECTS, EVENTS, NOTIFICATIONS, RECORDINGS
+from models import CONNECTS, EVENTS, NOTIFICATIONS, RECORDINGS, STREAM_REQUESTS
 from rtms import clock
 from rtms.jobs.archive.eligibility import is_to_be_kept
 
@@ -62,6 +62,7 @@ def delete_meetings(connection: Connection, before: datetime, archives: bool) ->
     Returns:
         How much was deleted; None where nothing is left to delete.
     """
+    _delete_requests(connection, before)
     older = CONNECTS.alias("older")
     chosen = connection.scalars(
         sa.select(CONNECTS.c.id)
@@ -98,6 +99,18 @@ def delete_meetings(connection: Connection, before: datetime, archives: bool) ->
         )
     )
     return Old(meetings=len(rows), events=events.rowcount)
+
+
+def _delete_requests(connection: Connection, before: datetime) -> None:
+    """Delete one step of the closed requests to Zoom that are older than a moment."""
+    c = STREAM_REQUESTS.c
+    old = (
+        sa.select(c.id)
+        .where(c.created_at < before, c.due_at.is_(None))
+        .order_by(c.created_at)
+        .limit(_ROWS_A_STEP[connection.dialect.name])
+    )
+    connection.execute(STREAM_REQUESTS.delete().where(c.id.in_(old)))
 
 
 def old_events(before: datetime, *, of_open_meetings: bool) -> list[sa.ColumnElement[bool]]:
