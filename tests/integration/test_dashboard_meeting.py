@@ -17,7 +17,7 @@ import sqlalchemy as sa
 import srt
 import webvtt
 
-from models import ATTEMPTS, CONNECTS, RECORDINGS
+from models import ATTEMPTS, CONNECTS, RECORDINGS, STREAM_REQUESTS
 from rtms import clock
 from rtms.dashboard.meetings import recall_lookup
 from rtms.recordings.transcripts import read_parts
@@ -32,6 +32,7 @@ from tests.integration.test_dashboard_meetings import DAY, Browser, browser, put
 __all__ = ["browser"]
 pytestmark = pytest.mark.environ(ADMIN_PASSWORD=PASSWORD)
 
+S2S = {f"ZOOM_S2S_{name}": "x" for name in ("ACCOUNT_ID", "CLIENT_ID", "CLIENT_SECRET")}
 FAILED = {
     "state": "failed",
     "reason": "window_expired",
@@ -172,11 +173,49 @@ def test_retry_wakes_the_dispatcher(
     assert row.recall_id == recall.connections[0].id
 
 
+@pytest.mark.environ(ADMIN_PASSWORD=PASSWORD, **S2S, RESTART_STREAMS="off")
+def test_the_rest_is_recorded_where_a_retry_could_not_help(
+    browser: Browser, services: Services, rows: Rows
+) -> None:
+    put(services, FAILED | {"received_at": clock.now()})
+    page = browser.get("/meetings/1")
+    assert "/meetings/1/restart" in page
+    assert "/meetings/1/retry" in page
+    change(services, CONNECTS, stopped_at=clock.now(), stop_reason=11)
+    assert "/meetings/1/retry" not in browser.get("/meetings/1")
+    notice = browser.notice(browser.press("/meetings/1", "/meetings/1/restart"))
+    assert notice.startswith("Zoom is asked for a new stream")
+    with services.database.read() as connection:
+        (request,) = connection.execute(sa.select(STREAM_REQUESTS))
+    assert (request.state, request.cause, request.replaces) == ("waiting", "by_hand", 1)
+    page = browser.get("/meetings/1")
+    assert "This server asks Zoom for a new stream" in told(page)
+    change(
+        services, STREAM_REQUESTS, state="refused", due_at=None, last_error="no <b>pack</b>: 2310"
+    )
+    page = browser.get("/meetings/1")
+    assert "Zoom refused to start a new stream" in told(page)
+    assert "no &lt;b&gt;pack" in page
+    change(services, CONNECTS, state="pending", reason=None, stopped_at=None)
+    assert "/meetings/1/restart" not in browser.get("/meetings/1")
+    answer = browser.post("/meetings/1/restart", page="/meetings/1")
+    assert "its stream is live" in browser.notice(answer)
+
+
+def test_nothing_can_be_restarted_without_the_server_to_server_app(
+    browser: Browser, services: Services
+) -> None:
+    put(services, FAILED)
+    assert "/meetings/1/restart" not in browser.get("/meetings/1")
+    answer = browser.post("/meetings/1/restart", page="/meetings/1")
+    assert "ZOOM_S2S settings are not set" in browser.notice(answer)
+
+
 def test_buttons_are_taken_from_their_page_only(
     browser: Browser, services: Services, rows: Rows
 ) -> None:
     put(services, FAILED | {"recall_id": "x"})
-    for action in ("retry", "refresh"):
+    for action in ("retry", "restart", "refresh"):
         assert browser.client.post(f"/meetings/1/{action}").status_code == 403
         assert browser.client.get(f"/meetings/1/{action}").status_code == 405
     assert rows.meeting().state == "failed"

@@ -15,6 +15,7 @@ from rtms.states import EXPLANATIONS, Explanation, explain
 # The buttons that replace the commands in the server's texts.
 _COMMANDS = {
     r"`flask meetings refresh(?: \d+)?`": "Refresh",
+    r"`flask meetings restart(?: \d+)?`": "Record the rest",
     r"`flask meetings retry(?: \d+)?`": "Retry",
     r"`flask meetings list`": "The list of meetings",
     r"`flask doctor`": "the overview",

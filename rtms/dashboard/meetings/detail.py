@@ -14,7 +14,7 @@ from rtms import clock
 from rtms.dashboard.blueprint import blueprint
 from rtms.dashboard.errors import page_or_json
 from rtms.dashboard.flash import redirect_with
-from rtms.dashboard.meetings import media, recall_lookup
+from rtms.dashboard.meetings import media, recall_lookup, zoom_requests
 from rtms.dashboard.meetings.advice import advise, for_pages
 from rtms.dashboard.meetings.other_moments import REQUEST_ANSWERED
 from rtms.dashboard.meetings.recall_lookup import MediumUnavailable
@@ -61,6 +61,7 @@ def meeting(id: int) -> str:
         about = about_meeting(connection, row)
         attempts = _of(connection, ATTEMPTS, id)
         recordings = _of(connection, RECORDINGS, id)
+        requests = zoom_requests.requests_about(connection, id)
     now = clock.now()
     nothing_kept = keeps_nothing(get_services().config.recording_config)
     events = run_of(row, siblings, said)
@@ -70,6 +71,7 @@ def meeting(id: int) -> str:
         events=[*events, *about],
         attempts=attempts,
         recordings=recordings,
+        more=zoom_requests.request_moments(row, requests),
         replaces=next((one["id"] for one in siblings if one["superseded_by"] == id), None),
         successor_received_at=next(
             (one["received_at"] for one in siblings if one["id"] == row["superseded_by"]), None
@@ -85,6 +87,9 @@ def meeting(id: int) -> str:
             plays=any(media.played(one) and not media.gone(one, now) for one in recordings),
         ),
         over=over,
+        can_record_the_rest=zoom_requests.can_record_the_rest(
+            row, can_start=get_services().zoom_api is not None, now=now
+        ),
         events=events,
         error=for_pages(row["last_error"] or ""),
         moments=moments,

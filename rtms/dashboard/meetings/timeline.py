@@ -6,7 +6,7 @@ contain marks that change the direction of text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from models import Reason, State
@@ -36,6 +36,7 @@ def timeline(
     events: Sequence[Row] = (),
     attempts: Sequence[Row] = (),
     recordings: Sequence[Row] = (),
+    more: Iterable[Moment] = (),
     replaces: int | None = None,
     successor_received_at: datetime | None = None,
     now: datetime,
@@ -47,6 +48,7 @@ def timeline(
         events: of `webhook_events`, for this run of the stream.
         attempts: of `connect_attempts`: tries that did not connect.
         recordings: of `recordings`.
+        more: other moments.
         replaces: the row that this one superseded.
         successor_received_at: when the row that superseded this one was received.
         now: what is later is still to come.
@@ -60,6 +62,7 @@ def timeline(
         *_superseded(row, successor_received_at),
         *other_moments(row, events, recordings),
         *(moment for recording in recordings for moment in recorded(recording, now)),
+        *more,
         *_given_up(row, [each for each in attempts if each["outcome"] != RETRIED]),
     ]
     past = [moment for moment in moments if moment.tone != "ahead"]
