@@ -7,5 +7,6 @@ from sandbox.events import Stream
 from sandbox.faults import Fault
 from sandbox.recall import RecallSandbox
 from sandbox.zoom import Delivery, ZoomSandbox
+from sandbox.zoom_api import ZoomApiSandbox
 
-__all__ = ["Delivery", "Fault", "RecallSandbox", "Stream", "ZoomSandbox"]
+__all__ = ["Delivery", "Fault", "RecallSandbox", "Stream", "ZoomApiSandbox", "ZoomSandbox"]

@@ -1,4 +1,4 @@
-"""Faults that the stand-in for Recall injects on request.
+"""Faults that the stand-ins for Recall and for Zoom's API inject on request.
 
 A ``Fault`` says which requests it affects and how; a ``FaultBook`` has the faults that are armed.
 Nothing here touches a socket: the stand-in reads the fault and acts on it.
@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 Work = Literal["none", "before", "after"]
-Where = Literal["create", "retrieve", "list", "audio", "media"]
+Where = Literal["create", "retrieve", "list", "audio", "media", "token", "stream"]
 
 #: kind -> when Recall does the work of an affected create, unless the fault says otherwise: never
 #: ("none"), "before" the answer is sent (and lost or damaged), or "after" it was sent.
@@ -55,7 +55,7 @@ class Fault:
     kind: str  # one of KINDS
     method: str | None = None  # "POST", "GET", "HEAD"; None: every method
     path: Where | None = None  # None: every path except the control routes
-    stream: str | None = None  # only requests about this rtms_stream_id
+    stream: str | None = None  # only requests about this rtms_stream_id (Zoom: meeting number)
     times: int | None = 1  # how many requests it affects; None: until cleared
     after: int = 0  # how many matching requests pass first
     until: float | None = None  # seconds from arming until it ends

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from config import Config
-from sandbox import RecallSandbox, ZoomSandbox
+from sandbox import RecallSandbox, ZoomApiSandbox, ZoomSandbox
 from tests.databases import PostgresDatabases, SqliteFiles
 from tests.servers import Server, a_server
 
@@ -90,6 +90,13 @@ def recall() -> Iterator[RecallSandbox]:
         client_id=ENVIRON["ZOOM_CLIENT_ID"],
         client_secret=ENVIRON["ZOOM_CLIENT_SECRET"],
     ) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def zoom_api() -> Iterator[ZoomApiSandbox]:
+    """A stand-in for Zoom's APIs, on loopback."""
+    with ZoomApiSandbox(rtms_client_id=ENVIRON["ZOOM_CLIENT_ID"]) as sandbox:
         yield sandbox
 
 
