@@ -1,4 +1,4 @@
-"""``make demo``: three meetings, from Zoom's webhook to a video on disk, without an account.
+"""``make demo``: four meetings, from Zoom's webhook to a video on disk, without an account.
 
 The server is real; Zoom and Recall are stand-ins. The exit code is 0 only if every row of the table
 is as expected and the stand-in for Recall agrees. The demo always leaves nothing running, and a
@@ -28,7 +28,7 @@ import requests
 from rich.console import Console
 from rich.text import Text
 
-from sandbox import Delivery, Fault, RecallSandbox, Stream, ZoomSandbox, events
+from sandbox import Delivery, Fault, RecallSandbox, Stream, ZoomApiSandbox, ZoomSandbox, events
 from sandbox.connections import Connection
 from sandbox.media import FOLDER as MEDIA
 from sandbox.processes import LEAVING, ROOT, leave, running, undisturbed
@@ -50,14 +50,21 @@ COPIES = 4  # of a delivery that arrive together, as from several subscriptions 
 REPEATED = Stream(meeting_id=81111111111)
 MOVED = Stream(meeting_id=82222222222)
 DELAYED = Stream(meeting_id=83333333333)
+BROKEN = Stream(meeting_id=84444444444)
+BROKE_OFF = 13  # Zoom's reason: the signalling connection was interrupted
 
 # The expected rows at the end, oldest first; 6: the meeting ended.
-COLUMNS = ("id", "meeting_id", "attempts", "stop_reason", "superseded_by", "state", "reason")
+COLUMNS = (
+    *("id", "meeting_id", "attempts", "stop_reason"),
+    *("superseded_by", "restarted_as", "state", "reason"),
+)
 EXPECTED = (
-    (1, "81111111111", 1, 6, None, "done", None),
-    (2, "82222222222", 1, None, 3, "done", None),
-    (3, "82222222222", 1, 6, None, "done", None),
-    (4, "83333333333", 2, 6, None, "done", None),
+    (1, "81111111111", 1, 6, None, None, "done", None),
+    (2, "82222222222", 1, None, 3, None, "done", None),
+    (3, "82222222222", 1, 6, None, None, "done", None),
+    (4, "83333333333", 2, 6, None, None, "done", None),
+    (5, "84444444444", 1, BROKE_OFF, None, 6, "done", None),
+    (6, "84444444444", 1, 6, None, None, "done", None),
 )
 
 LEFT = ROOT / "recordings"  # where the video and the transcript are left
@@ -103,13 +110,20 @@ class Demo:
                     webhook_secret=SECRETS["RECALL_WEBHOOK_SECRET"],
                 )
             )
-            self._environ = own_environ() | {
-                "PORT": str(port),
-                "WEB_CONCURRENCY": "2",
-                "DATABASE_URL": f"sqlite:///{folder / 'rtms.sqlite3'}",
-                "RECALL_BASE_URL": self._recall.url,
-                "ADMIN_PASSWORD": self._password,
-            }
+            self._zoom_api = stack.enter_context(
+                ZoomApiSandbox(rtms_client_id=SECRETS["ZOOM_CLIENT_ID"])
+            )
+            self._environ = (
+                own_environ()
+                | self._zoom_api.environ
+                | {
+                    "PORT": str(port),
+                    "WEB_CONCURRENCY": "2",
+                    "DATABASE_URL": f"sqlite:///{folder / 'rtms.sqlite3'}",
+                    "RECALL_BASE_URL": self._recall.url,
+                    "ADMIN_PASSWORD": self._password,
+                }
+            )
             command = ("gunicorn", "app:app", "--bind", f"fd://{file}")
             self._server = stack.enter_context(
                 running(*command, env=self._environ, out=self._log, err=self._log, pass_fds=(file,))
@@ -117,6 +131,7 @@ class Demo:
         self._zoom = stack.enter_context(
             ZoomSandbox(f"{self._url}/zoom-webhook", SECRETS["ZOOM_SECRET_TOKEN"])
         )
+        self._zoom_api.deliver = self._zoom.deliver
 
     def run(self) -> None:
         """Run the whole demo, or raise Trouble."""
@@ -168,16 +183,37 @@ class Demo:
         self._wait_for_recall(DELAYED)
         yield f"Meeting {DELAYED.meeting_id} starts while Recall answers 503: {answer}."
 
+        self._zoom_api.begin_meeting(BROKEN)
+        self._zoom_api.begin_stream(BROKEN)
+        self._wait_for_recall(BROKEN)
+        yield f"Meeting {BROKEN.meeting_id} starts, and is connected."
+        lost_at = time.time()
+        self._recall.end_stream(BROKEN.rtms_stream_id)
+        self._zoom_api.stop_stream(BROKEN, BROKE_OFF)
+        self._wait_for("Zoom to start a new stream", lambda: bool(self._restarted()))
+        (restarted,) = self._restarted()
+        self._wait_for_recall(restarted)
+        self._gap = self._recall.connections[-1].created_at - lost_at
+        yield (
+            f"Its stream breaks. The server asks Zoom for a new one, which is connected: a gap of "
+            f"{self._gap:.1f} s."
+        )
+
         for stream in (REPEATED, MOVED, DELAYED):
             self._recall.end_stream(stream.rtms_stream_id)
             answer = accepted(self._zoom.deliver(events.stopped(stream)))
-        yield f"The three meetings end: {answer}."
+        self._recall.end_stream(restarted.rtms_stream_id)
+        self._zoom_api.end_meeting(BROKEN)
+        yield f"The four meetings end: {answer}."
 
         self._check()
         yield (
             "Recall's webhook says that the recordings are ready. "
             f"All {len(EXPECTED)} rows are as expected, and Recall agrees."
         )
+
+    def _restarted(self) -> list[Stream]:
+        return self._zoom_api.meetings.streams(str(BROKEN.meeting_id))
 
     def _explain(self) -> None:
         stream = DELAYED.rtms_stream_id
@@ -191,7 +227,9 @@ class Demo:
             f"Meeting {DELAYED.meeting_id} began while Recall answered 503. Zoom got its 200 "
             f"anyway, and the next try, {asked[1] - asked[0]:.1f} s later, connected it (row 4), "
             "well within the 60 seconds that Zoom allows.",
-            "The forged delivery left no row. Recall has four connections: none was kicked out, "
+            f"Meeting {BROKEN.meeting_id} lost its stream (row 5). Row 6 goes on with it after a "
+            f"gap of {self._gap:.1f} s, because the server asked Zoom's API for a new stream.",
+            "The forged delivery left no row. Recall has six connections: none was kicked out, "
             'and each had the right join signature. The lines "At Recall" show Recall\'s id of '
             "the stream and its last known status. Next: the recording.",
         ):
