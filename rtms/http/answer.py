@@ -29,7 +29,7 @@ class HttpAnswer:
     def __init__(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
         self.status = status
         self.headers = headers
-        self._content = content
+        self.content = content
 
     @classmethod
     def read(cls, response: requests.Response, *, give_up_at: float, most: int) -> HttpAnswer:
@@ -56,14 +56,14 @@ class HttpAnswer:
     def json(self) -> dict[str, Any] | None:
         """Return the body; None where it is not a JSON object."""
         try:
-            body = json.loads(self._content)
+            body = json.loads(self.content)
         except (ValueError, RecursionError):
             return None
         return body if isinstance(body, dict) else None
 
     def text(self, hide: tuple[str, ...]) -> str:
         """Return the body as one short line without the secrets to hide."""
-        text = self._content.decode("utf-8", "replace")
+        text = self.content.decode("utf-8", "replace")
         for secret in filter(None, hide):
             text = text.replace(secret, "[hidden]")
         text = shown(text[: 16 * _MAX_TEXT], 16 * _MAX_TEXT) or ""

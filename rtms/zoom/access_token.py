@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import time
 from dataclasses import dataclass
 from typing import Any
 
 import requests
-from authlib.integrations.requests_client import OAuth2Session, OAuthError
+from authlib.oauth2 import OAuth2Client
+from requests.auth import HTTPBasicAuth
 
-from rtms.http.session import NETWORK_ERRORS, network_error_text
+from rtms.http.answer import HttpAnswer, NoAnswer
+from rtms.http.session import NETWORK_ERRORS, CannotBeSent, Session, network_error_text
+from rtms.zoom.token_answers import NoToken, why_no_token
 
 _RENEW_BEFORE = 60.0  # seconds before its end
 _LIFETIME = 3600.0  # seconds, where the answer does not say (Zoom: Server-to-Server OAuth)
+_MAX_ANSWER_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -28,17 +33,6 @@ class AccessToken:
         return "<AccessToken>"
 
 
-class NoToken(Exception):
-    """Zoom gave no access token. The message says why and what to do."""
-
-    def __init__(
-        self, message: str, *, passes: bool = True, retry_after: float | None = None
-    ) -> None:
-        super().__init__(message)
-        self.passes = passes  # False: a person must first fix what the message names
-        self.retry_after = retry_after  # seconds
-
-
 class TokenSource:
     """Gets access tokens, and keeps one until shortly before its end. Threads may share it.
 
@@ -51,12 +45,13 @@ class TokenSource:
         self, *, account_id: str, client_id: str, client_secret: str, oauth_url: str, timeout: float
     ) -> None:
         self._account_id = account_id
-        self._client_id = client_id
-        self._client_secret = client_secret
+        self._basic = HTTPBasicAuth(client_id.encode(), client_secret.encode())
         self._url = f"{oauth_url}/token"
         self._timeout = timeout
         self._lock = threading.Lock()
         self._token: AccessToken | None = None
+        self._failure: NoToken | None = None  # of the last request
+        self._failed_at = 0.0  # on the monotonic clock
 
     def __repr__(self) -> str:
         return f"<TokenSource {self._url}>"
@@ -67,9 +62,17 @@ class TokenSource:
         Raises:
             NoToken: Zoom gave none.
         """
+        asked_at = time.monotonic()
         with self._lock:
-            if self._token is None or time.monotonic() >= self._token.renew_at:
-                self._token = self._fetch()
+            if self._token is not None and time.monotonic() < self._token.renew_at:
+                return self._token
+            if self._failure is None or self._failed_at < asked_at:
+                self._renew()
+            # Otherwise a request failed while this thread waited for it. One more for each thread
+            # would keep the last one waiting for minutes.
+            if self._token is None:
+                assert self._failure
+                raise self._failure.with_traceback(None)
             return self._token
 
     def forget(self, token: AccessToken) -> None:
@@ -78,63 +81,63 @@ class TokenSource:
             if self._token is token:
                 self._token = None
 
-    def _fetch(self) -> AccessToken:
+    def _renew(self) -> None:
         asked_at = time.monotonic()
-        with OAuth2Session(self._client_id, self._client_secret) as session:
-            try:
-                answer: dict[str, Any] = session.fetch_token(
+        self._token = self._failure = None
+        try:
+            with Session() as session:
+                client = OAuth2Client(_TokenRequests(session, self._timeout))
+                answer: dict[str, Any] = client.fetch_token(
                     self._url,
                     grant_type="account_credentials",
                     account_id=self._account_id,
-                    timeout=self._timeout,
-                    allow_redirects=False,
+                    auth=self._basic,
                 )
-            except OAuthError as error:
-                raise NoToken(
-                    f"Zoom refused to give an access token ({_code(error)}): check "
-                    "ZOOM_S2S_ACCOUNT_ID, ZOOM_S2S_CLIENT_ID and ZOOM_S2S_CLIENT_SECRET, and that "
-                    "the app is activated.",
-                    passes=False,
-                ) from None
-            except requests.HTTPError as error:
-                raise _refused(error.response) from None
-            except ValueError:  # requests' own errors of JSON are of this class, too
-                raise NoToken(
-                    "Zoom's token endpoint did not answer with JSON: check ZOOM_OAUTH_URL."
-                ) from None
-            except NETWORK_ERRORS as error:
-                raise NoToken(
-                    f"Zoom's token endpoint gave no answer: {network_error_text(error)}."
-                ) from None
-        value = answer.get("access_token")
-        if not isinstance(value, str) or not value.isascii() or not value.isprintable():
-            raise NoToken("Zoom's token endpoint gave no access token: check ZOOM_OAUTH_URL.")
+        except NoToken as error:
+            self._failure, self._failed_at = error, time.monotonic()
+            return
         seconds = answer.get("expires_in")
-        lifetime = float(seconds) if isinstance(seconds, int | float) else _LIFETIME
-        return AccessToken(
-            value, _scopes(answer), renew_at=asked_at + max(lifetime - _RENEW_BEFORE, 0.0)
-        )
+        lifetime = _LIFETIME if seconds is None else float(seconds)
+        scopes = frozenset(str(answer.get("scope") or "").split())
+        renew_at = asked_at + max(lifetime - _RENEW_BEFORE, 0.0)
+        self._token = AccessToken(answer["access_token"], scopes, renew_at)
 
 
-def _code(error: OAuthError) -> str:
-    """Return the error's code, which is from a closed set, rather than its text."""
-    code = str(error.error)
-    return code if code.replace("_", "").isalnum() and len(code) <= 50 else "without a code"
+class _TokenRequests:
+    """Sends Authlib's requests, each with a limit of the answer's size and of the whole time."""
 
+    def __init__(self, session: Session, timeout: float) -> None:
+        self._session = session
+        self._timeout = timeout
 
-def _scopes(answer: dict[str, Any]) -> frozenset[str]:
-    scope = answer.get("scope")
-    return frozenset(scope.split()) if isinstance(scope, str) else frozenset()
+    def post(self, url: str, **options: Any) -> requests.Response:
+        """Return an answer that has a token.
 
+        Raises:
+            NoToken: there is none.
+        """
+        try:
+            answer = self._send(url, options)
+        except CannotBeSent as error:
+            failure: NoToken | None = NoToken(
+                f"Zoom was not asked for a token: {error}.", passes=False
+            )
+        except NoAnswer as error:
+            failure = NoToken(f"Zoom's token endpoint gave no answer: {error}.")
+        except NETWORK_ERRORS as error:
+            failure = NoToken(f"Zoom's token endpoint gave no answer: {network_error_text(error)}.")
+        else:
+            failure = why_no_token(answer)
+        if failure is not None:
+            raise failure
+        response = requests.Response()
+        response.status_code = answer.status
+        response.raw = io.BytesIO(answer.content)
+        return response
 
-def _refused(response: requests.Response) -> NoToken:
-    status = response.status_code
-    text = response.headers.get("Retry-After", "")
-    wait = min(float(text), 3600.0) if text.isascii() and text.isdigit() else None
-    if status == 429 or status >= 500:
-        return NoToken(f"Zoom's token endpoint answered {status}.", retry_after=wait)
-    return NoToken(
-        f"Zoom's token endpoint answered {status}: check ZOOM_OAUTH_URL, and ZOOM_S2S_ACCOUNT_ID, "
-        "ZOOM_S2S_CLIENT_ID and ZOOM_S2S_CLIENT_SECRET.",
-        passes=False,
-    )
+    def _send(self, url: str, options: dict[str, Any]) -> HttpAnswer:
+        with self._session.request(
+            "POST", url, timeout=self._timeout, allow_redirects=False, stream=True, **options
+        ) as response:
+            give_up_at = time.monotonic() + self._timeout
+            return HttpAnswer.read(response, give_up_at=give_up_at, most=_MAX_ANSWER_BYTES)

@@ -11,9 +11,10 @@ import requests
 
 from rtms.http.answer import HttpAnswer, NoAnswer
 from rtms.http.session import NETWORK_ERRORS, CannotBeSent, Session, network_error_text
-from rtms.zoom.access_token import AccessToken, NoToken, TokenSource
+from rtms.zoom.access_token import AccessToken, TokenSource
 from rtms.zoom.stream_answers import stream_outcome
 from rtms.zoom.stream_outcomes import NotAllowed, OutcomeUnknown, StreamOutcome, TryLater
+from rtms.zoom.token_answers import NoToken
 
 _MAX_ANSWER_BYTES = 64 * 1024
 _REDIRECTS = range(300, 400)
@@ -93,7 +94,11 @@ class ZoomApi:
                 answer = self._patch(url, body, token)
         except NoToken as error:
             if error.passes:
-                return TryLater(error=str(error), retry_after=error.retry_after)
+                return TryLater(
+                    error=str(error),
+                    retry_after=error.retry_after,
+                    is_rate_limit=error.is_rate_limit,
+                )
             return NotAllowed(error=str(error))
         except CannotBeSent as error:
             return NotAllowed(error=f"Zoom was not asked: {error}.")

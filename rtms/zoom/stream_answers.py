@@ -24,6 +24,10 @@ _NOT_ALLOWED = {
     4711: f"the Server-to-Server OAuth app lacks the scope {SCOPE}: add it on the app's page "
     "*Scopes*, activate the app again, and restart the server",
 }
+_NO_SUCH_MEETING = (
+    "there is no such live meeting. It has not begun, is over, or belongs to another account than "
+    "ZOOM_S2S_ACCOUNT_ID"
+)
 _FORBIDDEN = (
     "the Server-to-Server OAuth app may not change this meeting: it reaches only the meetings of "
     "its own account (ZOOM_S2S_ACCOUNT_ID)"
@@ -41,9 +45,14 @@ def stream_outcome(answer: HttpAnswer, *, hide: tuple[str, ...]) -> StreamOutcom
         hide: secrets that must not appear in it.
     """
     status, text = answer.status, answer.text(hide)
-    if status in (200, 202, 204):
+    if status in (202, 204):
         return Accepted()
     said = f"Zoom answered {status}:"
+    if status < 300:
+        return OutcomeUnknown(
+            error=f"{said} its API would answer 204, so this is perhaps another program. Check "
+            f"ZOOM_API_URL, and the proxy if there is one. {text}"
+        )
     if status == 429:
         return TryLater(
             error=f"{said} too many requests. {text}",
@@ -54,7 +63,7 @@ def stream_outcome(answer: HttpAnswer, *, hide: tuple[str, ...]) -> StreamOutcom
         return TryLater(error=f"{said} it had an error. {text}", retry_after=answer.retry_after())
     code = (answer.json() or {}).get("code")
     if code == _NOT_LIVE:
-        return NotLive(error=f"{said} there is no such live meeting (3000). {text}")
+        return NotLive(error=f"{said} {_NO_SUCH_MEETING} (3000). {text}")
     if code in _NOT_ALLOWED:
         return NotAllowed(error=f"{said} {_NOT_ALLOWED[code]} ({code}). {text}")
     if status == 401:

@@ -7,14 +7,16 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 
-from rtms.zoom.access_token import NoToken
 from rtms.zoom.api import ZoomApi
 from rtms.zoom.stream_outcomes import Accepted, NotAllowed, NotLive, OutcomeUnknown, TryLater
+from rtms.zoom.token_answers import NoToken
 from sandbox.wire import Answer, Request, Server
 
 SECRET = "secret-of-the-server-to-server-app"
@@ -28,9 +30,12 @@ class FakeZoom:
         self.token_answers: list[Answer] = []
         self.stream_answers: list[Answer] = []
         self.requests: list[Request] = []
+        self.streams_together: threading.Barrier | None = None  # answer so many at once
         self._lock = threading.Lock()
 
     def answer(self, request: Request) -> Answer:
+        if self.streams_together and request.path != "/oauth/token":
+            self.streams_together.wait(10)
         with self._lock:
             self.requests.append(request)
             if request.path == "/oauth/token":
@@ -120,7 +125,7 @@ def test_a_user_is_named_only_where_there_is_one(api: ZoomApi, zoom: FakeZoom) -
         (Answer(204), Accepted, ""),
         (Answer(202), Accepted, ""),
         (error(404, 3000), NotLive, "no such live meeting"),
-        (error(400, 3000), NotLive, "no such live meeting"),
+        (error(400, 3000), NotLive, "another account than ZOOM_S2S_ACCOUNT_ID"),
         (error(400, 2308), NotAllowed, "neither the meeting's host"),
         (error(400, 2310), NotAllowed, "Developer Pack"),
         (error(400, 4711), NotAllowed, "lacks the scope meeting:update"),
@@ -133,6 +138,7 @@ def test_a_user_is_named_only_where_there_is_one(api: ZoomApi, zoom: FakeZoom) -
         (Answer(307, headers={"Location": "http://127.0.0.2/"}), NotAllowed, "ZOOM_API_URL"),
         (Answer(204, manner="reset"), OutcomeUnknown, "failed or was reset"),
         (Answer(200, b"x" * 70_000), OutcomeUnknown, "too large"),
+        (Answer(200, b"<html>", "text/html"), OutcomeUnknown, "another program"),
     ],
 )
 def test_each_answer_has_its_outcome(
@@ -222,13 +228,17 @@ def test_a_token_without_the_scope_is_not_kept(api: ZoomApi, zoom: FakeZoom) -> 
         (
             Answer.of_json(401, {"reason": SECRET, "error": "invalid_client"}),
             NotAllowed,
-            "(invalid_client)",
+            "invalid_client)",
         ),
-        (Answer.of_json(400, {"error": f"<{SECRET}>"}), NotAllowed, "without a code"),
+        (Answer.of_json(400, {"error": f"<{SECRET}>"}), NotAllowed, "without a known code"),
         (Answer(500, b"down", "text/plain"), TryLater, "answered 500"),
         (Answer(429, b"<html>", "text/html", {"Retry-After": "9"}), TryLater, "answered 429"),
         (Answer(200, manner="reset"), TryLater, "gave no answer"),
-        (Answer(302, headers={"Location": "http://127.0.0.2/"}), TryLater, "JSON"),
+        (Answer(302, headers={"Location": "http://127.0.0.2/"}), NotAllowed, "redirects"),
+        (Answer.of_json(400, {"error": "invalid_client"}), NotAllowed, "ZOOM_S2S_CLIENT_SECRET"),
+        (Answer.of_json(400, {"error": "unsupported_grant_type"}), NotAllowed, "Server-to-Server"),
+        (Answer.of_json(200, {"access_token": "x", "expires_in": "y"}), TryLater, "gave no access"),
+        (Answer(200, b"x" * 70_000), TryLater, "too large"),
     ],
 )
 def test_a_token_endpoint_in_trouble(
@@ -241,7 +251,78 @@ def test_a_token_endpoint_in_trouble(
     assert SECRET not in outcome.error
     assert zoom.to("/v2") == []
     if "429" in words:
-        assert outcome.retry_after == 9.0
+        assert (outcome.retry_after, outcome.is_rate_limit) == (9.0, True)
+
+
+@pytest.mark.slow
+def test_a_token_that_drips_is_given_up(make_api: Callable[..., ZoomApi], zoom: FakeZoom) -> None:
+    zoom.token_answers = [replace(token("slow"), manner="drip", drip=0.05)]
+    outcome = make_api(timeout=0.3).change_stream("start", meeting_id="1")
+    assert isinstance(outcome, TryLater)
+    assert "too slowly" in outcome.error
+
+
+@pytest.mark.slow
+def test_threads_that_wait_for_a_token_share_its_failure(
+    make_api: Callable[..., ZoomApi], zoom: FakeZoom
+) -> None:
+    zoom.token_answers = [Answer(200, manner="hang")] * 8
+    api, barrier = make_api(timeout=0.5), threading.Barrier(8)
+
+    def ask(_: int) -> object:
+        barrier.wait(10)
+        return api.change_stream("start", meeting_id="1")
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(ask, range(8)))
+    assert all(isinstance(each, TryLater) for each in outcomes)
+    assert len(zoom.to("/oauth")) == 1
+    zoom.token_answers = []
+    assert api.change_stream("start", meeting_id="1") == Accepted()  # the next one asks again
+
+
+def test_threads_whose_token_is_refused_renew_it_once(api: ZoomApi, zoom: FakeZoom) -> None:
+    api.scopes()
+    zoom.stream_answers = [error(401, 124)] * 4
+    zoom.streams_together = threading.Barrier(4)  # so that all four use the first token
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(api.change_stream, "start", meeting_id="1") for _ in range(4)]
+        assert [each.result() for each in asked] == [Accepted()] * 4
+    assert len(zoom.to("/oauth")) == 2
+
+
+def test_a_proxy_that_cannot_work_is_named(
+    api: ZoomApi, zoom: FakeZoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "ftp://:proxy-password@127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    outcome = api.change_stream("start", meeting_id="1")
+    assert isinstance(outcome, NotAllowed)
+    assert "ALL_PROXY" in outcome.error
+    assert "proxy-password" not in outcome.error
+    assert zoom.requests == []
+
+
+def test_a_password_in_netrc_is_not_sent(
+    api: ZoomApi, zoom: FakeZoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login mallory password netrc-password\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    api.change_stream("start", meeting_id="1")
+    for_token, for_stream = (each.headers["Authorization"] for each in zoom.requests)
+    assert base64.b64decode(for_token.removeprefix("Basic ")) == f"s2s-client:{SECRET}".encode()
+    assert for_stream == f"Bearer {TOKEN}-1"
+
+
+def test_a_client_id_of_odd_characters_is_sent(
+    make_api: Callable[..., ZoomApi], zoom: FakeZoom
+) -> None:
+    assert make_api(client_id="schlüssel→").scopes()
+    (asked,) = zoom.requests
+    basic = base64.b64decode(asked.headers["Authorization"].removeprefix("Basic ")).decode()
+    assert basic == f"schlüssel→:{SECRET}"
 
 
 def test_the_scopes_are_those_of_the_token(api: ZoomApi, zoom: FakeZoom) -> None:

@@ -1,0 +1,86 @@
+"""Why an answer of Zoom's token endpoint has no token (Zoom: Server-to-Server OAuth). Pure.
+
+Texts contain codes rather than Zoom's words: a damaged answer may contain a token.
+"""
+
+from __future__ import annotations
+
+from rtms.http.answer import HttpAnswer
+
+_WHO = "Zoom's token endpoint"
+_REFUSALS = {
+    "invalid_client": (
+        "does not know the client ID and secret: copy ZOOM_S2S_CLIENT_ID and "
+        "ZOOM_S2S_CLIENT_SECRET again from the app's page *App Credentials*"
+    ),
+    "invalid_request": (
+        "does not accept the account ID for this app: copy ZOOM_S2S_ACCOUNT_ID again from the "
+        "app's page *App Credentials*"
+    ),
+    "unsupported_grant_type": (
+        "knows the app, but not as a Server-to-Server OAuth app: ZOOM_S2S_CLIENT_ID and "
+        "ZOOM_S2S_CLIENT_SECRET must be of one, not of the app that receives the streams"
+    ),
+}
+_ANY_REFUSAL = (
+    "refused to give a token: check ZOOM_S2S_ACCOUNT_ID, ZOOM_S2S_CLIENT_ID and "
+    "ZOOM_S2S_CLIENT_SECRET"
+)
+
+
+class NoToken(Exception):
+    """Zoom gave no access token. The message says why and what to do."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        passes: bool = True,
+        retry_after: float | None = None,
+        is_rate_limit: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.passes = passes  # False: a person must first fix what the message names
+        self.retry_after = retry_after  # seconds
+        self.is_rate_limit = is_rate_limit  # 429
+
+
+def why_no_token(answer: HttpAnswer) -> NoToken | None:
+    """Return why an answer has no usable token; None where it has one."""
+    status = answer.status
+    if status == 429 or status >= 500:
+        what = "it gets too many requests" if status == 429 else "it had an error"
+        return NoToken(
+            f"{_WHO} answered {status}: {what}.",
+            retry_after=answer.retry_after(),
+            is_rate_limit=status == 429,
+        )
+    if 300 <= status < 400:
+        return NoToken(
+            f"{_WHO} redirects, and another address must not get the client secret: check "
+            "ZOOM_OAUTH_URL.",
+            passes=False,
+        )
+    body = answer.json()
+    if body is None:
+        return NoToken(
+            f"{_WHO} did not answer with JSON ({status}): check ZOOM_OAUTH_URL, and the proxy if "
+            "there is one.",
+            passes=status == 200,  # such as a page that says that Zoom is being maintained
+        )
+    if status != 200 or "error" in body:
+        return _refused(status, body.get("error"))
+    value, seconds = body.get("access_token"), body.get("expires_in")
+    is_text = isinstance(value, str) and value.isascii() and value.isprintable() and value != ""
+    if not is_text or not isinstance(seconds, int | None):
+        return NoToken(f"{_WHO} gave no access token: check ZOOM_OAUTH_URL.")
+    return None
+
+
+def _refused(status: int, error: object) -> NoToken:
+    known = _REFUSALS.get(error) if isinstance(error, str) else None
+    return NoToken(
+        f"{_WHO} {known or _ANY_REFUSAL}. See on the app's page *Activation* that it is activated. "
+        f"({status}, {error if known else 'without a known code'})",
+        passes=False,
+    )
