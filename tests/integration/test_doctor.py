@@ -28,7 +28,7 @@ from rtms.db.database import Database
 from rtms.doctor import disks, public_url
 from rtms.services import Services
 from rtms.zoom.signature import hex_hmac
-from sandbox import Fault, RecallSandbox, Stream, events
+from sandbox import Fault, RecallSandbox, Stream, ZoomApiSandbox, events
 from tests.conftest import ENVIRON
 from tests.databases import on_one_engine
 from tests.integration.conftest import Rows
@@ -211,6 +211,81 @@ def test_recalls_trouble_in_words(
     found = about(look(runner, services), "Recall")
     assert (found["grade"], words in found["found"]) == (grade, True), found
     assert len(recall.ledger) == 1
+
+
+def with_zoom_api(services: Services, zoom_api: ZoomApiSandbox, **changes: str) -> None:
+    """Set the credentials of the Server-to-Server OAuth app."""
+    given: dict[str, Any] = {name.lower(): value for name, value in zoom_api.environ.items()}
+    services.config = replace(services.config, **(given | changes))
+    vars(services).pop("zoom_api", None)  # it was made without them
+
+
+def test_an_app_that_may_start_streams(
+    runner: FlaskCliRunner, services: Services, zoom_api: ZoomApiSandbox
+) -> None:
+    with_zoom_api(services, zoom_api)
+    found = about(look(runner, services), "Zoom's API")
+    assert (found["grade"], "may start" in found["found"]) == ("ok", True)
+    assert [each.path for each in zoom_api.ledger] == ["/oauth/token"]
+
+
+def test_without_an_app_it_says_that_streams_are_not_restarted(
+    runner: FlaskCliRunner, services: Services
+) -> None:
+    found = about(look(runner, services), "Zoom's API")
+    assert (found["grade"], "not started again" in found["found"]) == ("ok", True)
+
+
+def test_an_app_without_the_scope(
+    runner: FlaskCliRunner, services: Services, zoom_api: ZoomApiSandbox
+) -> None:
+    zoom_api.tokens.scopes = ("meeting:read:meeting:admin",)
+    with_zoom_api(services, zoom_api)
+    found = about(look(runner, services), "Zoom's API")
+    assert found["grade"] == "failure"
+    assert "meeting:update:participant_rtms_app_status:admin" in found["found"]
+    assert "*Scopes*" in found["next_step"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "grade", "words"),
+    [
+        ({"zoom_s2s_client_secret": "another-secret"}, "failure", "ZOOM_S2S_CLIENT_SECRET"),
+        ({"zoom_s2s_account_id": "another-account"}, "failure", "ZOOM_S2S_ACCOUNT_ID"),
+        ({"zoom_oauth_url": "http://127.0.0.1:1"}, "warning", "failed or was reset"),
+    ],
+)
+def test_an_app_that_gets_no_token(
+    runner: FlaskCliRunner,
+    services: Services,
+    zoom_api: ZoomApiSandbox,
+    changes: dict[str, str],
+    grade: str,
+    words: str,
+) -> None:
+    with_zoom_api(services, zoom_api, **changes)
+    found = about(look(runner, services), "Zoom's API")
+    assert (found["grade"], words in found["found"]) == (grade, True), found
+    assert "another-secret" not in json.dumps(found)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Fault(kind="not_json", path="token"), "JSON"),
+        (Fault(kind="status", path="token", status=429), "too many requests"),
+        (Fault(kind="status", path="token", status=500), "an error"),
+        (Fault(kind="reset_before", path="token"), "failed or was reset"),
+    ],
+    ids=lambda value: value.kind if isinstance(value, Fault) else "",
+)
+def test_the_token_endpoints_trouble_in_words(
+    runner: FlaskCliRunner, services: Services, zoom_api: ZoomApiSandbox, fault: Fault, words: str
+) -> None:
+    zoom_api.add_fault(fault)
+    with_zoom_api(services, zoom_api)
+    found = about(look(runner, services), "Zoom's API")
+    assert (found["grade"], words in found["found"]) == ("warning", True), found
 
 
 @pytest.mark.parametrize(
