@@ -25,6 +25,8 @@ ROWS = (
     ("rtms.zoom", "rtms.recall", "rtms.queue"),
     ("rtms.db", "rtms.http"),
     ("rtms.rows", "rtms.logs", "rtms.stderr", "rtms.signals", "rtms.payload", "rtms.disk_errors"),
+    ("rtms.restart_chain",),
+    ("rtms.stream_gap",),
     ("rtms.clock", "rtms.backoff", "rtms.text"),
     ("models", "config", "rtms.text_breaks"),
     ("rtms.configuration",),
