@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from models import Product, Reason, State
+from rtms.stream_gap import NOT_RESTARTED, Restarts
 from rtms.zoom.stop_reasons import NOT_AUTHENTICATED, TIMED_OUT, is_fault
 
 # Zoom ends every meeting by then, so an older row is over even if its stop never arrived.
@@ -121,9 +122,18 @@ _UNSUPPORTED = {
 }
 
 
-def explain(row: Mapping[str, Any], now: datetime) -> Explanation:
-    """Return what a row of `meeting_direct_connects` means, and what to do about it."""
+def explain(
+    row: Mapping[str, Any], now: datetime, restarts: Restarts = NOT_RESTARTED
+) -> Explanation:
+    """Return what a row of `meeting_direct_connects` means, and what to do about it.
+
+    Args:
+        restarts: which row goes on from this one, where that was read; without it, the row that
+            `restarted_as` names is taken to go on.
+    """
     stop, state, reason = row["stop_reason"], row["state"], row["reason"]
+    if row["restarted_as"] is not None:
+        return _explain_restarted(row, restarts)
     if stop == NOT_AUTHENTICATED:
         return UNAUTHENTICATED
     if row["superseded_by"] is not None and state == State.ENDED:
@@ -145,6 +155,29 @@ def explain(row: Mapping[str, Any], now: datetime) -> Explanation:
         todo = f"Something broke, so the recording may be short or missing. {found.todo}"
         return replace(found, todo=todo, tone="warn")
     return found
+
+
+def _explain_restarted(row: Mapping[str, Any], restarts: Restarts) -> Explanation:
+    newer = restarts.continued_in
+    id = newer.id if newer else row["restarted_as"]
+    if newer and newer.has_failed:
+        return Explanation(
+            what=f"The stream was lost. It was started again as meeting {id}, which failed too.",
+            todo=f"See meeting {id}, which says why, and what to do.",
+            tone="bad",
+        )
+    if row["state"] == State.DONE:
+        return Explanation(
+            what="This stream is over, and each of its recordings is ready or has failed. The rest "
+            f"is in meeting {id}.",
+            todo="",
+            tone="good",
+        )
+    return Explanation(
+        what=f"The stream was lost, and was started again as meeting {id}.",
+        todo=f"Nothing to do here: meeting {id} has the rest.",
+        tone="warn",
+    )
 
 
 def is_over(row: Mapping[str, Any], now: datetime) -> bool:

@@ -44,6 +44,9 @@ class Restarts:
     total_gap: float = 0.0  # seconds, of the whole chain
 
 
+NOT_RESTARTED = Restarts()
+
+
 def restarts(chain: Sequence[ChainRow], id: int) -> Restarts:
     """Return what to say about one row of a chain.
 
@@ -53,7 +56,7 @@ def restarts(chain: Sequence[ChainRow], id: int) -> Restarts:
     """
     at = next((number for number, row in enumerate(chain) if row.id == id), None)
     if at is None:
-        return Restarts()
+        return NOT_RESTARTED
     later = chain[at + 1 :]
     recorded = (row for row in later if row.connected_at and not row.has_failed)
     continued_in = next(recorded, later[-1] if later else None)

@@ -16,8 +16,10 @@ from rtms.cli.pruning import age_text, confirm, counted, deleting, older_than
 from rtms.cli.streams import UNANSWERED, check_credentials, report, send
 from rtms.cli.waiting import Waiting
 from rtms.intake.events_without_stream import about_meeting
+from rtms.restart_chain import read_chain
 from rtms.services import get_services
 from rtms.states import explain
+from rtms.stream_gap import restarts, sentences
 from rtms.text import search_text, typed_number
 from rtms.zoom.stop_reasons import stop_reason_text
 
@@ -101,7 +103,12 @@ def _has(text: str) -> sa.ColumnElement[bool]:
 
 
 @meetings.command(
-    "show", unanswered={**dict.fromkeys(c.name for c in COLUMNS), "events": [], "recordings": []}
+    "show",
+    unanswered={
+        **dict.fromkeys([*(c.name for c in COLUMNS), "restart_of", "gap_seconds"]),
+        "events": [],
+        "recordings": [],
+    },
 )
 @click.argument("id", type=RowId())
 @as_json
@@ -120,17 +127,19 @@ def meetings_show(id: int, as_json: bool) -> None:
     )
     with get_services().database.read() as connection:
         events += about_meeting(connection, row)
+        chain = restarts(read_chain(connection, id), id)
     events.sort(key=lambda event: event["id"])
     recordings = fetch(
         sa.select(RECORDINGS)
         .where(RECORDINGS.c.meeting_direct_connect_id == id)
         .order_by(RECORDINGS.c.id)
     )
+    row |= {"restart_of": chain.restart_of, "gap_seconds": chain.gap_seconds}
     if as_json:
         answer({**row, "events": events, "recordings": recordings})
         return
-    means = explain(row, clock.now())
-    meaning = f"{means.what} {means.todo}"
+    means = explain(row, clock.now(), chain)
+    meaning = " ".join([means.what, *sentences(chain), means.todo])
     if row["stopped_at"]:
         row["stop_reason"] = f"{row['stop_reason']}: {stop_reason_text(row['stop_reason'])}"
     tables.print_fields({"id": id, "topic": row["topic"], **row, "meaning": meaning})

@@ -58,7 +58,7 @@ def print_meetings(rows: Sequence[Mapping[str, Any]]) -> None:
                 (_called(row), ""),
                 (row["topic"] or "", ""),
                 (row["host_id"] or "", ""),
-                (" ".join(filter(None, (row["recall_id"], row["status"], row["sub_code"]))), ""),
+                (_at_recall(row), ""),
             ]
             for row in rows
         ],
@@ -195,6 +195,12 @@ def _value(value: object) -> str:
 def _called(row: Mapping[str, Any]) -> str:
     called: str = row["meeting_id"] or row["meeting_uuid"]
     return called if row["product"] == Product.MEETING else f"{row['product']} {called}"
+
+
+def _at_recall(row: Mapping[str, Any]) -> str:
+    newer = row["restarted_as"]
+    mark = None if newer is None else f"restarted as {newer}"
+    return " ".join(filter(None, (row["recall_id"], row["status"], row["sub_code"], mark)))
 
 
 def _state(row: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from models import CONNECTS, EVENTS
 from rtms.services import Services
 from rtms.text import search_text
 from sandbox import Stream, events
+from tests.integration.test_dashboard_meetings import DAY, put
 
 WIDTHS = [None, "80", "120"]
 RECALL_ID = "5f6a0b9e-7d52-4f0c-9e55-0b4a8ac2c111"
@@ -66,6 +68,30 @@ def test_meetings_list_breaks_no_id(
     if width is None:  # one line a meeting, and all of it in it
         (line,) = (line for line in told.splitlines() if str(streams[0].meeting_id) in line)
         assert RECALL_ID in line and HOST in line and "Weekly sync" in line
+
+
+def test_two_rows_of_a_restarted_stream_are_one_meeting(
+    services: Services, runner: FlaskCliRunner
+) -> None:
+    lost_at = DAY + timedelta(minutes=2, seconds=11)
+    put(
+        services,
+        {"state": "ended", "stop_reason": 13, "stopped_at": lost_at},
+        {"state": "connected", "stopped_at": None, "connected_at": lost_at + timedelta(seconds=14)},
+    )
+    change(services, 1, restarted_as=2)
+    older, newer = (
+        " ".join(printed(runner, "meetings", "show", i, width=None).split()) for i in "12"
+    )
+    assert "Lost at 00:02:11 UTC; goes on in meeting 2 after a gap of 14 seconds." in older
+    assert "Nothing to do here: meeting 2 has the rest." in older
+    assert "Goes on from meeting 1 after a gap of 14 seconds." in newer
+    assert "restarted as 2" in printed(runner, "meetings", "list", width=None)
+    fields = ("restarted_as", "restart_of", "gap_seconds")
+    shown = [json.loads(printed(runner, "meetings", "show", i, "--json", width=None)) for i in "12"]
+    assert [[one[name] for name in fields] for one in shown] == [[2, None, None], [None, 1, 14.0]]
+    listed = json.loads(printed(runner, "meetings", "list", "--json", width=None))
+    assert [one["restarted_as"] for one in listed] == [None, 2]
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -14,6 +14,7 @@ from rtms.dashboard.meetings.media import downloads, gone, played, unplayed
 from rtms.dashboard.meetings.moments import Moment
 from rtms.dashboard.meetings.runs import run_of
 from rtms.dashboard.meetings.timeline import timeline
+from rtms.stream_gap import ChainRow, restarts
 
 BEGAN = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 NOW = BEGAN + timedelta(days=1)
@@ -35,6 +36,7 @@ def a_row(**changes: Any) -> dict[str, Any]:
         "reason": None,
         "recall_id": "recall-1",
         "superseded_by": None,
+        "restarted_as": None,
         "last_error": None,
         "due_at": None,
         "connect_by": after(60),
@@ -383,6 +385,20 @@ def test_advice_for_what_zoom_ended() -> None:
     assert "Something broke" in advise(a_row(stop_reason=19, state="ended"), NOW).todo
     assert "its recording is ready" in advise(a_row(), NOW, plays=True).what
     assert "failed over" in advise(a_row(state="ended", superseded_by=4), NOW).what
+
+
+@pytest.mark.parametrize("reason", [Reason.WINDOW_EXPIRED, Reason.REFUSED, Reason.RECALL_FAILED])
+def test_advice_for_a_stream_that_was_started_again(reason: Reason) -> None:
+    lost = a_row(**NOT_CONNECTED | {"state": "failed", "reason": reason, "restarted_as": 2})
+    assert advise(lost, NOW).todo == "Nothing to do here: meeting 2 has the rest."
+    first, second = (
+        ChainRow(id=id, state="failed", event_ts=0, connected_at=None, stopped_at=None)
+        for id in (1, 2)
+    )
+    both = advise(lost, NOW, restarts=restarts([first, second], 1))
+    assert "meeting 2, which failed too" in both.what
+    assert (both.todo[:13], both.tone) == ("See meeting 2", "bad")
+    assert "The rest is in meeting 2" in advise(a_row(restarted_as=2), NOW, plays=True).what
 
 
 def test_commands_become_buttons() -> None:

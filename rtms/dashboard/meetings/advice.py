@@ -11,6 +11,7 @@ from typing import Any
 from models import State
 from rtms.dashboard.meetings.answer_text import plain_text
 from rtms.states import EXPLANATIONS, Explanation, explain
+from rtms.stream_gap import NOT_RESTARTED, Restarts
 
 # The buttons that replace the commands in the server's texts.
 _COMMANDS = {
@@ -22,13 +23,20 @@ _COMMANDS = {
 }
 
 
-def advise(row: Mapping[str, Any], now: datetime, *, plays: bool = False) -> Explanation:
+def advise(
+    row: Mapping[str, Any],
+    now: datetime,
+    *,
+    plays: bool = False,
+    restarts: Restarts = NOT_RESTARTED,
+) -> Explanation:
     """Return what a row of `meeting_direct_connects` means and what to do about it.
 
     Args:
         plays: whether the page has a recording to play.
+        restarts: which row goes on from this one, where that was read.
     """
-    found = explain(row, now)
+    found = explain(row, now, restarts)
     if plays and found is EXPLANATIONS[State.DONE]:
         return replace(found, what="The meeting is over, and its recording is ready.")
     return replace(found, todo=for_pages(found.todo))

@@ -30,8 +30,8 @@ _SHOWN = [
     CONNECTS.c[name]
     for name in (
         "id", "meeting_id", "meeting_uuid", "product", "topic", "state", "reason", "last_error",
-        "received_at", "connected_at", "stopped_at", "stop_reason", "superseded_by", "recall_id",
-        "status",
+        "received_at", "connected_at", "stopped_at", "stop_reason", "superseded_by",
+        "restarted_as", "recall_id", "status",
     )
 ]  # fmt: skip
 
