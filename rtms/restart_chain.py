@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -33,3 +35,13 @@ def read_chain(connection: Connection, id: int) -> list[ChainRow]:
         id: the row of `meeting_direct_connects`.
     """
     return [ChainRow(**row._mapping) for row in connection.execute(CHAIN, {"id": id})]
+
+
+def read_restart_of(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
+    """Return the row that each of these rows goes on from; without those that go on from none."""
+    rows = connection.execute(
+        sa.select(CONNECTS.c.restarted_as, CONNECTS.c.id)
+        .where(CONNECTS.c.restarted_as.in_(ids))
+        .order_by(CONNECTS.c.id)
+    )
+    return {row.restarted_as: row.id for row in rows}

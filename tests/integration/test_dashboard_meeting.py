@@ -28,6 +28,7 @@ from tests.dashboard import PASSWORD
 from tests.databases import on_one_engine
 from tests.integration.conftest import Rows, Zoom, wait_for
 from tests.integration.test_dashboard_meetings import DAY, Browser, browser, put
+from tests.integration.test_restart_chain import restarted
 
 __all__ = ["browser"]
 pytestmark = pytest.mark.environ(ADMIN_PASSWORD=PASSWORD)
@@ -147,6 +148,32 @@ def test_a_failover_links_both_rows(browser: Browser, zoom: Zoom, rows: Rows) ->
     first, second = (browser.get(f"/meetings/{id}") for id in (1, 2))
     assert any("a newer connection replaced this one" in each for each in told(first))
     assert any("this connection replaces an older one" in each for each in told(second))
+
+
+def test_a_restart_links_both_rows(browser: Browser, services: Services) -> None:
+    lost_at = DAY + timedelta(minutes=2, seconds=11)
+    put(
+        services,
+        FAILED | {"connected_at": DAY, "stopped_at": lost_at, "stop_reason": 13},
+        {"state": "connected", "stopped_at": None, "connected_at": lost_at + timedelta(seconds=14)},
+    )
+    restarted(services, (1, 2))
+    first, second, listed = (
+        browser.get(path) for path in ("/meetings/1", "/meetings/2", "/meetings")
+    )
+    to_first, to_second = (f'<a href="/meetings/{id}">meeting {id}</a>' for id in (1, 2))
+    assert f"Lost at 00:02:11 UTC; goes on in {to_second} after a gap of 14 seconds." in first
+    assert "Nothing to do here: meeting 2 has the rest." in first
+    assert "/meetings/1/retry" not in first
+    assert "The recording goes on in another stream" in told(first)
+    assert f"Goes on from {to_first} after a gap of 14 seconds." in second
+    assert "This stream was started in place of a lost one" in told(second)
+    assert f"Restarted as {to_second}" in listed
+    assert f"Goes on from {to_first}" in listed
+    change(services, CONNECTS, **FAILED)
+    first = browser.get("/meetings/1")
+    assert f"{to_second} was to go on, but failed too." in first
+    assert "The stream was started again, which failed too" in told(first)
 
 
 def test_retry_puts_a_failed_meeting_back(browser: Browser, services: Services, rows: Rows) -> None:

@@ -27,9 +27,11 @@ from rtms.jobs.follow import job as refreshing
 from rtms.jobs.names import JobName
 from rtms.recall.recording_config import keeps_nothing
 from rtms.recordings.utterances import turns
+from rtms.restart_chain import read_chain
 from rtms.rows import as_dicts
 from rtms.services import get_services
 from rtms.states import is_over
+from rtms.stream_gap import restarts, sentences
 from rtms.zoom.stop_reasons import stop_reason_text
 
 _MOST = 200  # events, tries and recordings of one meeting that a page shows
@@ -62,6 +64,7 @@ def meeting(id: int) -> str:
         attempts = _of(connection, ATTEMPTS, id)
         recordings = _of(connection, RECORDINGS, id)
         requests = zoom_requests.requests_about(connection, id)
+        restarted = restarts(read_chain(connection, id), id)
     now = clock.now()
     nothing_kept = keeps_nothing(get_services().config.recording_config)
     events = run_of(row, siblings, said)
@@ -76,6 +79,7 @@ def meeting(id: int) -> str:
         successor_received_at=next(
             (one["received_at"] for one in siblings if one["id"] == row["superseded_by"]), None
         ),
+        restarts=restarted,
         now=now,
     )
     return render_template(
@@ -85,7 +89,9 @@ def meeting(id: int) -> str:
             row,
             now,
             plays=any(media.played(one) and not media.gone(one, now) for one in recordings),
+            restarts=restarted,
         ),
+        restarts=sentences(restarted),
         over=over,
         can_record_the_rest=zoom_requests.can_record_the_rest(
             row, can_start=get_services().zoom_api is not None, now=now

@@ -12,11 +12,20 @@ from datetime import datetime, timedelta
 from models import Reason, State
 from rtms.dashboard.meetings.answer_text import plain_text
 from rtms.dashboard.meetings.archive_moments import recorded
-from rtms.dashboard.meetings.moments import Moment, Row, happened_at, is_zooms, merged, zoom_moment
+from rtms.dashboard.meetings.moments import (
+    Moment,
+    Row,
+    Tone,
+    happened_at,
+    is_zooms,
+    merged,
+    zoom_moment,
+)
 from rtms.dashboard.meetings.other_moments import other_moments
 from rtms.dashboard.template_filters.amounts import duration
 from rtms.jobs.connect.attempts import RETRIED
 from rtms.states import LONGEST_MEETING, in_short
+from rtms.stream_gap import NOT_RESTARTED, Restarts
 from rtms.zoom.stop_reasons import is_fault, stop_reason_text
 
 _LATE = timedelta(seconds=5)  # from a start to its delivery, from which on this is mentioned
@@ -39,6 +48,7 @@ def timeline(
     more: Iterable[Moment] = (),
     replaces: int | None = None,
     successor_received_at: datetime | None = None,
+    restarts: Restarts = NOT_RESTARTED,
     now: datetime,
 ) -> list[Moment]:
     """Return the moments of a meeting in order. What is still to come is last.
@@ -51,6 +61,7 @@ def timeline(
         more: other moments.
         replaces: the row that this one superseded.
         successor_received_at: when the row that superseded this one was received.
+        restarts: which rows this one goes on from and goes on in.
         now: what is later is still to come.
     """
     moments = [
@@ -60,6 +71,7 @@ def timeline(
         *_interrupted(row, events),
         *_stopped(row, events),
         *_superseded(row, successor_received_at),
+        *_restarted(row, restarts),
         *other_moments(row, events, recordings),
         *(moment for recording in recordings for moment in recorded(recording, now)),
         *more,
@@ -169,6 +181,33 @@ def _superseded(row: Row, at: datetime | None) -> Iterator[Moment]:
             what="Zoom's media server failed over: a newer connection replaced this one",
             meeting_id=row["superseded_by"],
         )
+
+
+def _restarted(row: Row, restarts: Restarts) -> Iterator[Moment]:
+    if restarts.restart_of is not None:
+        yield Moment(
+            at=row["received_at"],
+            what="This stream was started in place of a lost one",
+            detail=_gap(restarts.gap_seconds),
+            meeting_id=restarts.restart_of,
+        )
+    newer = restarts.continued_in
+    if newer is None:
+        return
+    at = newer.connected_at or zoom_moment(newer.event_ts)
+    what: str
+    tone: Tone
+    if newer.has_failed:
+        what, tone = "The stream was started again, which failed too", "bad"
+    elif newer.connected_at:
+        what, tone = "The recording goes on in another stream", "good"
+    else:
+        what, tone = "The stream was started again, and is being connected", "plain"
+    yield Moment(at=at, what=what, detail=_gap(restarts.gap_after), tone=tone, meeting_id=newer.id)
+
+
+def _gap(seconds: float | None) -> str:
+    return "" if seconds is None else f"The gap is {duration(seconds)} long."
 
 
 def _given_up(row: Row, attempts: Sequence[Row]) -> Iterator[Moment]:

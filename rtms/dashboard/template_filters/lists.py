@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
-from markupsafe import Markup
+from flask import url_for
+from markupsafe import Markup, escape
 
 from models import State
 from rtms import clock
@@ -37,6 +39,19 @@ def by_stream(rows: Sequence[AnyRow], is_folded: bool) -> list[list[AnyRow]]:
         return (is_folded and row.rtms_stream_id) or row.id
 
     return [list(group) for _, group in groupby(rows, stream)]
+
+
+@blueprint.app_template_filter()
+def meeting_links(text: str) -> Markup:
+    """Format the server's own text with a link for each `meeting 12` in it."""
+    shown = Markup("")
+    for number, part in enumerate(re.split(r"\bmeeting ([0-9]+)", text)):
+        if number % 2:
+            href = url_for("dashboard.meeting", id=int(part))
+            shown += Markup('<a href="{}">meeting {}</a>').format(href, part)
+        else:
+            shown += escape(part)
+    return shown
 
 
 @blueprint.app_template_filter()
