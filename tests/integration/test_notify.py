@@ -18,14 +18,17 @@ from structlog.testing import capture_logs
 
 from app import create_app
 from config import Config, ConfigError
-from models import CONNECTS, NOTIFICATIONS, Happening
+from models import CONNECTS, NOTIFICATIONS, Happening, Listener
 from rtms import clock, signals
 from rtms.jobs.notify import message as told_fields
+from rtms.jobs.notify import outbox
 from rtms.jobs.notify.job import next_try
 from rtms.services import Services, get_services
 from sandbox import Fault, RecallSandbox, Stream, events
 from tests.databases import on_one_engine
 from tests.integration.conftest import Rows, Zoom, wait_for
+from tests.integration.test_dashboard_meetings import DAY, put
+from tests.integration.test_restart_chain import restarted
 
 SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGUgdXNlcidzIG93biBob29r"
 
@@ -244,6 +247,27 @@ def test_notify_url_gets_the_events_signed(
     assert len(set(ids)) == 3
     assert not any(one in ("msg_1", "msg_2") for one in ids)
     assert "http" not in json.dumps(bodies[1]["data"])
+
+
+def test_a_restarted_stream_names_the_one_it_goes_on_from(hook: Hook, services: Services) -> None:
+    lost_at = DAY + timedelta(minutes=2)
+    put(services, {"stopped_at": lost_at}, {"connected_at": lost_at + timedelta(seconds=14.2)})
+    restarted(services, (1, 2))
+
+    def notify(connection: sa.Connection) -> None:
+        for id in (1, 2):
+            to = (Listener.NOTIFY_URL,)
+            outbox.put(connection, to, Happening.STREAM_CONNECTED, id, now=clock.now())
+
+    services.database.write(notify)
+    services.start_dispatcher()
+    wait_for(lambda: len(hook.got) == 2)
+    meetings = [json.loads(raw)["data"]["meeting"] for _, raw in hook.got]
+    fields = ("id", "restarted_as", "restart_of", "gap_seconds")
+    assert sorted([one[name] for name in fields] for one in meetings) == [
+        [1, 2, None, None],
+        [2, None, 1, 14.2],
+    ]
 
 
 def test_a_hook_that_fails_gets_the_same_message_again(

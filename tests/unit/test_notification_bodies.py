@@ -15,7 +15,10 @@ from rtms.jobs.notify import message
 from rtms.rows import as_json
 
 NOW = datetime(2026, 11, 22, 10, 31, 7, 120000, tzinfo=UTC)
-MEETING = {column.name: f"a {column.name}" for column in CONNECTS.columns}
+MEETING: dict[str, Any] = {column.name: f"a {column.name}" for column in CONNECTS.columns} | {
+    "restart_of": 11,
+    "gap_seconds": 14.2,
+}
 RECORDING = {column.name: f"a {column.name}" for column in RECORDINGS.columns}
 
 
@@ -46,6 +49,9 @@ def test_the_shape_is_exactly_this() -> None:
                 "connected_at": "a connected_at",
                 "stopped_at": "a stopped_at",
                 "stop_reason": "a stop_reason",
+                "restarted_as": "a restarted_as",
+                "restart_of": 11,
+                "gap_seconds": 14.2,
             },
             "recording": {
                 "id": "a id",

@@ -31,6 +31,9 @@ MEETING_FIELDS = (
     "connected_at",
     "stopped_at",
     "stop_reason",
+    "restarted_as",
+    "restart_of",
+    "gap_seconds",
 )
 RECORDING_FIELDS = (
     "id",
@@ -58,7 +61,8 @@ def body(
     Args:
         event: one of `models.Happening`.
         created_at: when the event happened.
-        meeting: a row of `meeting_direct_connects`.
+        meeting: a row of `meeting_direct_connects`, with its `restart_of` and `gap_seconds` (see
+            `rtms.stream_gap.Restarts`).
         recording: the row of `recordings` that it is about, if any.
     """
     return {

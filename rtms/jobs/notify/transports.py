@@ -17,7 +17,9 @@ from rtms.http.session import NETWORK_ERRORS, CannotBeSent, Session, network_err
 from rtms.jobs.notify import message
 from rtms.jobs.notify.outbox import NotificationToSend
 from rtms.logs import about, meeting_of
+from rtms.restart_chain import read_chain
 from rtms.rows import as_json
+from rtms.stream_gap import restarts
 
 _TIMEOUT = 10.0  # seconds to connect, and again for each read
 
@@ -120,6 +122,7 @@ class SignedPost:
             recording = connection.execute(
                 sa.select(RECORDINGS).where(RECORDINGS.c.id == notification.recording_id)
             ).one_or_none()
+            chain = restarts(read_chain(connection, meeting.id), meeting.id)
         message_id = message.message_id(
             notification_id=notification.id,
             event=notification.event,
@@ -131,7 +134,11 @@ class SignedPost:
         body = message.body(
             notification.event,
             notification.created_at,
-            dict(meeting._mapping),
+            {
+                **meeting._mapping,
+                "restart_of": chain.restart_of,
+                "gap_seconds": chain.gap_seconds,
+            },
             dict(recording._mapping) if recording else None,
         )
         return message_id, json.dumps(body, default=as_json)
