@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskCliRunner
+from structlog.testing import capture_logs
 
 from config import Config
 from models import CONNECTS, GATES
@@ -29,6 +30,12 @@ from rtms.recall.rate_limit import CREATE_GATE
 from rtms.services import Services
 from sandbox import Fault, RecallSandbox, Stream, events
 from tests.integration.conftest import Rows, Zoom, wait_for
+
+ZOOM_API = {
+    "ZOOM_S2S_ACCOUNT_ID": "account-1",
+    "ZOOM_S2S_CLIENT_ID": "client-1",
+    "ZOOM_S2S_CLIENT_SECRET": "secret-1",
+}
 
 
 @pytest.fixture
@@ -525,3 +532,30 @@ def test_the_gate_keeps_the_later_of_two_moments(services: Services) -> None:
     services.database.write(lambda c: paced.close(c, CREATE_GATE, until=sooner))
     with services.database.read() as connection:
         assert connection.scalar(sa.select(GATES.c.closed_until)) == later
+
+
+@pytest.mark.parametrize(
+    "names_it",
+    [
+        pytest.param(True, marks=pytest.mark.environ(**ZOOM_API)),
+        pytest.param(False),  # streams cannot be started, so the database is not asked
+    ],
+)
+def test_the_log_names_the_stream_that_a_connected_one_goes_on_from(
+    recall: RecallSandbox, services: Services, names_it: bool
+) -> None:
+    services.intake.take(events.started(Stream()))
+    services.intake.take(events.started(Stream()))
+    lost = {"state": "ended", "due_at": None, "connected_at": clock.now(), "restarted_as": 2}
+    lost["stopped_at"] = clock.now() - timedelta(seconds=14)
+    services.database.write(
+        lambda c: c.execute(CONNECTS.update().where(CONNECTS.c.id == 1).values(lost))
+    )
+    job = ConnectJob(services.database, services.recall, services.config)
+    (row,) = job.lease(1)
+    with capture_logs() as logs:
+        job.work(row)
+    (line,) = (line for line in logs if line["event"] == "connected")
+    assert line.get("restart_of") == (1 if names_it else None)
+    assert ("gap_seconds" in line) is names_it
+    assert 14 <= line.get("gap_seconds", 14) < 30

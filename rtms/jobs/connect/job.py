@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,6 +28,8 @@ from rtms.queue.leases import is_ours, new_owner
 from rtms.recall import rate_limit
 from rtms.recall.client import Recall
 from rtms.recall.create_outcomes import Created, CreateOutcome
+from rtms.restart_chain import read_chain
+from rtms.stream_gap import restarts
 from rtms.stream_requests import causes
 from rtms.zoom.signature import join_signature
 
@@ -169,6 +172,7 @@ class ConnectJob:
         """Record a try's outcome, if this process still has the lease."""
         leased, outcome = attempt.leased, attempt.outcome
         with self._room_to_record:
+            restart = self._restart(attempt)
             recorded = outcomes.record(self._database, self._config, attempt, self._listeners)
         if recorded is None:
             about(leased).warning("the lease was lost; the row's new owner repeats the request")
@@ -177,7 +181,27 @@ class ConnectJob:
             seconds = (clock.now() - row.received_at).total_seconds()
             if isinstance(outcome, Created):
                 self._counts.connected(seconds)
-            _log(about(leased), outcome, row, decision, round(seconds, 3))
+            _log(about(leased, **restart), outcome, row, decision, round(seconds, 3))
+
+    def _restart(self, attempt: Try) -> dict[str, Any]:
+        """Return what the log says of a connected stream that was started in place of a lost one.
+        Without Zoom's API there is none, so the usual connect does not ask the database."""
+        if not (self._config.zoom_s2s_client_id and isinstance(attempt.outcome, Created)):
+            return {}
+        with self._database.read() as connection:
+            chain = read_chain(connection, attempt.leased.id)
+        found = restarts(
+            [
+                replace(row, connected_at=attempt.answered_at)
+                if row.id == attempt.leased.id
+                else row
+                for row in chain
+            ],
+            attempt.leased.id,
+        )
+        if found.restart_of is None:
+            return {}
+        return {"restart_of": found.restart_of, "gap_seconds": found.gap_seconds}
 
 
 def _log(
