@@ -107,10 +107,16 @@ CONNECTED = Histogram(
     "about sixty.",
     (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0),
 )
+GAPS = Histogram(
+    "rtms_gap_seconds",
+    "Seconds of a meeting that were not recorded before its stream, which was lost and started "
+    "again, was connected.",
+    (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0),
+)
 COUNTERS = {
     each.name: each for each in (DELIVERIES, REFUSED, RECALL_ANSWERS, STOPPED, ZOOM_REQUESTS)
 }
-HISTOGRAMS = {each.name: each for each in (ACKNOWLEDGED, CONNECTED)}
+HISTOGRAMS = {each.name: each for each in (ACKNOWLEDGED, CONNECTED, GAPS)}
 
 
 class Counts:
@@ -169,6 +175,10 @@ class Counts:
     def connected(self, seconds: float) -> None:
         """Observe how long after its start's arrival a stream was connected."""
         self._observe(CONNECTED, seconds)
+
+    def gap(self, seconds: float) -> None:
+        """Observe how long a meeting was not recorded before its restarted stream was connected."""
+        self._observe(GAPS, seconds)
 
     def snapshot(self) -> list[Any]:
         """Return all counts for JSON: each counter's name, labels and count, and each histogram's

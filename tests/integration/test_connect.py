@@ -22,6 +22,7 @@ from rtms.jobs.connect import outcomes, pending
 from rtms.jobs.connect.job import ConnectJob
 from rtms.jobs.connect.outcomes import Try
 from rtms.jobs.connect.pending import PendingRow
+from rtms.monitoring.counters import Counts, read_counts
 from rtms.queue import paced
 from rtms.queue.leases import new_owner
 from rtms.recall.create_outcomes import Created, CreateOutcome, OutcomeUnknown, RateLimited, Refused
@@ -551,7 +552,8 @@ def test_the_log_names_the_stream_that_a_connected_one_goes_on_from(
     services.database.write(
         lambda c: c.execute(CONNECTS.update().where(CONNECTS.c.id == 1).values(lost))
     )
-    job = ConnectJob(services.database, services.recall, services.config)
+    counts = Counts()
+    job = ConnectJob(services.database, services.recall, services.config, counts)
     (row,) = job.lease(1)
     with capture_logs() as logs:
         job.work(row)
@@ -559,3 +561,5 @@ def test_the_log_names_the_stream_that_a_connected_one_goes_on_from(
     assert line.get("restart_of") == (1 if names_it else None)
     assert ("gap_seconds" in line) is names_it
     assert 14 <= line.get("gap_seconds", 14) < 30
+    _, took = read_counts(counts.snapshot())
+    assert took["rtms_gap_seconds"][-1] == line.get("gap_seconds", 0)

@@ -181,6 +181,8 @@ class ConnectJob:
             seconds = (clock.now() - row.received_at).total_seconds()
             if isinstance(outcome, Created):
                 self._counts.connected(seconds)
+            if restart.get("gap_seconds") is not None:
+                self._counts.gap(restart["gap_seconds"])
             _log(about(leased, **restart), outcome, row, decision, round(seconds, 3))
 
     def _restart(self, attempt: Try) -> dict[str, Any]:
