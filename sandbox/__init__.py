@@ -8,5 +8,14 @@ from sandbox.faults import Fault
 from sandbox.recall import RecallSandbox
 from sandbox.zoom import Delivery, ZoomSandbox
 from sandbox.zoom_api import ZoomApiSandbox
+from sandbox.zoom_tokens import ZoomUser
 
-__all__ = ["Delivery", "Fault", "RecallSandbox", "Stream", "ZoomApiSandbox", "ZoomSandbox"]
+__all__ = [
+    "Delivery",
+    "Fault",
+    "RecallSandbox",
+    "Stream",
+    "ZoomApiSandbox",
+    "ZoomSandbox",
+    "ZoomUser",
+]

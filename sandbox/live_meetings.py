@@ -47,10 +47,11 @@ class LiveMeetings:
         with self._lock:
             self._meetings[str(meeting.meeting_id)].end_was_told = True
 
-    def is_live(self, number: str) -> bool:
-        """Return whether a meeting is live."""
+    def is_live(self, number: str, account_id: str) -> bool:
+        """Return whether a meeting of an account is live."""
         with self._lock:
-            return number in self._meetings and self._meetings[number].is_live
+            meeting = self._meetings.get(number)
+            return bool(meeting and meeting.is_live and meeting.about.account_id == account_id)
 
     def streams(self, number: str | int) -> list[Stream]:
         """Return a meeting's live streams."""

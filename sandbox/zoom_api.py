@@ -13,7 +13,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl
@@ -23,7 +23,7 @@ from sandbox.events import Body, Stream
 from sandbox.faults import KINDS, Fault, FaultBook
 from sandbox.live_meetings import LiveMeetings
 from sandbox.wire import Answer, Request, Server
-from sandbox.zoom_tokens import SCOPE, Tokens
+from sandbox.zoom_tokens import SCOPE, USER_SCOPE, Tokens
 
 _STATUS_PATH = re.compile(r"/v2/live_meetings/([^/]+)/rtms_app/status")
 
@@ -63,6 +63,7 @@ class ZoomApiSandbox:
         client_id: str = "sandbox-s2s-client-id",
         client_secret: str = "sandbox-s2s-client-secret",
         rtms_client_id: str = "sandbox-client-id",
+        rtms_client_secret: str = "sandbox-client-secret",
         host: str = "127.0.0.1",
         port: int = 0,
         token_seconds: int = 3600,
@@ -73,14 +74,16 @@ class ZoomApiSandbox:
         """Listen on ``port`` (0: any free one).
 
         ``account_id``, ``client_id`` and ``client_secret`` are the Server-to-Server OAuth app's,
-        and ``rtms_client_id`` is the app's whose streams are started. ``token_seconds`` is the life
-        of a token, ``start_seconds`` the time from an accepted request to the event, and
-        ``deliver`` sends an event, such as ``ZoomSandbox.deliver``.
+        and ``rtms_client_id`` and ``rtms_client_secret`` those of the app whose streams are started
+        and that users add. ``token_seconds`` is the life of a token, ``start_seconds`` the time
+        from an accepted request to the event, and ``deliver`` sends an event, such as
+        ``ZoomSandbox.deliver``.
         """
         self.account_id, self.client_id = account_id, client_id
         self.client_secret, self.rtms_client_id = client_secret, rtms_client_id
         self.start_seconds, self.deliver = start_seconds, deliver
-        self.tokens = Tokens(account_id, client_id, client_secret, token_seconds, scopes)
+        app = (rtms_client_id, rtms_client_secret)
+        self.tokens = Tokens(account_id, client_id, client_secret, token_seconds, scopes, app)
         self.meetings = LiveMeetings()
         self._faults = FaultBook()
         self._lock = threading.Lock()
@@ -215,7 +218,7 @@ class ZoomApiSandbox:
 
     def _through_fault(self, request: Request, entry: ApiRequest) -> Answer:
         match = _STATUS_PATH.fullmatch(request.path)
-        where = "stream" if match else "token"
+        where = "stream" if match else request.path.rpartition("/")[2]
         if match:
             self._note(entry, match[1], request)
         fault = self._faults.take(request.method, where, entry.meeting_id)
@@ -242,20 +245,28 @@ class ZoomApiSandbox:
             return self.tokens.answer(request.headers.get("Authorization", ""), form)
         if request.method == "PATCH" and entry.meeting_id is not None:
             return self._change_stream(request, entry)
+        if request.method == "GET" and request.path == "/v2/users/me":
+            return self._user(request)
         return Answer.of_json(404, {"code": 404, "message": "Not found."})
 
-    def _change_stream(self, request: Request, entry: ApiRequest) -> Answer:
-        scopes = self.tokens.scopes_of(request.headers.get("Authorization", ""))
-        if scopes is None:
+    def _user(self, request: Request) -> Answer:
+        rights = self.tokens.rights_of(request.headers.get("Authorization", ""))
+        if rights is None or rights.user is None:
             return refusal(124)
-        if SCOPE not in scopes:
+        return Answer.of_json(200, asdict(rights.user))
+
+    def _change_stream(self, request: Request, entry: ApiRequest) -> Answer:
+        rights = self.tokens.rights_of(request.headers.get("Authorization", ""))
+        if rights is None:
+            return refusal(124)
+        if not {SCOPE, USER_SCOPE}.intersection(rights.scopes):
             return refusal(4711)
         body = _json(request.body)
         settings = body.get("settings")
         if not isinstance(settings, dict) or settings.get("client_id") != self.rtms_client_id:
             return refusal(300)
         meeting_id = entry.meeting_id or ""
-        if not self.meetings.is_live(meeting_id):
+        if not self.meetings.is_live(meeting_id, rights.account_id):
             return refusal(3000)
         if entry.action == "start":
             started = self.meetings.start_stream(meeting_id, entry.user_id)

@@ -96,7 +96,10 @@ def recall() -> Iterator[RecallSandbox]:
 @pytest.fixture
 def zoom_api() -> Iterator[ZoomApiSandbox]:
     """A stand-in for Zoom's APIs, on loopback."""
-    with ZoomApiSandbox(rtms_client_id=ENVIRON["ZOOM_CLIENT_ID"]) as sandbox:
+    with ZoomApiSandbox(
+        rtms_client_id=ENVIRON["ZOOM_CLIENT_ID"],
+        rtms_client_secret=ENVIRON["ZOOM_CLIENT_SECRET"],
+    ) as sandbox:
         yield sandbox
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from sandbox import Stream, ZoomApiSandbox, events
+from sandbox import Stream, ZoomApiSandbox, ZoomUser, events
 
 Ask = Callable[..., requests.Response]
 
@@ -185,3 +185,74 @@ def test_a_meeting_that_begins_is_told_on_request(
     stream = Stream()
     zoom_api.begin_meeting(stream, deliver=True)
     assert sent[0]["payload"] == events.meeting_started(stream)["payload"]
+
+
+REDIRECT = "https://rtms.example/oauth-callback/zoom"
+
+
+def user_token(zoom_api: ZoomApiSandbox, **form: str) -> requests.Response:
+    """Ask for a user's token."""
+    app = (zoom_api.rtms_client_id, "sandbox-client-secret")
+    return requests.post(f"{zoom_api.oauth_url}/token", data=form, auth=app, timeout=5)
+
+
+def with_code(zoom_api: ZoomApiSandbox, code: str, redirect_uri: str = REDIRECT) -> Any:
+    """Exchange a code."""
+    return user_token(
+        zoom_api, grant_type="authorization_code", code=code, redirect_uri=redirect_uri
+    )
+
+
+def who(zoom_api: ZoomApiSandbox, bearer: str) -> requests.Response:
+    """Ask whose token it is."""
+    return requests.get(
+        f"{zoom_api.api_url}/users/me", headers={"Authorization": f"Bearer {bearer}"}, timeout=5
+    )
+
+
+def test_a_code_is_exchanged_once(zoom_api: ZoomApiSandbox) -> None:
+    user = ZoomUser()
+    code = zoom_api.tokens.grant_code(user, REDIRECT)
+    bearer = with_code(zoom_api, code).json()["access_token"]
+    told = who(zoom_api, bearer).json()
+    assert told == {"id": user.id, "account_id": user.account_id, "email": user.email}
+    assert with_code(zoom_api, code).json()["error"] == "invalid_grant"
+
+
+def test_a_code_belongs_to_its_redirect_url(zoom_api: ZoomApiSandbox) -> None:
+    code = zoom_api.tokens.grant_code(ZoomUser(), REDIRECT)
+    assert with_code(zoom_api, code, "https://other.example").status_code == 400
+
+
+def test_a_refresh_ends_the_old_refresh_token(zoom_api: ZoomApiSandbox) -> None:
+    user = ZoomUser()
+    first = with_code(zoom_api, zoom_api.tokens.grant_code(user, REDIRECT)).json()
+    old = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
+    second = user_token(zoom_api, **old).json()
+    assert second["refresh_token"] != first["refresh_token"]
+    assert user_token(zoom_api, **old).json()["error"] == "invalid_grant"
+    assert who(zoom_api, second["access_token"]).status_code == 200
+    zoom_api.tokens.uninstall(user)
+    assert who(zoom_api, second["access_token"]).status_code == 401
+
+
+def test_a_token_reaches_the_meetings_of_its_account(zoom_api: ZoomApiSandbox, ask: Ask) -> None:
+    user = ZoomUser()
+    bearer = with_code(zoom_api, zoom_api.tokens.grant_code(user, REDIRECT)).json()["access_token"]
+    theirs = zoom_api.begin_meeting(Stream(account_id=user.account_id))
+
+    def start(number: object, bearer: str) -> int:
+        return requests.patch(
+            f"{zoom_api.api_url}/live_meetings/{number}/rtms_app/status",
+            json={"action": "start", "settings": {"client_id": zoom_api.rtms_client_id}},
+            headers={"Authorization": f"Bearer {bearer}"},
+            timeout=5,
+        ).status_code
+
+    assert start(theirs.meeting_id, bearer) == 204
+    assert start(theirs.meeting_id, token(zoom_api).json()["access_token"]) == 400
+
+
+def test_the_rtms_apps_credentials_get_no_account_token(zoom_api: ZoomApiSandbox) -> None:
+    app = (zoom_api.rtms_client_id, "sandbox-client-secret")
+    assert token(zoom_api, auth=app).json()["error"] == "unsupported_grant_type"
