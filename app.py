@@ -83,7 +83,7 @@ def _add_routes(app: Flask) -> None:
     from werkzeug.middleware.proxy_fix import ProxyFix
 
     from rtms import dashboard
-    from rtms.web import health, metrics, webhooks
+    from rtms.web import health, installation, metrics, webhooks
     from rtms.web.path_prefix import Front
 
     services = get_services(app)
@@ -91,6 +91,7 @@ def _add_routes(app: Flask) -> None:
     app.config["MAX_CONTENT_LENGTH"] = services.config.max_body_bytes
     app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(health.blueprint)
+    app.register_blueprint(installation.blueprint)
     app.register_blueprint(metrics.blueprint)
     app.register_blueprint(dashboard.blueprint)
     _refuse_a_path_of_ours(app, services.config.path)
