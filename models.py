@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 # The Alembic revision of these models. The server compares it with the database's.
-SCHEMA_REVISION = "0008"
+SCHEMA_REVISION = "0009"
 
 
 class State(StrEnum):
@@ -123,6 +123,7 @@ FOLLOWED = "state <> 'pending' AND due_at IS NOT NULL"
 UNSENT = "due_at IS NOT NULL"
 TO_ARCHIVE = "archive_due_at IS NOT NULL"
 OPEN_REQUEST = "state IN ('waiting', 'accepted')"
+TO_ERASE = "state = 'waiting'"
 
 
 class MeetingDirectConnect(Base):
@@ -472,6 +473,47 @@ class StreamRequest(Base):
         return f"<StreamRequest {self.id}: {self.action} meeting {self.meeting_id}, {self.state}>"
 
 
+class ErasureState(StrEnum):
+    """The state of an erasure."""
+
+    WAITING = "waiting"  # to be done, or being done
+    DONE = "done"
+    FAILED = "failed"  # given up after ten days
+
+
+class Erasure(Base):
+    """An erasure of what is stored of a user who removed the app. The table is also a queue. The
+    row is kept as the proof, and is the only one that still names the user."""
+
+    __tablename__ = "erasures"
+    __table_args__ = (
+        _one_of("state", ErasureState),
+        CheckConstraint("(lease_owner IS NULL) = (leased_until IS NULL)", name="lease_whole"),
+        CheckConstraint(f"(due_at IS NOT NULL) = ({TO_ERASE})", name="waiting_is_due"),
+        # Zoom repeats a deauthorization.
+        UniqueConstraint("zoom_user_id", "deauthorized_at"),
+        Index("ix_erasures_due", "due_at", **_where(TO_ERASE)),
+    )
+
+    id: Mapped[int] = mapped_column(_RowId, primary_key=True)
+    zoom_user_id: Mapped[str]
+    account_id: Mapped[str | None]
+    deauthorized_at: Mapped[datetime]  # by Zoom's clock; of one by hand, when it was requested
+    state: Mapped[str] = mapped_column(String(16), default=ErasureState.WAITING)
+    attempts: Mapped[int] = mapped_column(default=0)
+    last_error: Mapped[str | None]
+    requested_at: Mapped[datetime]
+    completed_at: Mapped[datetime | None]
+    due_at: Mapped[datetime | None]
+    leased_until: Mapped[datetime | None]
+    lease_owner: Mapped[str | None]
+    # What was erased: meetings, recordings, files, events and so on → how many.
+    counts: Mapped[dict[str, int]] = mapped_column(JSON, default=dict)
+
+    def __repr__(self) -> str:
+        return f"<Erasure {self.id}: {self.state}, requested {self.requested_at}>"
+
+
 class Gate(Base):
     """Recall's rate limit, shared by all processes. While a gate is closed, none calls Recall."""
 
@@ -537,6 +579,7 @@ RECORDINGS = cast(Table, Recording.__table__)
 EVENTS = cast(Table, WebhookEvent.__table__)
 NOTIFICATIONS = cast(Table, Notification.__table__)
 STREAM_REQUESTS = cast(Table, StreamRequest.__table__)
+ERASURES = cast(Table, Erasure.__table__)
 GATES = cast(Table, Gate.__table__)
 ATTEMPTS = cast(Table, ConnectAttempt.__table__)
 PROCESSES = cast(Table, Process.__table__)

@@ -134,6 +134,7 @@ class Services:
         """
         from rtms.jobs.archive.job import ArchiveJob
         from rtms.jobs.connect.job import ConnectJob
+        from rtms.jobs.erase.job import EraseJob
         from rtms.jobs.follow.job import FollowJob
         from rtms.jobs.notify.job import NotifyJob
         from rtms.jobs.notify.outbox import listeners
@@ -155,6 +156,8 @@ class Services:
             jobs.append(ArchiveJob(*parts))
         if JobName.RETENTION in names and self.config.retention_days:
             jobs.append(RetentionJob(self.database, self.config))
+        if JobName.ERASE in names:
+            jobs.append(EraseJob(*parts))
         self.dispatcher = Dispatcher(*jobs, is_crowded=lambda: self.intake.is_crowded)
         self.dispatcher.start()
         return self.dispatcher

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 Work = Literal["none", "before", "after"]
-Where = Literal["create", "retrieve", "list", "audio", "media", "token", "stream"]
+Where = Literal["create", "retrieve", "list", "audio", "media", "delete", "token", "stream"]
 
 #: kind -> when Recall does the work of an affected create, unless the fault says otherwise: never
 #: ("none"), "before" the answer is sent (and lost or damaged), or "after" it was sent.

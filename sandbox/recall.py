@@ -32,6 +32,7 @@ from sandbox.wire import Answer, Request, Server
 
 Limit = tuple[int, float]  # (count, seconds)
 PATH = re.compile(r"/api/v1/meeting_direct_connect(?:/([^/]+))?/?")
+RECORDING_PATH = re.compile(r"/api/v1/recording/([^/]+)/?")
 AUDIO_PATH = re.compile(r"/api/v1/audio_mixed/?")
 MEDIA_PATH = re.compile(r"/media/([0-9a-f-]+)/([\w.-]+)")
 PAGE_SIZE = 100
@@ -235,6 +236,8 @@ class RecallSandbox:
             return Result(Answer.of_json(401, trouble.DETAILS[401]), "unauthorized")
         if AUDIO_PATH.fullmatch(request.path) and request.method in ("GET", "HEAD"):
             return self._through_fault(request, entry, "audio")
+        if (deleted := RECORDING_PATH.fullmatch(request.path)) and request.method == "DELETE":
+            return self._through_fault(request, entry, "delete", deleted[1])
         match = PATH.fullmatch(request.path)
         if match is None:
             return Result(Answer.of_json(404, {"detail": "Not found."}), "not_found")
@@ -255,6 +258,8 @@ class RecallSandbox:
             connection = self._connections.of_medium(names[0])
         elif kind == "retrieve":
             connection = self._connections.get(names[0])
+        elif kind == "delete":
+            connection = self._connections.of_recording(names[0])
         elif kind == "audio":
             asked = parse_qs(request.query).get("recording_id", [""])
             connection = self._connections.of_recording(asked[0])
@@ -278,6 +283,8 @@ class RecallSandbox:
             self._pause(self.creates.latency)
             if kind == "list":
                 result = self._page(request)
+            elif kind == "delete":
+                result = self._delete(connection if fault is None else None)
             else:
                 result = self._retrieve(connection, request if kind == "audio" else None)
         if fault is None:
@@ -301,6 +308,13 @@ class RecallSandbox:
             return Result(Answer.of_json(404, {"detail": "Not found."}), "not_found")
         value = connection.as_recall(time.time(), self._link)
         return Result(Answer.of_json(200, value), "served")
+
+    def _delete(self, connection: Connection | None) -> Result:
+        """Delete a recording with its media."""
+        if connection is None or connection.ending == "deleted":
+            return Result(Answer.of_json(404, {"detail": "Not found."}), "not_found")
+        self.end_stream(connection.stream_id, "deleted")
+        return Result(Answer(204), "deleted")
 
     def _audio(self, connection: Connection | None, request: Request) -> Result:
         """Return a page of the mixed audio of a recording. A cursor is the place it begins at."""

@@ -81,6 +81,11 @@ class Intake:
             ).one_or_none()
             if stored is None:
                 return None
+            if not stored.payload:
+                return IntakeResult(
+                    outcome="rejected",
+                    detail="its content was erased, because its user removed the app",
+                )
             delivery = Delivery.of(stored.payload, Arrival.of_event(stored))
             self._serialize(connection, [delivery])
             result = self._apply(connection, delivery, delivery.arrival.moved_to(clock.now()))

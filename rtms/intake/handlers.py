@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy.engine import Connection
 
 from config import Config
+from rtms.intake.deauthorization import deauthorize
 from rtms.intake.interruptions import apply_interruption
 from rtms.intake.meeting_events import (
     begin_meeting,
@@ -37,6 +38,8 @@ def apply(
             return end_meeting(connection, meaning)
         case meanings.RequestStatus():
             return show_request(connection, meaning)
+        case meanings.Deauthorized():
+            return deauthorize(connection, meaning, arrival)
         case meanings.ConcurrencyNearLimit():
             return warn_near_limit(meaning)
         case meanings.ConcurrencyLimited():

@@ -11,6 +11,7 @@ from rtms.zoom.events import dedupe_key, parse
 from rtms.zoom.fields import MalformedEvent
 from rtms.zoom.meanings import (
     ConcurrencyLimited,
+    Deauthorized,
     Meaning,
     MeetingEnded,
     MeetingStarted,
@@ -56,7 +57,22 @@ class Delivery:
             "meeting_id": getattr(meeting, "meeting_id", None),
             "tracking_id": self.arrival.tracking_id,
             "sent_at": self.arrival.sent_at,
-            "payload": self.body,
+            "payload": self._recorded_body(),
             "received_at": self.arrival.received_at,
             "outcome": result.recorded,
         }
+
+    def _recorded_body(self) -> dict[str, Any]:
+        """Return the body as it is stored. A deauthorization's has neither the user, whom only the
+        erasure names, nor a signature."""
+        if not isinstance(self.meaning, Deauthorized):
+            return self.body
+        shown = {name: self.body["payload"].get(name) for name in _OF_A_DEAUTHORIZATION}
+        return {
+            "event": self.body["event"],
+            "event_ts": self.body.get("event_ts"),
+            "payload": shown,
+        }
+
+
+_OF_A_DEAUTHORIZATION = ("account_id", "deauthorization_time", "user_data_retention")

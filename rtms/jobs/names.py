@@ -12,3 +12,4 @@ class JobName(StrEnum):
     NOTIFY = "notify"
     ARCHIVE = "archive"
     RETENTION = "retention"
+    ERASE = "erase"

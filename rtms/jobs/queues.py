@@ -7,6 +7,7 @@ from typing import Any
 
 from rtms.jobs.archive import eligibility
 from rtms.jobs.connect import pending
+from rtms.jobs.erase import erasures
 from rtms.jobs.follow import followed
 from rtms.jobs.names import JobName
 from rtms.jobs.notify import outbox
@@ -19,4 +20,5 @@ QUEUES: Mapping[str, Queue[Any]] = {
     JobName.RESTART: open_requests.QUEUE,
     JobName.NOTIFY: outbox.QUEUE,
     JobName.ARCHIVE: eligibility.QUEUE,
+    JobName.ERASE: erasures.QUEUE,
 }

@@ -16,6 +16,7 @@ from rtms.recall.create_outcomes import CreateOutcome, OutcomeUnknown, Refused, 
 from rtms.recall.errors import ERRORS, ForeignRedirect, RecallError, error_text
 
 CREATE_PATH = "/api/v1/meeting_direct_connect"  # without a trailing slash, as in the quickstart
+_RECORDING_PATH = "/api/v1/recording"
 _AUDIO_PATH = "/api/v1/audio_mixed"
 _MAX_PAGES = 10  # of a recording's mixed audio, which has a file for each format
 _MAX_ANSWER_BYTES = 1024 * 1024
@@ -111,6 +112,18 @@ class Recall:
             raise RecallError("The meeting has no Recall id: it was never connected.")
         return self._get(f"{self.base_url}{CREATE_PATH}/{quote(recall_id, safe='')}")
 
+    def delete_recording(self, recording_id: str) -> None:
+        """Delete a recording with its media (Recall: delete recording). One that is gone already
+        is no error.
+
+        Raises:
+            RecallError: Recall did not delete it; the message says what happened.
+        """
+        url = f"{self.base_url}{_RECORDING_PATH}/{quote(recording_id, safe='')}/"
+        answer = self._answer_to("DELETE", url)
+        if answer.status not in (200, 202, 204, 404):
+            raise self._error(answer)
+
     def is_taking_requests(self) -> bool:
         """Return whether Recall answers a request that changes nothing, without an error of its own
         or a rate limit."""
@@ -153,22 +166,28 @@ class Recall:
         return listed
 
     def _get(self, url: str) -> dict[str, Any]:
+        answer = self._answer_to("GET", url)
+        if answer.status != 200:
+            raise self._error(answer)
+        if (body := answer.json()) is not None:
+            return body
+        # Not quoted: it may contain pre-signed links.
+        raise RecallError("Recall answered 200 with a body that is not a JSON object.")
+
+    def _answer_to(self, method: str, url: str) -> HttpAnswer:
         try:
-            answer = self._call("GET", url, None, {})
+            return self._call(method, url, None, {})
         except CannotBeSent as error:
             raise RecallError(f"Recall was not asked: {error}.", passes=False) from None
         except (*ERRORS, ForeignRedirect) as error:
             raise RecallError(f"No answer from Recall: {error_text(error)}.") from None
-        if answer.status == 200:
-            if (body := answer.json()) is not None:
-                return body
-            # Not quoted: it may contain pre-signed links.
-            raise RecallError("Recall answered 200 with a body that is not a JSON object.")
+
+    def _error(self, answer: HttpAnswer) -> RecallError:
         wait = answer.retry_after()
         if answer.status == 429 and wait is None:
             wait = DEFAULT_RETRY_AFTER
         text = answer.text((self._api_key,))
-        raise RecallError(f"Recall answered {answer.status}: {text}", answer.status, wait)
+        return RecallError(f"Recall answered {answer.status}: {text}", answer.status, wait)
 
     def _call(
         self, method: str, url: str, body: object | None, headers: dict[str, str]

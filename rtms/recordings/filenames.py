@@ -67,6 +67,17 @@ def file_name(
     return f"{when}_{topic}{ending}"
 
 
+def is_of_recording(name: str, recording_id: str) -> bool:
+    """Return whether a file's name is one of a recording's: `file_name` or its manifest's, also
+    while it is partial.
+
+    Args:
+        recording_id: Recall's.
+    """
+    unique = re.escape(_unique(recording_id))
+    return re.search(rf"_{unique}(_[^_]+\.|\.manifest\.json)", name) is not None
+
+
 def is_nameable(topic: str) -> bool:
     """Return whether a topic has characters that may be in a file's name. Emoji, for example, may
     not."""

@@ -133,6 +133,17 @@ def _request_status(fields: EventFields) -> meanings.RequestStatus:
     )
 
 
+def _deauthorized(fields: EventFields) -> meanings.Deauthorized:
+    moment = fields.moment("deauthorization_time")
+    allowed = fields.text("user_data_retention") == "true"
+    return meanings.Deauthorized(
+        user_id=fields.required_text("user_id"),
+        account_id=fields.text("account_id"),
+        deauthorized_ts=fields.event_ts() if moment is None else moment,
+        keeps_data=allowed or fields.boolean("user_data_retention") is True,
+    )
+
+
 def _near_limit(fields: EventFields) -> meanings.ConcurrencyNearLimit:
     return meanings.ConcurrencyNearLimit(
         number=fields.integer("concurrency_number"),
@@ -159,6 +170,7 @@ _OTHER_EVENTS: dict[str, Callable[[EventFields], meanings.Meaning]] = {
     "meeting.started": _meeting_started,
     **dict.fromkeys(MEETING_ENDED_EVENTS, _meeting_ended),
     "rtms.request_status": _request_status,
+    "app_deauthorized": _deauthorized,
     "rtms.concurrency_near_limit": _near_limit,
     "rtms.concurrency_limited": _limited,
 }

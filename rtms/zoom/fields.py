@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
+from rtms import clock
 from rtms.text import shown
 
 _MAX_ID = 255  # characters; Zoom's own ids have 24 to 36
@@ -103,6 +105,16 @@ class EventFields:
         """Return a number that the database's integer can store; else None."""
         value = self._fields.get(name)
         return value if type(value) is int and abs(value) < 2**31 else None
+
+    def moment(self, name: str) -> int | None:
+        """Return a time in ISO 8601 as milliseconds since epoch; None where there is none."""
+        value = self._fields.get(name)
+        try:
+            moment = datetime.fromisoformat(value if isinstance(value, str) else "")
+            aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return clock.to_milliseconds(aware)
+        except (ValueError, OverflowError):
+            return None
 
     def boolean(self, name: str) -> bool | None:
         """Return a boolean; None where there is none."""

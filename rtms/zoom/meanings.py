@@ -70,6 +70,16 @@ class RequestStatus:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Deauthorized:
+    """A user removed the app (Zoom: app_deauthorized)."""
+
+    user_id: str
+    account_id: str | None
+    deauthorized_ts: int  # milliseconds since epoch, Zoom's clock
+    keeps_data: bool  # the user allowed that what is stored of them is kept
+
+
+@dataclass(frozen=True, kw_only=True)
 class ConcurrencyNearLimit:
     """The account is close to Zoom's limit of streams at once."""
 
@@ -99,6 +109,7 @@ Meaning = (
     | MeetingStarted
     | MeetingEnded
     | RequestStatus
+    | Deauthorized
     | ConcurrencyNearLimit
     | ConcurrencyLimited
     | Unknown

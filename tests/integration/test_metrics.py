@@ -70,7 +70,7 @@ def test_an_empty_table_is_told_in_words_that_prometheus_reads(
     assert told.sum("rtms_meetings") == told.sum("rtms_meetings_last_hour") == 0
     assert told.sum("rtms_dispatcher_up") == 0
     assert told.values("rtms_rows_due", "lane") == dict.fromkeys(
-        ("connect", "refresh", "restart", "notify", "archive"), 0.0
+        ("connect", "refresh", "restart", "notify", "archive", "erase"), 0.0
     )
     assert told.all("rtms_last_start_timestamp_seconds") == []
     assert all(family.documentation for family in told.families)

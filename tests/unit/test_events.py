@@ -17,6 +17,7 @@ from rtms.zoom.fields import MalformedEvent
 from rtms.zoom.meanings import (
     ConcurrencyLimited,
     ConcurrencyNearLimit,
+    Deauthorized,
     Interrupted,
     Meaning,
     MeetingStarted,
@@ -60,7 +61,22 @@ def stopped(stop_reason: int | None) -> Stopped:
 
 INTERRUPTED = Interrupted(rtms_stream_id=STREAM, event_ts=EVENT_TS, rejoin=None)
 
+
+def deauthorized(**differently: Any) -> Deauthorized:
+    """A deauthorization as Zoom publishes it, but for what is named."""
+    usual: dict[str, Any] = {
+        "user_id": OPERATOR,
+        "account_id": ACCOUNT,
+        "deauthorized_ts": 1626230690000,
+        "keeps_data": False,
+    }
+    return Deauthorized(**{**usual, **differently})
+
+
 MEANINGS: dict[str, Meaning] = {
+    "app_deauthorized__as_published": deauthorized(),
+    "app_deauthorized__retention_allowed": deauthorized(keeps_data=True),
+    "app_deauthorized__unreadable_time": deauthorized(deauthorized_ts=EVENT_TS),
     "endpoint.url_validation__as_published": Unknown(),
     "meeting.rtms_started__as_published": started(),
     "meeting.rtms_started__nested_in_object": started(account_id=ACCOUNT),
@@ -177,6 +193,8 @@ NO_PAYLOAD = "has no `payload` object."
 
 # What a person reads who wants to know what was wrong; the event's name stands before it.
 COMPLAINTS = {
+    "app_deauthorized__missing_user_id": "has no valid `user_id`: it must be a printable string "
+    "of 1 to 255 characters.",
     "meeting.rtms_started__missing_stream_id": unsound("rtms_stream_id"),
     "meeting.rtms_started__empty_stream_id": unsound("rtms_stream_id"),
     "meeting.rtms_started__stream_id_a_number": unsound("rtms_stream_id"),

@@ -11,7 +11,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,32 @@ class Store:
             with filesystem.open(path, "rb") as file:
                 return bytes(file.read(at_most))
 
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the files in a folder.
+
+        Raises:
+            NotStored: the storage does not answer.
+        """
+        with self._safe_errors(folder, "listed"):
+            filesystem, path = self._at(folder)
+            filesystem.invalidate_cache()
+            try:
+                return [str(each).rpartition("/")[2] for each in filesystem.ls(path, detail=False)]
+            except FileNotFoundError:
+                return []
+        raise AssertionError("unreachable")
+
+    def delete(self, folder: str, name: str) -> None:
+        """Delete a file, if it is there.
+
+        Raises:
+            NotStored: the storage does not answer, or the file is still there.
+        """
+        with self._safe_errors(name, "deleted"):
+            filesystem, path = self._at(folder, name)
+            with suppress(FileNotFoundError):
+                filesystem.rm_file(path)
+
     def put(self, folder: str, name: str, write: Callable[[Path], int]) -> int:
         """Store a file, replacing the one of that name.
 
@@ -128,7 +154,7 @@ class Store:
         return filesystem, "/".join((root, *parts))
 
     @contextmanager
-    def _safe_errors(self, name: str) -> Iterator[None]:
+    def _safe_errors(self, name: str, what: str = "stored") -> Iterator[None]:
         """Turn any error of a driver into a `NotStored` without secrets."""
         why = ""
         try:
@@ -138,7 +164,7 @@ class Store:
         except Exception as error:  # every driver has errors of its own
             why = self._error_text(error)
         if why:  # outside the except block, whose error may contain credentials
-            raise NotStored(f"{name} cannot be stored: {why}")
+            raise NotStored(f"{name} cannot be {what}: {why}")
 
     def _error_text(self, error: Exception) -> str:
         if isinstance(error, OSError) and error.strerror and error.errno:
