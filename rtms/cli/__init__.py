@@ -19,13 +19,14 @@ from rtms.cli.meetings import meetings
 from rtms.cli.options import NotConfigured
 from rtms.cli.streams import streams
 from rtms.cli.system import db, version, worker
+from rtms.cli.users import users
 
 __all__ = ["NotConfigured", "init_app", "is_command_lookup", "unload_flask_dotenv"]
 
 
 def init_app(app: Flask) -> None:
     """Register the commands, and the names that are available in `flask shell`."""
-    for group in (meetings, streams, events, db):
+    for group in (meetings, streams, users, events, db):
         app.cli.add_command(group)
     for command in (worker, doctor, version):
         app.cli.add_command(command)

@@ -128,6 +128,30 @@ def print_requests(rows: Sequence[Mapping[str, Any]]) -> None:
     _print_table(columns, cells)
 
 
+def print_users(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print users as a table, in the order given."""
+    from rtms.cli.layout import Column
+
+    columns = [
+        Column("User"),
+        Column("Meetings", is_fixed=True),
+        Column("Last meeting (UTC)", is_fixed=True),
+        Column("Erasure", is_fixed=True),
+        Column("Detail", is_text=True),
+    ]
+    cells = [
+        [
+            (row["user_id"], ""),
+            (str(row["meetings"]), ""),
+            (_moment(row["last_meeting_at"]) if row["last_meeting_at"] else "", ""),
+            (row["erasure"] or "", ""),
+            (row["last_error"] or "", ""),
+        ]
+        for row in rows
+    ]
+    _print_table(columns, cells)
+
+
 def _cause(row: Mapping[str, Any]) -> str:
     cause = row["cause"].replace("_", " ")
     return f"{cause} of {row['replaces']}" if row["replaces"] else cause

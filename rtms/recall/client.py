@@ -113,14 +113,13 @@ class Recall:
         return self._get(f"{self.base_url}{CREATE_PATH}/{quote(recall_id, safe='')}")
 
     def delete_recording(self, recording_id: str) -> None:
-        """Delete a recording with its media (Recall: delete recording). One that is gone already
-        is no error.
+        """Delete a recording with its media, unless it is gone already (Recall: delete recording).
 
         Raises:
             RecallError: Recall did not delete it; the message says what happened.
         """
-        url = f"{self.base_url}{_RECORDING_PATH}/{quote(recording_id, safe='')}/"
-        answer = self._answer_to("DELETE", url)
+        path = f"{_RECORDING_PATH}/{quote(recording_id, safe='')}/"
+        answer = self._answer_to("DELETE", self.base_url + path)
         if answer.status not in (200, 202, 204, 404):
             raise self._error(answer)
 

@@ -23,6 +23,7 @@ from rtms.cli.events import events as events_group
 from rtms.cli.meetings import meetings as meetings_group
 from rtms.cli.streams import streams as streams_group
 from rtms.cli.system import db as db_group
+from rtms.cli.users import users as users_group
 from rtms.db.database import Database
 from rtms.recall.client import Recall
 from rtms.services import Services
@@ -45,6 +46,8 @@ COMMANDS = [
     ("streams", "list"),
     ("streams", "start", "85551234567"),
     ("streams", "stop", "85551234567"),
+    ("users", "list"),
+    ("users", "erase", "a-user", "--yes"),
     ("events", "list"),
     ("events", "show", "1"),
     ("events", "replay", "1"),
@@ -62,6 +65,7 @@ KEYS = {
     **{name: {"request_id", "detail"} for name in ASKING_ZOOM},
     "events replay": {"id", "outcome", "detail", "meeting"},
     "events prune": {"deleted"},
+    "users erase": {"user_id", "erasure_id", "meetings"},
     "db upgrade": {"before", "revision"},
     "db current": {"revision", "needs", "ok"},
     "doctor": {"ok", "findings"},
@@ -75,6 +79,7 @@ LISTS = {
     "meetings transcript",
     "events list",
     "streams list",
+    "users list",
 }
 MISSING = [
     ("meetings", "show", "99"),
@@ -145,13 +150,13 @@ def test_every_command_that_takes_json_is_looked_at() -> None:
     context = events_group.make_context("flask", ["list"])
     taking = {
         f"{group.name} {name}"
-        for group in (meetings_group, streams_group, events_group, db_group)
+        for group in (meetings_group, streams_group, users_group, events_group, db_group)
         for name in group.list_commands(context)
         if any("--json" in option.opts for option in group.commands[name].params)
     }
     everything = {
         f"{group.name} {name}"
-        for group in (meetings_group, streams_group, events_group, db_group)
+        for group in (meetings_group, streams_group, users_group, events_group, db_group)
         for name in group.list_commands(context)
     }
     assert taking == everything == {name_of(c) for c in COMMANDS} - {"doctor"}

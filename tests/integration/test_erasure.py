@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from flask import Flask
 
 from models import CONNECTS, ERASURES, RECORDINGS, Base
 from rtms import clock
@@ -290,3 +291,35 @@ def test_waits_grow_and_end_after_ten_days() -> None:
     assert waits == sorted(waits, key=lambda each: each or late)
     assert waits[-1] == asked + timedelta(hours=1)
     assert next_try(attempts=40, requested_at=asked, now=late) is None
+
+
+def test_users_are_listed_and_erased_by_hand(
+    recall: RecallSandbox,
+    zoom: Zoom,
+    services: Services,
+    rows: Rows,
+    app: Flask,
+    tmp_path: Path,
+) -> None:
+    services.start_dispatcher()
+    runner = app.test_cli_runner()
+    finish(zoom, services, recall, start(zoom, rows, USER, REMAINS))
+
+    def listed() -> dict[str, Any]:
+        answer = runner.invoke(args=["users", "list", "--json"])
+        assert answer.exit_code == 0, answer.output
+        return {row["user_id"]: row for row in json.loads(answer.stdout)}
+
+    assert {user: row["meetings"] for user, row in listed().items()} == {USER: 1, REMAINS: 1}
+    refused = runner.invoke(args=["users", "erase", USER], input="n\n")
+    assert refused.exit_code == 1
+    assert "with 1 meeting and all recordings" in refused.output
+    assert erasure(services) is None
+    assert runner.invoke(args=["users", "erase", USER, "--yes"]).exit_code == 0
+    erased(services)
+    assert_nothing_is_left(services, tmp_path / "archive")
+    assert listed()[USER]["erasure"] == "done"
+    assert listed()[USER]["counts"]["recordings"] == 1
+    shown = runner.invoke(args=["users", "list"]).output
+    assert USER in shown
+    assert "done" in shown

@@ -167,7 +167,8 @@ class EraseJob(QueueJob[ErasureToDo]):
             write_log("a user is not erased yet", erasure=row.id, error=error, next_try=due_at)
         else:
             log.error(
-                "a user is not erased, and given up after ten days",
+                "a user is not erased, and given up after ten days: fix what the error names, and "
+                "run `flask users erase` with the user's id",
                 erasure=row.id,
                 error=error,
             )
