@@ -32,6 +32,7 @@ def look(config: Config, proxy_problems: Mapping[str, str]) -> Iterator[Finding]
     yield from _placeholders(config)
     yield from _mixed_up(config)
     yield from _recall_address(config)
+    yield from _zoom_s2s(config)
     yield from _dashboard_and_metrics(config)
     yield from _retention(config)
     if config.notify_url and not is_private_enough(config.notify_url):
@@ -148,6 +149,28 @@ def _recall_address(config: Config) -> Iterator[Finding]:
             f"RECALL_BASE_URL ({address}) is not a Recall region, but a stand-in or a proxy.",
             "If that is a mistake, remove RECALL_BASE_URL and set RECALL_REGION.",
         )
+
+
+def _zoom_s2s(config: Config) -> Iterator[Finding]:
+    if config.zoom_s2s_client_id is None:
+        return
+    if config.zoom_s2s_client_id == config.zoom_client_id:
+        yield failure(
+            _ABOUT,
+            "ZOOM_S2S_CLIENT_ID and ZOOM_CLIENT_ID are the same, and an app that receives streams "
+            "gets no token for starting them.",
+            "Create a Server-to-Server OAuth app, and set ZOOM_S2S_... to its credentials "
+            "(docs/RESTARTS.md).",
+        )
+    used = {"ZOOM_API_URL": config.zoom_api_url, "ZOOM_OAUTH_URL": config.zoom_oauth_url}
+    for name, address in used.items():
+        if not is_private_enough(address):
+            yield failure(
+                _ABOUT,
+                f"{name} ({address}) is not https, so what starts streams can be read on the "
+                "network.",
+                f"Remove {name}, or use an https address.",
+            )
 
 
 def _dashboard_and_metrics(config: Config) -> Iterator[Finding]:

@@ -18,6 +18,11 @@ SOUND = {
     "DATABASE_URL": "sqlite:////tmp/none.sqlite3",
     "RECORDING_CONFIG": '{"video_mixed_mp4": {}, "retention": {}}',
 }
+S2S = {
+    "ZOOM_S2S_ACCOUNT_ID": "account-of-the-tests",
+    "ZOOM_S2S_CLIENT_ID": "client-of-the-tests",
+    "ZOOM_S2S_CLIENT_SECRET": "secret-of-the-tests",
+}
 NOTHING_KEPT = '{"video_mixed_mp4": {}, "retention": null}'
 
 
@@ -31,6 +36,11 @@ def test_a_sound_configuration_is_told_and_nothing_else() -> None:
     assert "Recall: us-east-1;" in finding.found
     assert "dashboard: on;" in finding.found
     assert "archive: off;" in finding.found
+
+
+def test_nothing_is_said_of_an_app_that_starts_streams() -> None:
+    assert len(look(**S2S)) == 1
+    assert len(look(**S2S, ZOOM_API_URL="http://127.0.0.1:8200/v2")) == 1
 
 
 def test_nothing_is_said_of_zero_retention_where_nothing_is_archived() -> None:
@@ -53,6 +63,13 @@ def test_nothing_is_said_of_zero_retention_where_nothing_is_archived() -> None:
         ({"RECALL_API_KEY": "your-recall-api-key"}, Grade.FAILURE, "placeholder"),
         ({"RECALL_API_KEY": '"in-quotes"'}, Grade.WARNING, "quote"),
         ({"ZOOM_SECRET_TOKEN": "a,zoom-client-id"}, Grade.FAILURE, "are the same"),
+        (
+            {**S2S, "ZOOM_S2S_CLIENT_ID": "zoom-client-id"},
+            Grade.FAILURE,
+            "ZOOM_S2S_CLIENT_ID and ZOOM_CLIENT_ID are the same",
+        ),
+        ({**S2S, "ZOOM_API_URL": "http://zoom.example"}, Grade.FAILURE, "ZOOM_API_URL"),
+        ({**S2S, "ZOOM_OAUTH_URL": "http://zoom.example"}, Grade.FAILURE, "ZOOM_OAUTH_URL"),
         (
             {"NOTIFY_URL": "http://hooks.example", "NOTIFY_SECRET": "whsec_aGVsbG8gaGVsbG8="},
             Grade.WARNING,
