@@ -23,7 +23,7 @@ from sqlalchemy.engine import make_url
 from config import Config
 from models import CONNECTS, Base
 from rtms.db.database import Database
-from sandbox import Fault, RecallSandbox, Stream, ZoomSandbox, events
+from sandbox import Fault, RecallSandbox, Stream, ZoomApiSandbox, ZoomSandbox, events
 from sandbox.zoom import sign, stringify
 from tests.conftest import database_url
 from tests.servers import Server, wait_for
@@ -35,6 +35,7 @@ SECRETS = {
     # Characters that each spelling writes in another way.
     "ZOOM_SECRET_TOKEN": "zoom+secret/of=the&run'1",
     "ZOOM_CLIENT_SECRET": "client+secret/of=the&run'2",
+    "ZOOM_S2S_CLIENT_SECRET": "s2s+secret/of=the&run'10",
     "RECALL_API_KEY": "recall+key/of=the&run'3",
     "RECALL_WEBHOOK_SECRET": "whsec_" + base64.b64encode(b"recall hook secret of run 4").decode(),
     "NOTIFY_SECRET": "whsec_" + base64.b64encode(b"notify hook secret of run 5").decode(),
@@ -85,13 +86,24 @@ def recall() -> Iterator[RecallSandbox]:
 
 
 @pytest.fixture
-def server(database_url: str, recall: RecallSandbox, tmp_path: Path) -> Iterator[Server]:
+def zoom_api() -> Iterator[ZoomApiSandbox]:
+    with ZoomApiSandbox(
+        client_secret=SECRETS["ZOOM_S2S_CLIENT_SECRET"], rtms_client_id=CLIENT_ID
+    ) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def server(
+    database_url: str, recall: RecallSandbox, zoom_api: ZoomApiSandbox, tmp_path: Path
+) -> Iterator[Server]:
     url = make_url(database_url)
     if url.get_backend_name() == "postgresql":  # which trusts everybody here
         url = url.set(password=PASSWORD)
     made = Server(
         {
             **SECRETS,
+            **zoom_api.environ,
             "ZOOM_CLIENT_ID": CLIENT_ID,
             "RECALL_BASE_URL": recall.url,
             "DATABASE_URL": url.render_as_string(hide_password=False),
@@ -108,7 +120,7 @@ def server(database_url: str, recall: RecallSandbox, tmp_path: Path) -> Iterator
 
 
 def test_no_secret_of_a_run_is_in_anything_it_wrote(
-    server: Server, recall: RecallSandbox, tmp_path: Path
+    server: Server, recall: RecallSandbox, zoom_api: ZoomApiSandbox, tmp_path: Path
 ) -> None:
     server.start()
     told: list[str] = []
@@ -141,6 +153,13 @@ def test_no_secret_of_a_run_is_in_anything_it_wrote(
         wait_for(lambda: is_at_rest(server), "an end")
     recall.end_stream(streams[0].rtms_stream_id)
     post(events.stopped(streams[0], 18))
+    echo = f"no {SECRETS['ZOOM_S2S_CLIENT_SECRET']} is known"
+    zoom_api.begin_meeting(streams[1])
+    zoom_api.add_fault("status", path="stream", status=400, body=echo, times=None)
+    zoom_api.add_fault("status", path="token", status=400, body=json.dumps({"error": echo}))
+    for _ in range(2):  # without a token, and with one
+        asked = server.flask("streams", "start", str(streams[1].meeting_id))
+        told += [asked.stdout, asked.stderr]
     post(events.started(Stream()), token="another")
     post(events.started(Stream()), age=4000)
     post({"event": "endpoint.url_validation", "payload": {"plainToken": "v0:1:{}"}})
@@ -162,6 +181,7 @@ def test_no_secret_of_a_run_is_in_anything_it_wrote(
         ["meetings", "retry", "2"],
         ["events", "list", "--json", "--limit", "100"],
         ["meetings", "show", "99"],
+        ["streams", "list"],
     ]
     for command in commands:
         ran = server.flask(*command)
@@ -180,7 +200,14 @@ def test_no_secret_of_a_run_is_in_anything_it_wrote(
         told += [ended.stdout, ended.stderr]
 
     written = "\n".join(told)
-    for word in ("not connected", "delivery refused", "connected", "RECALL_REGION", "not notified"):
+    for word in (
+        "not connected",
+        "delivery refused",
+        "connected",
+        "RECALL_REGION",
+        "not notified",
+        "[hidden]",
+    ):
         assert word in written  # what is searched is what it is taken for
     joins = [
         hmac.new(
@@ -194,6 +221,7 @@ def test_no_secret_of_a_run_is_in_anything_it_wrote(
     hidden = {**SECRETS, "the password": PASSWORD, "the hook's token": HOOK_TOKEN}
     hidden |= {f"a join signature {number}": text for number, text in enumerate(joins)}
     hidden |= {f"a delivery's signature {number}": text for number, text in enumerate(signatures)}
+    hidden |= {f"a Zoom token {i}": text for i, text in enumerate(zoom_api.tokens.issued)}
     hidden |= {"a link's signature": link_signature, "the dashboard's session": session}
     found = [
         name
@@ -201,6 +229,7 @@ def test_no_secret_of_a_run_is_in_anything_it_wrote(
         if any(spelling in written for spelling in spellings(secret))
     ]
     assert found == []
+    assert zoom_api.tokens.issued
     assert "signature=" not in written
 
 
