@@ -36,10 +36,15 @@ def complaint(url: str, proxies: Mapping[str, str]) -> str | None:
 
 
 def problems(config: Config) -> dict[str, str]:
-    """Return which of `Recall` and `NOTIFY_URL` cannot be reached because of a proxy, and why."""
+    """Return which of `Recall`, `Zoom's API` and `NOTIFY_URL` cannot be reached because of a proxy,
+    and why."""
     if not any(name.lower().endswith("_proxy") for name in os.environ):
         return {}  # without asking macOS for its proxies: forking after that may crash
-    urls = {"Recall": config.recall_base_url, "NOTIFY_URL": config.notify_url}
+    urls = {
+        "Recall": config.recall_base_url,
+        "Zoom's API": config.zoom_api_url if config.zoom_s2s_client_id else None,
+        "NOTIFY_URL": config.notify_url,
+    }
     found = {
         name: complaint(url, get_environ_proxies(url, no_proxy=None))
         for name, url in urls.items()
