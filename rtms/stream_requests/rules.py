@@ -18,6 +18,7 @@ _WAITS = (0.0, 5.0, 15.0, 60.0)  # seconds before each of the first requests
 _LONGEST_WAIT = 120.0  # seconds before each request after those
 _WAIT_FOR_STREAM = 60.0  # seconds from an accepted request to the next one
 _WAIT_FOR_RECALL = 5.0  # seconds from one look at Recall to the next
+_WAIT_FOR_STATUS = 2.0  # seconds, while Recall is asked whether a stream is still live
 _NOT_LIVE_AT_MOST = 4  # answers in a row that there is no such meeting; a new one may lag behind
 LONGEST_REQUEST = timedelta(hours=4)
 
@@ -59,6 +60,8 @@ class Known:
 
     has_ended: bool
     live_row: int | None  # of the same user in this meeting
+    # After an outage, the lost stream itself may be the live one. False: Recall has not said yet.
+    is_live_for_sure: bool = True
     restarts: int  # requests for this user in this meeting that led to a stream
     recall_takes_streams: bool
 
@@ -97,15 +100,17 @@ def before_sending(
         return Send()
     if known.has_ended:
         return Close(state=RequestState.WITHDRAWN, error="The meeting has ended.")
-    if known.live_row is not None:
-        return Close(
-            state=RequestState.WITHDRAWN,
-            error=f"A stream of this user in this meeting is live: meeting {known.live_row}.",
-        )
     if now >= asked.created_at + LONGEST_REQUEST:
         return Close(
             state=RequestState.GIVEN_UP,
             error=f"No stream came in four hours, after {asked.attempts} requests.",
+        )
+    if known.live_row is not None and not known.is_live_for_sure:
+        return Wait(until=now + timedelta(seconds=_WAIT_FOR_STATUS))
+    if known.live_row is not None:
+        return Close(
+            state=RequestState.WITHDRAWN,
+            error=f"A stream of this user in this meeting is live: meeting {known.live_row}.",
         )
     if asked.cause == RequestCause.BY_HAND:
         return Send()

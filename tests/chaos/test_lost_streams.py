@@ -160,6 +160,26 @@ def test_recall_down_for_longer_than_the_window(
     assert lost["restarted_as"] == newer["id"]
 
 
+@pytest.mark.environ(CONNECT_WINDOW_SECONDS="2")
+def test_a_server_that_is_killed_while_a_stream_breaks(
+    lossy: Server, recall: RecallSandbox, zoom_api: ZoomApiSandbox, rounds: int, tell: Tell
+) -> None:
+    """The stop is delivered to nobody."""
+    outage = 600.0 if rounds > 10 else 5.0
+    broken, whole = record(zoom_api, recall), record(zoom_api, recall)
+    lossy.kill()
+    zoom_api.stop_stream(broken, 13)
+    recall.end_stream(broken.rtms_stream_id)
+    back_at = time.time() + outage
+    wait_for(lambda: time.time() >= back_at, "the outage is over", seconds=outage + 5)
+    lossy.start()
+    gap = connected_at(recall, broken, 2) - back_at
+    tell(f"The server was down for {outage:.0f} s: {gap:.1f} s more are not recorded")
+    assert gap < WITHIN
+    connected_at(recall, whole, 1)
+    assert_nothing_was_violated(zoom_api, recall)
+
+
 @pytest.mark.environ(START_STREAMS="missing", START_AFTER_SECONDS="1")
 def test_a_meeting_whose_stream_never_came_is_recorded(
     lossy: Server, recall: RecallSandbox, zoom_api: ZoomApiSandbox, tell: Tell

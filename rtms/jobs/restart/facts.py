@@ -8,7 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from models import EVENTS, STREAM_REQUESTS, RequestAction, RequestCause, RequestState
+from rtms import clock
 from rtms.db.database import Database
+from rtms.jobs.restart.after_outage import is_known_to_be_live
 from rtms.jobs.restart.open_requests import RequestToSend
 from rtms.stream_requests.lookups import live_row_of
 from rtms.stream_requests.rules import Known
@@ -32,10 +34,15 @@ def facts_about(
             meeting_id=request.meeting_id,
             operator_id=request.operator_id,
         )
+        is_live_for_sure = True
+        is_after_outage = request.cause == RequestCause.OUTAGE
+        if is_after_outage and live_row is not None and live_row == request.replaces:
+            is_live_for_sure = is_known_to_be_live(connection, live_row, now=clock.now())
         restarts = _restarts(connection, request)
     return Known(
         has_ended=has_ended,
         live_row=live_row,
+        is_live_for_sure=is_live_for_sure,
         restarts=restarts,
         recall_takes_streams=not depends_on_recall or recall_takes_streams(),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -14,6 +14,7 @@ from models import RequestState
 from rtms import clock
 from rtms.db.database import Database
 from rtms.jobs.names import JobName
+from rtms.jobs.restart import after_outage
 from rtms.jobs.restart.facts import facts_about
 from rtms.jobs.restart.open_requests import QUEUE, RequestToSend
 from rtms.jobs.restart.recall_health import RecallHealth
@@ -56,6 +57,31 @@ class RestartJob(QueueJob[RequestToSend]):
         self._counts = counts or Counts()
         self._recall_health = RecallHealth(database, recall)
         self._gate = pace
+        self._started_at = clock.now()
+        self._has_looked_back = False
+
+    def next_due(self) -> datetime | None:
+        """Return when a request is next due. The first time, look for an outage before this process
+        started."""
+        if not self._has_looked_back:
+            if self._config.restart_streams:
+                self.database.write(self._look_back)
+            self._has_looked_back = True
+        return super().next_due()
+
+    def _look_back(self, connection: Connection) -> None:
+        window = timedelta(seconds=self._config.connect_window_seconds)
+        if not after_outage.was_down(connection, started_at=self._started_at, window=window):
+            return
+        live = after_outage.look_at_live_streams(
+            connection, started_at=self._started_at, now=clock.now()
+        )
+        if live:
+            log.warning(
+                "no process was running for a while; asking Recall about the streams that were "
+                "live, and Zoom for those that are gone",
+                streams=len(live),
+            )
 
     def work(self, row: RequestToSend) -> None:
         """Send a request if it still makes sense, and record what follows."""
