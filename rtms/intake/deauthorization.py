@@ -24,8 +24,8 @@ _WHY = "The user removed the app."
 def deauthorize(connection: Connection, event: Deauthorized, arrival: Arrival) -> IntakeResult:
     """End a user's streams and requests, and open an erasure unless the user's data may be kept."""
     now = arrival.received_at
-    requests.withdraw(connection, STREAM_REQUESTS.c.operator_id == event.user_id, why=_WHY)
     _end_streams(connection, event.user_id, now)
+    requests.withdraw(connection, STREAM_REQUESTS.c.operator_id == event.user_id, why=_WHY)
     if event.keeps_data:
         detail = "a user removed the app and allowed that the data is kept"
     elif open_erasure(

@@ -21,6 +21,7 @@ from rtms.intake.event_log import is_recorded, record_once
 from rtms.intake.fresh_starts import take_fresh_starts
 from rtms.intake.parsed_delivery import Delivery
 from rtms.intake.results import Arrival, IntakeResult
+from rtms.stream_requests import lookups
 from rtms.zoom.meanings import Meaning, Started
 
 _CROWD = 4  # deliveries in one group
@@ -121,19 +122,18 @@ class Intake:
         self._database.serialize_on(connection, *names)
 
     def _lock_rows(self, connection: Connection, deliveries: Sequence[Delivery]) -> None:
-        """Lock the rows of the deliveries' streams, and the rows that a start may supersede."""
+        """Lock the rows of the deliveries' streams, and the rows that a start may supersede or
+        continue."""
         streams = {getattr(each.meaning, "rtms_stream_id", None) for each in deliveries} - {None}
         meetings = {
             each.meaning.meeting_uuid for each in deliveries if isinstance(each.meaning, Started)
         }
         if len(streams) > 1 or meetings:
             live = sa.and_(CONNECTS.c.meeting_uuid.in_(meetings), sa.text(LIVE_OF_A_USER))
-            self._database.lock_rows(
-                connection,
-                sa.select(CONNECTS.c.id).where(
-                    sa.or_(CONNECTS.c.rtms_stream_id.in_(streams), live)
-                ),
-            )
+            touched = [CONNECTS.c.rtms_stream_id.in_(streams), live]
+            if meetings and self._config.zoom_s2s_client_id:
+                touched.append(CONNECTS.c.id.in_(lookups.lost_rows_of(meetings)))
+            self._database.lock_rows(connection, sa.select(CONNECTS.c.id).where(sa.or_(*touched)))
 
     def _take_one(self, connection: Connection, delivery: Delivery) -> IntakeResult:
         if delivery.meaning and is_recorded(connection, delivery.dedupe_key):

@@ -33,6 +33,13 @@ def lost_row_of(
     ).one_or_none()
 
 
+def lost_rows_of(meeting_uuids: Collection[str]) -> sa.Select[tuple[int]]:
+    """Select the rows of these meetings whose streams Zoom is asked for."""
+    return sa.select(_R.replaces).where(
+        sa.text(OPEN_REQUEST), _R.meeting_uuid.in_(meeting_uuids), _R.replaces.is_not(None)
+    )
+
+
 def meetings_asked_for(
     connection: Connection, *, meeting_uuids: Collection[str], meeting_ids: Collection[str]
 ) -> frozenset[str | None]:

@@ -84,21 +84,21 @@ def fulfil(connection: Connection, config: Config, start: Started, row_id: int |
     if row_id is None or not config.zoom_s2s_client_id:
         return []
     requests = connection.execute(
-        sa.select(_R.id, _R.replaces, _R.attempts)
-        .where(
+        sa.select(_R.id, _R.replaces, _R.attempts).where(
             sa.text(OPEN_REQUEST),
             _R.action == RequestAction.START,
             is_of(start.meeting_uuid, start.meeting_id),
             _R.operator_id.in_(("", start.operator_id)) if start.operator_id else sa.true(),
         )
-        .with_for_update()
     ).all()
+    continued = [request.replaces for request in requests if request.replaces]
+    # Everyone locks meetings before requests: no deadlock.
+    link(connection, continued, row_id)
     for request in requests:
         state = RequestState.FULFILLED if request.attempts else RequestState.WITHDRAWN
         error = None if request.attempts else "The stream started before Zoom was asked for it."
-        _close(connection, _R.id == request.id, state, error, led_to=row_id)
-    continued = [request.replaces for request in requests if request.replaces]
-    link(connection, continued, row_id)
+        is_open = sa.and_(_R.id == request.id, sa.text(OPEN_REQUEST))
+        _close(connection, is_open, state, error, led_to=row_id)
     return continued
 
 

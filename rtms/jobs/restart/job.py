@@ -6,11 +6,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection
 
 from config import Config
-from models import RequestState
+from models import CONNECTS, RequestState
 from rtms import clock
 from rtms.db.database import Database
 from rtms.jobs.names import JobName
@@ -126,6 +127,10 @@ class RestartJob(QueueJob[RequestToSend]):
         """Record a step, unless the request was closed or leased by another process meanwhile."""
 
         def write(connection: Connection) -> bool:
+            if live_row is not None and row.replaces is not None:
+                # Everyone locks meetings before requests: no deadlock.
+                lost = sa.select(CONNECTS.c.id).where(CONNECTS.c.id == row.replaces)
+                self.database.lock_rows(connection, lost)
             is_ours = QUEUE.record(
                 connection,
                 row,
