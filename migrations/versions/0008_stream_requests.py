@@ -24,8 +24,11 @@ INDEXES = {
 
 
 def upgrade() -> None:
-    _add_restarted_as()
-    _create_requests()
+    # On PostgreSQL, `create_indexes` commits what is before it, so it is done if that was
+    # interrupted.
+    if not sa.inspect(op.get_bind()).has_table(REQUESTS):
+        _add_restarted_as()
+        _create_requests()
     create_indexes(INDEXES)
 
 

@@ -58,11 +58,12 @@ def apply_start(
     if verdict.supersedes:
         connection.execute(CONNECTS.update().where(older).values(superseded_by=row_id))
     detail = verdict.detail
-    if verdict.skip is None:
-        continued = requests.fulfil(connection, config, start, row_id)
-        if continued:
-            detail += f"; it continues meeting {continued[-1]}"
-    elif row_id and causes.ask_again(connection, config, [row_id], now=arrival.received_at):
+    is_wanted = verdict.skip is None
+    continued = requests.fulfil(connection, config, start, row_id, is_wanted=is_wanted)
+    if continued:
+        detail += f"; it continues meeting {continued[-1]}"
+    skipped = [row_id] if row_id and not is_wanted else []
+    if causes.ask_again(connection, config, skipped, now=arrival.received_at):
         detail += "; Zoom is asked for it again"
     return start_result(start, replace(verdict, detail=detail), row_id)
 

@@ -11,13 +11,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from config import Config
-from models import CONNECTS, EVENTS, Reason, State
+from models import CONNECTS, EVENTS, STREAM_REQUESTS, Reason, State
 from rtms.intake.columns import stop_columns
 from rtms.intake.results import Arrival, IntakeResult
 from rtms.intake.starts import apply_start
 from rtms.intake.stream_queries import later_events
 from rtms.recall.polling import first_look
 from rtms.stream_requests import causes, requests
+from rtms.stream_requests.rules import RESTARTED_AFTER
 from rtms.zoom.events import parse
 from rtms.zoom.meanings import Started, Stopped
 from rtms.zoom.stop_reasons import MEETING_ENDED, NOT_AUTHENTICATED, is_fault, stop_reason_text
@@ -28,8 +29,19 @@ def apply_stop(
 ) -> IntakeResult:
     """Apply a stop: end or skip its stream's rows, and start it again if it was started since."""
     ended = _end(connection, stop, arrival.received_at)
-    if stop.stop_reason == MEETING_ENDED:
-        requests.withdraw_of_rows(connection, ended, why="The meeting has ended.")
+    if stop.stop_reason == MEETING_ENDED and stop.meeting_uuid:
+        requests.withdraw_meeting(
+            connection,
+            meeting_uuid=stop.meeting_uuid,
+            meeting_id=None,
+            why="The meeting has ended.",
+        )
+    elif stop.stop_reason is not None and stop.stop_reason not in RESTARTED_AFTER:
+        requests.withdraw(
+            connection,
+            STREAM_REQUESTS.c.replaces.in_(ended),
+            why=f"The stream stopped: {stop_reason_text(stop.stop_reason)}.",
+        )
     row_id = ended[-1] if ended else None
     detail = f"the stream stopped: {stop_reason_text(stop.stop_reason)}"
     level = "warning" if is_fault(stop.stop_reason) else "info"

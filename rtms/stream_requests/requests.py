@@ -53,6 +53,14 @@ def open_request(
     Returns:
         Its id; None where one is open already.
     """
+    if meeting_uuid is not None:
+        # Every occurrence of a recurring meeting has the same number.
+        others = sa.and_(
+            _R.meeting_id == meeting_id,
+            _R.operator_id == (operator_id or ""),
+            _R.meeting_uuid != meeting_uuid,
+        )
+        withdraw(connection, others, why="A later occurrence of the meeting began.")
     statement = insert_into(connection, STREAM_REQUESTS).values(
         action=action,
         cause=cause,
@@ -72,11 +80,14 @@ def open_request(
     return id
 
 
-def fulfil(connection: Connection, config: Config, start: Started, row_id: int | None) -> list[int]:
+def fulfil(
+    connection: Connection, config: Config, start: Started, row_id: int | None, *, is_wanted: bool
+) -> list[int]:
     """Close the open requests that a start answers, and name its row in those that it continues.
 
     Args:
         row_id: the start's row.
+        is_wanted: False: it is skipped, and continues nothing.
 
     Returns:
         The rows that it continues.
@@ -84,19 +95,19 @@ def fulfil(connection: Connection, config: Config, start: Started, row_id: int |
     if row_id is None or not config.zoom_s2s_client_id:
         return []
     requests = connection.execute(
-        sa.select(_R.id, _R.replaces, _R.attempts).where(
+        sa.select(_R.id, _R.replaces, _R.sent_at).where(
             sa.text(OPEN_REQUEST),
             _R.action == RequestAction.START,
             is_of(start.meeting_uuid, start.meeting_id),
             _R.operator_id.in_(("", start.operator_id)) if start.operator_id else sa.true(),
         )
     ).all()
-    continued = [request.replaces for request in requests if request.replaces]
+    continued = [each.replaces for each in requests if each.replaces and is_wanted]
     # Everyone locks meetings before requests: no deadlock.
     link(connection, continued, row_id)
     for request in requests:
-        state = RequestState.FULFILLED if request.attempts else RequestState.WITHDRAWN
-        error = None if request.attempts else "The stream started before Zoom was asked for it."
+        state = RequestState.FULFILLED if request.sent_at else RequestState.WITHDRAWN
+        error = None if request.sent_at else "The stream started before Zoom was asked for it."
         is_open = sa.and_(_R.id == request.id, sa.text(OPEN_REQUEST))
         _close(connection, is_open, state, error, led_to=row_id)
     return continued
@@ -119,14 +130,6 @@ def withdraw_meeting(
 ) -> int:
     """Withdraw the open requests of a meeting. Return how many there were."""
     return withdraw(connection, is_of(meeting_uuid, meeting_id), why=why)
-
-
-def withdraw_of_rows(connection: Connection, ids: Sequence[int], *, why: str) -> int:
-    """Withdraw the open requests of the meetings of these rows. Return how many there were."""
-    if not ids:
-        return 0
-    meetings = sa.select(CONNECTS.c.meeting_uuid).where(CONNECTS.c.id.in_(ids))
-    return withdraw(connection, _R.meeting_uuid.in_(meetings), why=why)
 
 
 def withdraw(connection: Connection, which: sa.ColumnElement[bool], *, why: str) -> int:

@@ -21,6 +21,7 @@ _WAIT_FOR_RECALL = 5.0  # seconds from one look at Recall to the next
 _WAIT_FOR_STATUS = 2.0  # seconds, while Recall is asked whether a stream is still live
 _NOT_LIVE_AT_MOST = 4  # answers in a row that there is no such meeting; a new one may lag behind
 LONGEST_REQUEST = timedelta(hours=4)
+_LONGEST_STOP = timedelta(minutes=5)  # after that, it could stop a later stream
 
 
 def cause_of_loss(
@@ -52,6 +53,7 @@ class Asked:
     created_at: datetime
     attempts: int
     not_live: int  # answers in a row that there is no such meeting
+    last_error: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,10 +98,12 @@ def before_sending(
     Args:
         most_restarts: RESTARTS_PER_MEETING. It does not limit what a person asks for.
     """
-    if asked.action == RequestAction.STOP:
-        return Send()
     if known.has_ended:
         return Close(state=RequestState.WITHDRAWN, error="The meeting has ended.")
+    if asked.action == RequestAction.STOP:
+        if now < asked.created_at + _LONGEST_STOP:
+            return Send()
+        return Close(state=RequestState.GIVEN_UP, error=asked.last_error or "Zoom did not stop it.")
     if now >= asked.created_at + LONGEST_REQUEST:
         return Close(
             state=RequestState.GIVEN_UP,
@@ -134,7 +138,7 @@ def after_sending(asked: Asked, outcome: StreamOutcome, *, now: datetime) -> Wai
     Args:
         asked: with this attempt, and this answer, counted.
     """
-    wait = _wait(asked.attempts)
+    wait = _wait(max(asked.attempts, 1))  # a rate limit is no attempt
     match outcome:
         case Accepted():
             if asked.action == RequestAction.STOP:

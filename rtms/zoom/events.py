@@ -84,6 +84,7 @@ def _stopped(fields: EventFields, product: Product) -> meanings.Stopped:
         rtms_stream_id=fields.required_text("rtms_stream_id"),
         event_ts=fields.event_ts(),
         stop_reason=fields.integer("stop_reason"),
+        meeting_uuid=fields.text(*_UUID_FIELDS[product]),
     )
 
 

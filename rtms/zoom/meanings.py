@@ -29,6 +29,7 @@ class Stopped:
     rtms_stream_id: str
     event_ts: int
     stop_reason: int | None
+    meeting_uuid: str | None  # or a webinar's UUID, or a session's id
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,6 +62,7 @@ def stream_outcome(answer: HttpAnswer, *, hide: tuple[str, ...]) -> StreamOutcom
     if status >= 500:
         return TryLater(error=f"{said} it had an error. {text}", retry_after=answer.retry_after())
     code = (answer.json() or {}).get("code")
+    code = code if isinstance(code, int) else None
     if code == _NOT_LIVE:
         return NotLive(error=f"{said} {_NO_SUCH_MEETING} (3000). {text}")
     if code in _NOT_ALLOWED:

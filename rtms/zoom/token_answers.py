@@ -72,9 +72,14 @@ def why_no_token(answer: HttpAnswer) -> NoToken | None:
         return _refused(status, body.get("error"))
     value, seconds = body.get("access_token"), body.get("expires_in")
     is_text = isinstance(value, str) and value.isascii() and value.isprintable() and value != ""
-    if not is_text or not isinstance(seconds, int | None):
+    if not is_text or not _is_lifetime(seconds):
         return NoToken(f"{_WHO} gave no access token: check ZOOM_OAUTH_URL.")
     return None
+
+
+def _is_lifetime(seconds: object) -> bool:
+    """Return whether a token's lifetime is usable: absent, or seconds up to some months."""
+    return seconds is None or (isinstance(seconds, int) and 0 <= seconds <= 10_000_000)
 
 
 def _refused(status: int, error: object) -> NoToken:

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from models import CONNECTS, STREAM_REQUESTS
+from models import CONNECTS, STREAM_REQUESTS, RequestAction, RequestCause
 from rtms import clock
 from rtms.jobs.connect.job import ConnectJob
+from rtms.jobs.restart import by_hand
 from rtms.jobs.restart.job import RestartJob
 from rtms.services import Services
+from rtms.stream_requests import requests
 from rtms.zoom.stream_outcomes import (
     Accepted,
     NotAllowed,
@@ -366,3 +368,179 @@ def test_streams_are_started_at_once_for_whom_it_is_wanted(
 def test_no_stream_is_started_by_default(services: Services, rows: Rows) -> None:
     take(services, events.meeting_started(Stream()))
     assert requests_of(services) == []
+
+
+def test_a_later_occurrence_of_a_meeting_is_another_meeting(
+    services: Services, rows: Rows, job: RestartJob, api: ScriptedZoom
+) -> None:
+    """They have the same number, and the end of the first was never delivered."""
+    first = lose(services, rows)
+    send_due(services, job)
+    second = Stream(meeting_id=first.meeting_id, operator_id=first.operator_id)
+    take(services, events.started(second))
+    api.asked.clear()
+    send_due(services, job, in_seconds=120)
+    assert api.asked == []
+    assert requests_of(services)[0].state == "withdrawn"
+    assert rows.meetings()[0].restarted_as is None
+    connect(services, rows.meetings()[-1].id)
+    take(services, events.stopped(second, 13))
+    assert requests_of(services)[-1].meeting_uuid == second.meeting_uuid
+    assert send_due(services, job) == 1
+    assert len(api.asked) == 1
+
+
+def test_a_new_request_replaces_that_of_an_earlier_occurrence(
+    services: Services, rows: Rows
+) -> None:
+    first = lose(services, rows)
+    lose(services, rows, meeting_id=first.meeting_id, operator_id=first.operator_id)
+    assert [request.state for request in requests_of(services)] == ["withdrawn", "waiting"]
+
+
+@pytest.mark.parametrize("stop_reason", [1, 5, 18])
+def test_a_decision_about_a_stream_that_was_late_withdraws_its_request(
+    services: Services, rows: Rows, stop_reason: int
+) -> None:
+    stream = Stream()
+    take(services, events.started(stream))
+    past = clock.now() - timedelta(seconds=1)
+    services.database.write(
+        lambda connection: connection.execute(
+            CONNECTS.update().values(connect_by=past, attempts=3, key_used_at=past)
+        )
+    )
+    ConnectJob(services.database, services.recall, services.config).lease(1)
+    assert requests_of(services)[0].state == "waiting"
+    take(services, events.stopped(stream, stop_reason))
+    assert requests_of(services)[0].state == "withdrawn"
+
+
+def test_a_new_stream_that_somebody_stopped_at_once_is_not_asked_for_again(
+    services: Services, rows: Rows, job: RestartJob, api: ScriptedZoom
+) -> None:
+    stream = lose(services, rows)
+    send_due(services, job)
+    newer = restarted(stream)
+    start = events.started(newer)
+    take(services, events.stopped(newer, 1), start)
+    assert rows.meetings()[-1].state == "skipped"
+    assert [request.state for request in requests_of(services)] == ["fulfilled"]
+    assert send_due(services, job, in_seconds=1000) == 0
+
+
+def test_a_start_that_arrives_while_zoom_is_being_asked_counts_as_a_restart(
+    services: Services, rows: Rows, job: RestartJob, api: ScriptedZoom
+) -> None:
+    stream = lose(services, rows)
+
+    def answer(action: str, **_: Any) -> StreamOutcome:
+        take(services, events.started(restarted(stream)))
+        return OutcomeUnknown(error="hung")
+
+    api.change_stream = answer  # type: ignore[method-assign]
+    send_due(services, job)
+    assert [request.state for request in requests_of(services)] == ["fulfilled"]
+
+
+def test_a_request_that_is_withdrawn_while_recall_is_asked_is_not_sent(
+    services: Services, rows: Rows, job: RestartJob, api: ScriptedZoom
+) -> None:
+    stream = lose(services, rows, 11)
+    (leased,) = job.lease(1)
+
+    def ask_recall() -> bool:
+        take(services, events.meeting_ended(stream))
+        return True
+
+    job._recall_health.takes_streams = ask_recall  # type: ignore[method-assign]
+    job.work(leased)
+    assert api.asked == []
+    assert requests_of(services)[0].state == "withdrawn"
+
+
+def test_a_rate_limit_without_a_wait_causes_no_loop(
+    services: Services, rows: Rows, job: RestartJob, api: ScriptedZoom
+) -> None:
+    lose(services, rows)
+    api.answers = [TryLater(error="429", retry_after=0.0, is_rate_limit=True)]
+    send_due(services, job)
+    (request,) = requests_of(services)
+    assert (request.attempts, request.state) == (0, "waiting")
+    assert request.due_at > clock.now() + timedelta(seconds=4)
+    due = job.next_due()
+    assert due and due > clock.now() + timedelta(seconds=4)
+
+
+def test_the_end_of_a_meeting_is_known_from_any_stop(
+    services: Services, rows: Rows, job: RestartJob, api: ScriptedZoom
+) -> None:
+    # Its own stream stops a second time, because the meeting ended.
+    stream = lose(services, rows)
+    take(services, events.stopped(stream, 6))
+    assert requests_of(services)[0].state == "withdrawn"
+    # Another user's stream said so before this one's stop arrived.
+    stream = Stream()
+    other = stream.beside()
+    take(services, events.started(stream), events.started(other), events.stopped(other, 6))
+    take(services, events.stopped(stream, 13))
+    send_due(services, job)
+    assert requests_of(services)[-1].state == "withdrawn"
+    assert api.asked == []
+
+
+@pytest.mark.environ(**S2S, RESTART_STREAMS="off")
+def test_open_requests_are_withdrawn_where_it_was_switched_off(
+    services: Services, job: RestartJob, api: ScriptedZoom
+) -> None:
+    services.database.write(
+        lambda connection: requests.open_request(
+            connection, cause=RequestCause.STREAM_FAULT, meeting_id="1", now=clock.now()
+        )
+    )
+    send_due(services, job)
+    assert requests_of(services)[0].state == "withdrawn"
+    assert api.asked == []
+
+
+def test_a_person_stops_what_the_server_would_start(
+    services: Services, rows: Rows, job: RestartJob, api: ScriptedZoom
+) -> None:
+    stream = lose(services, rows)
+    wanted = by_hand.Wanted(action=RequestAction.STOP, meeting_id=str(stream.meeting_id))
+    assert by_hand.send_now(services.database, job, wanted).done
+    assert send_due(services, job, in_seconds=1000) == 0
+    assert [asked[0] for asked in api.asked] == ["stop"]
+    # A stop that Zoom does not carry out ends, and does not stop a later stream.
+    api.answers = [TryLater(error="down")]
+    assert not by_hand.send_now(services.database, job, wanted).done
+    services.database.write(
+        lambda connection: connection.execute(
+            STREAM_REQUESTS.update().values(created_at=clock.now() - timedelta(minutes=6))
+        )
+    )
+    send_due(services, job, in_seconds=1000)
+    assert requests_of(services)[-1].state == "given_up"
+
+
+def test_people_who_ask_at_the_same_moment(
+    services: Services, rows: Rows, job: RestartJob, api: ScriptedZoom
+) -> None:
+    lose(services, rows)
+    wanted = by_hand.wanted_restart(services.database, 1)
+    assert isinstance(wanted, by_hand.Wanted)
+    with ThreadPoolExecutor(6) as pool:
+        answers = [pool.submit(by_hand.send_now, services.database, job, wanted) for _ in range(6)]
+    assert all(answer.result().detail for answer in answers)
+
+
+def test_an_old_meeting_is_not_restarted(services: Services, rows: Rows) -> None:
+    lose(services, rows)
+    services.database.write(
+        lambda connection: connection.execute(
+            CONNECTS.update().values(received_at=clock.now() - timedelta(days=7))
+        )
+    )
+    refused = by_hand.wanted_restart(services.database, 1)
+    assert isinstance(refused, by_hand.Requested)
+    assert "is over" in refused.detail

@@ -55,8 +55,13 @@ def started(**differently: Any) -> Started:
     return Started(**{**usual, **differently})
 
 
-def stopped(stop_reason: int | None) -> Stopped:
-    return Stopped(rtms_stream_id=STREAM, event_ts=EVENT_TS, stop_reason=stop_reason)
+def stopped(stop_reason: int | None, meeting_uuid: str = UUID) -> Stopped:
+    return Stopped(
+        rtms_stream_id=STREAM,
+        event_ts=EVENT_TS,
+        stop_reason=stop_reason,
+        meeting_uuid=meeting_uuid,
+    )
 
 
 INTERRUPTED = Interrupted(rtms_stream_id=STREAM, event_ts=EVENT_TS, rejoin=None)
@@ -91,7 +96,7 @@ MEANINGS: dict[str, Meaning] = {
     "meeting.rtms_started__event_ts_negative": started(event_ts=SENT_TS),
     "meeting.rtms_started__event_ts_beyond_time": started(event_ts=SENT_TS),
     "meeting.rtms_stopped__event_ts_in_seconds": Stopped(
-        rtms_stream_id=STREAM, event_ts=SENT_TS, stop_reason=6
+        rtms_stream_id=STREAM, event_ts=SENT_TS, stop_reason=6, meeting_uuid=UUID
     ),
     "meeting.rtms_started__meeting_id_int": started(
         meeting_id="85746065432", is_original_host=True
@@ -130,7 +135,7 @@ MEANINGS: dict[str, Meaning] = {
     "session.rtms_started__as_published": started(
         product=Product.SESSION, meeting_uuid=SESSION, operator_id=None
     ),
-    "session.rtms_stopped__as_published": stopped(1),
+    "session.rtms_stopped__as_published": stopped(1, SESSION),
     "session.rtms_interrupted__as_published": INTERRUPTED,
     "rtms.concurrency_near_limit__as_published": ConcurrencyNearLimit(
         number=1601, limit=2000, percentage=80
@@ -147,7 +152,7 @@ MEANINGS: dict[str, Meaning] = {
     "contact_center.voice_rtms_started__as_published": started(
         product=Product.CONTACT_CENTER, meeting_uuid="eng-1", operator_id=None
     ),
-    "contact_center.voice_rtms_stopped__as_published": stopped(21),
+    "contact_center.voice_rtms_stopped__as_published": stopped(21, "eng-1"),
     "contact_center.voice_rtms_interrupted__as_published": INTERRUPTED,
     "phone.rtms_started__as_in_samples": started(
         product=Product.PHONE, meeting_uuid="call-1", operator_id=None, server_urls=""
@@ -155,7 +160,7 @@ MEANINGS: dict[str, Meaning] = {
     "phone.rtms_started__without_call_id": started(
         product=Product.PHONE, meeting_uuid=STREAM, operator_id=None, server_urls=""
     ),
-    "phone.rtms_stopped__as_in_samples": stopped(6),
+    "phone.rtms_stopped__as_in_samples": stopped(6, "call-1"),
     "rtms.request_status__naming_a_meeting": RequestStatus(
         rtms_stream_id=None, meeting_uuid=UUID, meeting_id="85746065432"
     ),

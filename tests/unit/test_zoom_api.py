@@ -131,6 +131,7 @@ def test_a_user_is_named_only_where_there_is_one(api: ZoomApi, zoom: FakeZoom) -
         (error(400, 4711), NotAllowed, "lacks the scope meeting:update"),
         (error(403, 200), NotAllowed, "only the meetings of its own account"),
         (error(400, 300, "Invalid action"), NotAllowed, "Invalid action"),
+        (Answer.of_json(400, {"code": [3000]}), NotAllowed, "does not accept"),
         (Answer(400, b"<html>", "text/html"), NotAllowed, "<html>"),
         (error(429, 429), TryLater, "too many requests"),
         (error(500, 1), TryLater, "had an error"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -20,6 +21,7 @@ from rtms.db.database import AnyRow, Database
 from rtms.jobs.restart.job import LEASE_SECONDS, RestartJob
 from rtms.jobs.restart.open_requests import QUEUE, RequestToSend
 from rtms.queue.leases import new_owner
+from rtms.states import LONGEST_MEETING
 from rtms.stream_requests import requests
 
 _ACCEPTED = (RequestState.ACCEPTED, RequestState.FULFILLED)
@@ -61,6 +63,12 @@ def wanted_restart(database: Database, id: int) -> Wanted | Requested:
         return Requested(done=False, detail=f"There is no meeting {id}.")
     if row.state in LIVE_STATES and row.stopped_at is None:
         return Requested(done=False, detail=f"Meeting {id} is {row.state}: its stream is live.")
+    if row.received_at < clock.now() - LONGEST_MEETING:
+        return Requested(
+            done=False,
+            detail=f"Meeting {id} is over: no meeting lasts for more than "
+            f"{LONGEST_MEETING // timedelta(hours=1)} hours.",
+        )
     if row.meeting_id is None:
         return Requested(
             done=False,
@@ -86,7 +94,7 @@ def open_request(database: Database, wanted: Wanted) -> int | None:
     Raises:
         DatabaseUnavailable: it was not opened.
     """
-    return database.write(lambda connection: _open(connection, wanted))
+    return database.write(lambda connection: _open(database, connection, wanted))
 
 
 def send_now(database: Database, job: RestartJob, wanted: Wanted) -> Requested:
@@ -96,9 +104,9 @@ def send_now(database: Database, job: RestartJob, wanted: Wanted) -> Requested:
         DatabaseUnavailable: it was not sent, or its outcome was not recorded.
     """
 
-    def open_and_lease(connection: Connection) -> RequestToSend:
-        id = _open(connection, wanted)
-        (leased,) = QUEUE.claim(
+    def open_and_lease(connection: Connection) -> RequestToSend | None:
+        id = _open(database, connection, wanted)
+        leased = QUEUE.claim(
             connection,
             limit=1,
             owner=new_owner(),
@@ -106,9 +114,13 @@ def send_now(database: Database, job: RestartJob, wanted: Wanted) -> Requested:
             seconds=LEASE_SECONDS,
             claiming=QUEUE.claiming(STREAM_REQUESTS.c.id == id),
         )
-        return leased
+        return leased[0] if leased else None
 
     leased = database.write(open_and_lease)
+    if leased is None:  # somebody else opened one at the same moment
+        return Requested(
+            done=True, detail="Zoom is being asked already. `flask streams list` shows the answer."
+        )
     job.work(leased)
     with database.read() as connection:
         request = connection.execute(
@@ -119,13 +131,13 @@ def send_now(database: Database, job: RestartJob, wanted: Wanted) -> Requested:
     )
 
 
-def _open(connection: Connection, wanted: Wanted) -> int | None:
+def _open(database: Database, connection: Connection, wanted: Wanted) -> int | None:
+    database.serialize_on(connection, f"request:{wanted.meeting_id}")
     c = STREAM_REQUESTS.c
-    requests.withdraw(
-        connection,
-        sa.and_(c.meeting_id == wanted.meeting_id, c.operator_id == (wanted.operator_id or "")),
-        why="A person asked Zoom instead.",
-    )
+    replaced = [c.meeting_id == wanted.meeting_id]
+    if wanted.operator_id or wanted.action == RequestAction.START:
+        replaced.append(c.operator_id == (wanted.operator_id or ""))
+    requests.withdraw(connection, sa.and_(*replaced), why="A person asked Zoom instead.")
     return requests.open_request(
         connection,
         cause=RequestCause.BY_HAND,

@@ -7,7 +7,16 @@ from collections.abc import Callable
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from models import EVENTS, STREAM_REQUESTS, RequestAction, RequestCause, RequestState
+from models import (
+    CONNECTS,
+    EVENTS,
+    FOLLOWED,
+    LIVE,
+    STREAM_REQUESTS,
+    RequestAction,
+    RequestCause,
+    RequestState,
+)
 from rtms import clock
 from rtms.db.database import Database
 from rtms.jobs.restart.after_outage import is_known_to_be_live
@@ -15,6 +24,7 @@ from rtms.jobs.restart.open_requests import RequestToSend
 from rtms.stream_requests.lookups import live_row_of
 from rtms.stream_requests.rules import Known
 from rtms.zoom.events import MEETING_ENDED_EVENTS
+from rtms.zoom.stop_reasons import MEETING_ENDED
 
 
 def facts_about(
@@ -25,9 +35,10 @@ def facts_about(
     Args:
         recall_takes_streams: called only where the rules depend on it.
     """
-    depends_on_recall = request.cause == RequestCause.WINDOW_EXPIRED
+    # First, because it may take a while, and what the tables say may change meanwhile.
+    takes_streams = request.cause != RequestCause.WINDOW_EXPIRED or recall_takes_streams()
     with database.read() as connection:
-        has_ended = _has_ended(connection, request.meeting_uuid)
+        has_ended = _has_ended(connection, request)
         live_row = live_row_of(
             connection,
             meeting_uuid=request.meeting_uuid,
@@ -44,17 +55,27 @@ def facts_about(
         live_row=live_row,
         is_live_for_sure=is_live_for_sure,
         restarts=restarts,
-        recall_takes_streams=not depends_on_recall or recall_takes_streams(),
+        recall_takes_streams=takes_streams,
     )
 
 
-def _has_ended(connection: Connection, meeting_uuid: str | None) -> bool:
-    if meeting_uuid is None:
+def _has_ended(connection: Connection, request: RequestToSend) -> bool:
+    """Return whether a request's meeting is over: Zoom said so, or a later occurrence of it, which
+    has the same number, has a live stream."""
+    uuid = request.meeting_uuid
+    if uuid is None:
         return False
-    ended = sa.exists().where(
-        EVENTS.c.meeting_uuid == meeting_uuid, EVENTS.c.event.in_(MEETING_ENDED_EVENTS)
+    e, c = EVENTS.c, CONNECTS.c
+    said = sa.exists().where(e.meeting_uuid == uuid, e.event.in_(MEETING_ENDED_EVENTS))
+    later = sa.exists().where(
+        c.meeting_id == request.meeting_id, c.meeting_uuid != uuid, sa.text(LIVE)
     )
-    return bool(connection.scalar(sa.select(ended)))
+    # One query for each index: together all rows.
+    stopped = (
+        sa.exists().where(c.meeting_uuid == uuid, c.stop_reason == MEETING_ENDED, sa.text(kind))
+        for kind in ("due_at IS NULL", FOLLOWED)
+    )
+    return any(connection.scalar(sa.select(each)) for each in (said, later, *stopped))
 
 
 def _restarts(connection: Connection, request: RequestToSend) -> int:

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from config import Config
-from models import CONNECTS, RequestState
+from models import CONNECTS, LIVE, STREAM_REQUESTS, RequestCause, RequestState
 from rtms import clock
 from rtms.db.database import Database
 from rtms.jobs.names import JobName
@@ -92,10 +92,14 @@ class RestartJob(QueueJob[RequestToSend]):
         step = before_sending(
             row.asked, known, most_restarts=self._config.restarts_per_meeting, now=clock.now()
         )
+        if not self._is_on(row):
+            step = Close(state=RequestState.WITHDRAWN, error="It was switched off.")
         if not isinstance(step, Send):
             live = known.live_row if isinstance(step, Close) else None
             self._record(row, step, live_row=live)
             return
+        if not self.database.write(lambda connection: _begin(connection, row)):
+            return  # it was withdrawn, or another process has it
         outcome = self._zoom_api.change_stream(
             row.action, meeting_id=row.meeting_id, participant_user_id=row.operator_id or None
         )
@@ -103,15 +107,22 @@ class RestartJob(QueueJob[RequestToSend]):
         now = clock.now()
         sent = self._counted(row, outcome)
         if isinstance(outcome, TryLater) and outcome.is_rate_limit:
-            seconds = _RATE_LIMIT_PAUSE if outcome.retry_after is None else outcome.retry_after
+            seconds = max(outcome.retry_after or 0.0, _RATE_LIMIT_PAUSE)
             self._gate.close(until=now + timedelta(seconds=seconds))
         self._record(
             row,
             after_sending(sent, outcome, now=now),
             attempts=sent.attempts,
             not_live=sent.not_live,
-            sent_at=now,
         )
+
+    def _is_on(self, row: RequestToSend) -> bool:
+        """Return whether the configuration still asks for requests of this cause."""
+        if row.cause == RequestCause.BY_HAND:
+            return True
+        if row.cause == RequestCause.NEVER_CAME:
+            return self._config.start_streams != "off"
+        return self._config.restart_streams
 
     def _counted(self, row: RequestToSend, outcome: StreamOutcome) -> Asked:
         is_try = not (isinstance(outcome, TryLater) and outcome.is_rate_limit)
@@ -127,10 +138,13 @@ class RestartJob(QueueJob[RequestToSend]):
         """Record a step, unless the request was closed or leased by another process meanwhile."""
 
         def write(connection: Connection) -> bool:
-            if live_row is not None and row.replaces is not None:
+            if live_row is not None:
                 # Everyone locks meetings before requests: no deadlock.
-                lost = sa.select(CONNECTS.c.id).where(CONNECTS.c.id == row.replaces)
-                self.database.lock_rows(connection, lost)
+                both = sa.select(CONNECTS.c.id).where(CONNECTS.c.id.in_((row.replaces, live_row)))
+                self.database.lock_rows(connection, both)
+                if not _is_live(connection, live_row):  # it was lost meanwhile
+                    QUEUE.hand_back(connection, [row], now=clock.now())
+                    return False
             is_ours = QUEUE.record(
                 connection,
                 row,
@@ -146,6 +160,18 @@ class RestartJob(QueueJob[RequestToSend]):
 
         if self.database.write(write):
             _log(row, step)
+
+
+def _begin(connection: Connection, row: RequestToSend) -> bool:
+    """Record that a request is being sent. Return False where it is no longer ours to send."""
+    c = STREAM_REQUESTS.c
+    sending = STREAM_REQUESTS.update().where(c.id == row.id, c.lease_owner == row.lease_owner)
+    return connection.execute(sending.values(sent_at=clock.now())).rowcount == 1
+
+
+def _is_live(connection: Connection, id: int) -> bool:
+    live = sa.exists().where(CONNECTS.c.id == id, sa.text(LIVE))
+    return bool(connection.scalar(sa.select(live)))
 
 
 def _log(row: RequestToSend, step: Wait | Close) -> None:

@@ -34,6 +34,7 @@ class RequestToSend(Leased):
             created_at=self.created_at,
             attempts=self.attempts,
             not_live=self.not_live,
+            last_error=self.last_error,
         )
 
 

@@ -62,7 +62,7 @@ def delete_meetings(connection: Connection, before: datetime, archives: bool) ->
     Returns:
         How much was deleted; None where nothing is left to delete.
     """
-    _delete_requests(connection, before)
+    requests = _delete_requests(connection, before)
     older = CONNECTS.alias("older")
     chosen = connection.scalars(
         sa.select(CONNECTS.c.id)
@@ -78,7 +78,7 @@ def delete_meetings(connection: Connection, before: datetime, archives: bool) ->
         .with_for_update(skip_locked=True, of=CONNECTS)
     ).all()
     if not chosen:
-        return None
+        return Old() if requests else None
     # PostgreSQL chose from a snapshot. Check again now that the rows and recordings are locked.
     connection.execute(
         sa.select(RECORDINGS.c.id)
@@ -101,8 +101,9 @@ def delete_meetings(connection: Connection, before: datetime, archives: bool) ->
     return Old(meetings=len(rows), events=events.rowcount)
 
 
-def _delete_requests(connection: Connection, before: datetime) -> None:
-    """Delete one step of the closed requests to Zoom that are older than a moment."""
+def _delete_requests(connection: Connection, before: datetime) -> int:
+    """Delete one step of the closed requests to Zoom that are older than a moment, and return how
+    many there were."""
     c = STREAM_REQUESTS.c
     old = (
         sa.select(c.id)
@@ -110,7 +111,7 @@ def _delete_requests(connection: Connection, before: datetime) -> None:
         .order_by(c.created_at)
         .limit(_ROWS_A_STEP[connection.dialect.name])
     )
-    connection.execute(STREAM_REQUESTS.delete().where(c.id.in_(old)))
+    return connection.execute(STREAM_REQUESTS.delete().where(c.id.in_(old))).rowcount
 
 
 def old_events(before: datetime, *, of_open_meetings: bool) -> list[sa.ColumnElement[bool]]:
