@@ -60,8 +60,8 @@ def facts_about(
 
 
 def _has_ended(connection: Connection, request: RequestToSend) -> bool:
-    """Return whether a request's meeting is over: Zoom said so, or a later occurrence of it, which
-    has the same number, has a live stream."""
+    """Return whether a request's meeting is over: Zoom said so, since the lost stream began, or a
+    later occurrence of it, which has the same number, has a live stream."""
     uuid = request.meeting_uuid
     if uuid is None:
         return False
@@ -70,9 +70,16 @@ def _has_ended(connection: Connection, request: RequestToSend) -> bool:
     later = sa.exists().where(
         c.meeting_id == request.meeting_id, c.meeting_uuid != uuid, sa.text(LIVE)
     )
+    started_ts = connection.scalar(sa.select(c.event_ts).where(c.id == request.replaces))
+    since = clock.from_milliseconds(started_ts or 0)
     # One query for each index: together all rows.
     stopped = (
-        sa.exists().where(c.meeting_uuid == uuid, c.stop_reason == MEETING_ENDED, sa.text(kind))
+        sa.exists().where(
+            c.meeting_uuid == uuid,
+            c.stop_reason == MEETING_ENDED,
+            c.stopped_at > since,
+            sa.text(kind),
+        )
         for kind in ("due_at IS NULL", FOLLOWED)
     )
     return any(connection.scalar(sa.select(each)) for each in (said, later, *stopped))
