@@ -93,6 +93,8 @@ class Config:
     zoom_s2s_client_secret: str | None = field(repr=False)
     zoom_api_url: str  # without a trailing slash
     zoom_oauth_url: str  # without a trailing slash
+    # Fernet keys; the first encrypts the tokens of Zoom users. Empty: no tokens are kept.
+    token_encryption_keys: tuple[str, ...] = field(repr=False)
     restart_streams: bool  # ask Zoom again for a stream that was lost while its meeting is on
     restarts_per_meeting: int  # of one user in one meeting
     start_streams: str  # one of START_STREAMS: whether meetings without a stream get one
@@ -196,6 +198,7 @@ class Config:
             zoom_s2s_client_secret=read.optional("ZOOM_S2S_CLIENT_SECRET", None, _text),
             zoom_api_url=read.optional("ZOOM_API_URL", _ZOOM_API_URL, _zoom_api_url),
             zoom_oauth_url=read.optional("ZOOM_OAUTH_URL", _ZOOM_OAUTH_URL, _zoom_oauth_url),
+            token_encryption_keys=read.optional("TOKEN_ENCRYPTION_KEY", (), _fernet_keys),
             restart_streams=_restart_streams(read),
             restarts_per_meeting=int(read.number("RESTARTS_PER_MEETING", 5, 1, 1000, whole=True)),
             start_streams=_start_streams(read),
@@ -423,6 +426,22 @@ def _webhook_secrets(text: str) -> tuple[str, ...]:
     for secret in secrets:
         _webhook_secret(secret)
     return secrets
+
+
+def _fernet_keys(text: str) -> tuple[str, ...]:
+    # Imported here because many configurations have no such key.
+    from cryptography.fernet import Fernet
+
+    keys = _tokens(text)
+    try:
+        for key in keys:
+            Fernet(key)
+    except ValueError:
+        raise ValueError(
+            "must be Fernet keys, separated by commas; `python3 -c 'import base64, os; "
+            "print(base64.urlsafe_b64encode(os.urandom(32)).decode())'` makes one"
+        ) from None
+    return keys
 
 
 def _api_key(text: str) -> str:

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 # The Alembic revision of these models. The server compares it with the database's.
-SCHEMA_REVISION = "0009"
+SCHEMA_REVISION = "0010"
 
 
 class State(StrEnum):
@@ -514,6 +514,34 @@ class Erasure(Base):
         return f"<Erasure {self.id}: {self.state}, requested {self.requested_at}>"
 
 
+class ZoomUser(Base):
+    """A user who installed the app, and the user's tokens. A lease says which process
+    refreshes them: Zoom accepts a refresh token once."""
+
+    __tablename__ = "zoom_users"
+    __table_args__ = (
+        CheckConstraint("(lease_owner IS NULL) = (leased_until IS NULL)", name="lease_whole"),
+        UniqueConstraint("zoom_user_id"),
+        Index("ix_zoom_users_account", "account_id"),
+    )
+
+    id: Mapped[int] = mapped_column(_RowId, primary_key=True)
+    zoom_user_id: Mapped[str]
+    account_id: Mapped[str]
+    access_token: Mapped[str]  # encrypted, as the next: see rtms/zoom_users/encryption.py
+    refresh_token: Mapped[str]
+    expires_at: Mapped[datetime]  # when the access token ends
+    must_install_again: Mapped[bool]  # Zoom no longer accepts the tokens, or no key decrypts them
+    last_error: Mapped[str | None]
+    installed_at: Mapped[datetime]
+    refreshed_at: Mapped[datetime | None]
+    leased_until: Mapped[datetime | None]
+    lease_owner: Mapped[str | None]
+
+    def __repr__(self) -> str:
+        return f"<ZoomUser {self.id}: {self.zoom_user_id}, account {self.account_id}>"
+
+
 class Gate(Base):
     """Recall's rate limit, shared by all processes. While a gate is closed, none calls Recall."""
 
@@ -580,6 +608,7 @@ EVENTS = cast(Table, WebhookEvent.__table__)
 NOTIFICATIONS = cast(Table, Notification.__table__)
 STREAM_REQUESTS = cast(Table, StreamRequest.__table__)
 ERASURES = cast(Table, Erasure.__table__)
+ZOOM_USERS = cast(Table, ZoomUser.__table__)
 GATES = cast(Table, Gate.__table__)
 ATTEMPTS = cast(Table, ConnectAttempt.__table__)
 PROCESSES = cast(Table, Process.__table__)

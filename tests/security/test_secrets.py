@@ -36,6 +36,7 @@ SECRETS = {
     "ZOOM_SECRET_TOKEN": "zoom+secret/of=the&run'1",
     "ZOOM_CLIENT_SECRET": "client+secret/of=the&run'2",
     "ZOOM_S2S_CLIENT_SECRET": "s2s+secret/of=the&run'10",
+    "TOKEN_ENCRYPTION_KEY": base64.urlsafe_b64encode(b"a key for tokens of the run, 11!").decode(),
     "RECALL_API_KEY": "recall+key/of=the&run'3",
     "RECALL_WEBHOOK_SECRET": "whsec_" + base64.b64encode(b"recall hook secret of run 4").decode(),
     "NOTIFY_SECRET": "whsec_" + base64.b64encode(b"notify hook secret of run 5").decode(),

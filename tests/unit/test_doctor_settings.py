@@ -122,6 +122,7 @@ def test_every_secret_of_the_configuration_is_known_to_be_one() -> None:
         "ZOOM_S2S_ACCOUNT_ID": "the-account",
         "ZOOM_S2S_CLIENT_ID": "the-client",
         "ZOOM_S2S_CLIENT_SECRET": "the-secret-of-the-client",
+        "TOKEN_ENCRYPTION_KEY": f"{'k' * 43}=,{'o' * 43}=",
         "DATABASE_URL": "postgres://user:database-password@127.0.0.1/name",
         "RECORDING_CONFIG": '{"realtime_endpoints": [{"url": "https://own.example/a-token"}]}',
     }
