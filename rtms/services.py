@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from rtms.queue.dispatcher import Dispatcher, Job
     from rtms.recall.client import Recall
     from rtms.zoom.api import ZoomApi
+    from rtms.zoom.user_tokens import UserOAuth
+    from rtms.zoom_users.encryption import TokenCipher
 
 _FACTORY = "rtms-later"  # among an app's extensions: creates its services
 
@@ -109,6 +111,31 @@ class Services:
         )
 
     @cached_property
+    def token_cipher(self) -> TokenCipher | None:
+        """What encrypts the tokens of Zoom users; None without TOKEN_ENCRYPTION_KEY."""
+        if not self.config.token_encryption_keys:
+            return None
+        from rtms.zoom_users.encryption import TokenCipher
+
+        return TokenCipher(self.config.token_encryption_keys)
+
+    def user_oauth(self, *, timeout: float) -> UserOAuth:
+        """Return a client that gets the tokens of users who install the app.
+
+        Args:
+            timeout: seconds to connect, and again for each read.
+        """
+        from rtms.zoom.user_tokens import UserOAuth
+
+        return UserOAuth(
+            client_id=self.config.zoom_client_id,
+            client_secret=self.config.zoom_client_secret,
+            api_url=self.config.zoom_api_url,
+            oauth_url=self.config.zoom_oauth_url,
+            timeout=timeout,
+        )
+
+    @cached_property
     def restart_job(self) -> RestartJob:
         """The job that asks Zoom for streams. Only where `zoom_api` is not None."""
         from rtms.jobs.restart.job import RestartJob
@@ -118,7 +145,15 @@ class Services:
 
     def make_all(self) -> None:
         """Create every part now, before threads could do so at the same time."""
-        for part in ("counts", "meeting_counter", "recall", "zoom_api", "intake", "heartbeat"):
+        for part in (
+            "counts",
+            "meeting_counter",
+            "recall",
+            "zoom_api",
+            "token_cipher",
+            "intake",
+            "heartbeat",
+        ):
             getattr(self, part)
 
     def init_app(self, app: Flask) -> None:

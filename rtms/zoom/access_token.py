@@ -14,7 +14,7 @@ from requests.auth import HTTPBasicAuth
 
 from rtms.http.answer import HttpAnswer, NoAnswer
 from rtms.http.session import NETWORK_ERRORS, CannotBeSent, Session, network_error_text
-from rtms.zoom.token_answers import NoToken, why_no_token
+from rtms.zoom.token_answers import OF_SERVER_TO_SERVER, NoToken, Refusals, why_no_token
 
 _RENEW_BEFORE = 60.0  # seconds before its end
 _LIFETIME = 3600.0  # seconds, where the answer does not say (Zoom: Server-to-Server OAuth)
@@ -86,7 +86,7 @@ class TokenSource:
         self._token = self._failure = None
         try:
             with Session() as session:
-                client = OAuth2Client(_TokenRequests(session, self._timeout))
+                client = OAuth2Client(TokenRequests(session, self._timeout))
                 answer: dict[str, Any] = client.fetch_token(
                     self._url,
                     grant_type="account_credentials",
@@ -103,12 +103,15 @@ class TokenSource:
         self._token = AccessToken(answer["access_token"], scopes, renew_at)
 
 
-class _TokenRequests:
+class TokenRequests:
     """Sends Authlib's requests, each with a limit of the answer's size and of the whole time."""
 
-    def __init__(self, session: Session, timeout: float) -> None:
+    def __init__(
+        self, session: Session, timeout: float, refusals: Refusals = OF_SERVER_TO_SERVER
+    ) -> None:
         self._session = session
         self._timeout = timeout
+        self._refusals = refusals
 
     def post(self, url: str, **options: Any) -> requests.Response:
         """Return an answer that has a token.
@@ -127,7 +130,7 @@ class _TokenRequests:
         except NETWORK_ERRORS as error:
             failure = NoToken(f"Zoom's token endpoint gave no answer: {network_error_text(error)}.")
         else:
-            failure = why_no_token(answer)
+            failure = why_no_token(answer, self._refusals)
         if failure is not None:
             raise failure
         response = requests.Response()

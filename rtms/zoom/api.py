@@ -121,7 +121,7 @@ class ZoomApi:
             "PATCH",
             url,
             json=body,
-            auth=_bearer(token),
+            auth=bearer(token.value),
             timeout=self._timeout,
             allow_redirects=False,
             stream=True,
@@ -130,14 +130,14 @@ class ZoomApi:
             return HttpAnswer.read(response, give_up_at=give_up_at, most=_MAX_ANSWER_BYTES)
 
 
-def _bearer(
-    token: AccessToken,
+def bearer(
+    token: str,
 ) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
     """Return what signs a request. Without an explicit auth, requests would replace the header with
     a password from the user's .netrc."""
 
     def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {token.value}"
+        request.headers["Authorization"] = f"Bearer {token}"
         return request
 
     return sign
