@@ -136,6 +136,7 @@ def print_users(rows: Sequence[Mapping[str, Any]]) -> None:
         Column("User"),
         Column("Meetings", is_fixed=True),
         Column("Last meeting (UTC)", is_fixed=True),
+        Column("Installed", is_fixed=True),
         Column("Erasure", is_fixed=True),
         Column("Detail", is_text=True),
     ]
@@ -144,12 +145,19 @@ def print_users(rows: Sequence[Mapping[str, Any]]) -> None:
             (row["user_id"], ""),
             (str(row["meetings"]), ""),
             (_moment(row["last_meeting_at"]) if row["last_meeting_at"] else "", ""),
+            (_installed(row), ""),
             (row["erasure"] or "", ""),
             (row["last_error"] or "", ""),
         ]
         for row in rows
     ]
     _print_table(columns, cells)
+
+
+def _installed(row: Mapping[str, Any]) -> str:
+    if row["must_install_again"]:
+        return "again"
+    return _moment(row["installed_at"]) if row["installed_at"] else ""
 
 
 def _cause(row: Mapping[str, Any]) -> str:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from models import CONNECTS, ERASURES
+from models import CONNECTS, ERASURES, ZOOM_USERS
 from rtms import clock
 from rtms.cli import tables
 from rtms.cli.options import Commands, Id, as_json, fetch, limit
 from rtms.cli.output import answer
 from rtms.cli.pruning import confirm, counted
 from rtms.services import get_services
-
-_OF_AN_ERASURE = ("erasure", "requested_at", "completed_at", "counts", "last_error")
 
 users = Commands("users", help="List Zoom's users, and erase what is stored of one.")
 
@@ -25,14 +24,48 @@ users = Commands("users", help="List Zoom's users, and erase what is stored of o
 @limit
 @as_json
 def users_list(limit: int, as_json: bool) -> None:
-    """List the users that are named in meetings, and those who were erased."""
+    """List the users who installed the app, those named in meetings, and those who were erased."""
     rows = _named(limit) + _erased(limit)
+    rows = _with_installations(rows, limit)
     if as_json:
         tables.print_json(rows)
     elif rows:
         tables.print_users(rows)
     else:
         click.echo("No users yet. A user appears here with the first meeting.")
+
+
+def _with_installations(rows: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
+    """Add to the rows who has installed the app, and add those who have no meeting yet."""
+    c = ZOOM_USERS.c
+    columns = (c.zoom_user_id, c.installed_at, c.must_install_again, c.last_error)
+    found = fetch(sa.select(*columns).order_by(c.installed_at.desc()).limit(limit))
+    installed = {row["zoom_user_id"]: row for row in found}
+    for row in rows:
+        user = installed.pop(row["user_id"], None) if row["erasure"] is None else None
+        row |= _installation(user)
+    others = [
+        {
+            "user_id": user["zoom_user_id"],
+            "meetings": 0,
+            "last_meeting_at": None,
+            "erasure": None,
+            "requested_at": None,
+            "completed_at": None,
+            "counts": None,
+            "last_error": None,
+            **_installation(user),
+        }
+        for user in installed.values()
+    ]
+    return others + rows
+
+
+def _installation(user: Mapping[str, Any] | None) -> dict[str, Any]:
+    if user is None:
+        return {"installed_at": None, "must_install_again": None}
+    found = {name: user[name] for name in ("installed_at", "must_install_again")}
+    return {**found, "last_error": user["last_error"]}
 
 
 def _named(limit: int) -> list[dict[str, Any]]:
@@ -87,6 +120,7 @@ def users_erase(user_id: str, yes: bool, as_json: bool) -> None:
     """Erase what is stored of a user: recordings at Recall and in the archive, and the user's name
     in meetings and events. A running server or worker does it. `users list` shows the outcome."""
     from rtms.intake.deauthorization import open_erasure
+    from rtms.zoom_users import rows as zoom_users
 
     services = get_services()
     c = CONNECTS.c
@@ -102,6 +136,7 @@ def users_erase(user_id: str, yes: bool, as_json: bool) -> None:
         )
 
     def write(connection: Connection) -> int | None:
+        zoom_users.delete(connection, user_id)
         return open_erasure(connection, user_id=user_id, now=clock.now())
 
     erasure_id = services.database.write(write)

@@ -17,13 +17,17 @@ from rtms.intake.results import Arrival, IntakeResult
 from rtms.recall.polling import first_look
 from rtms.stream_requests import requests
 from rtms.zoom.meanings import Deauthorized
+from rtms.zoom_users import rows as zoom_users
 
 _WHY = "The user removed the app."
 
 
 def deauthorize(connection: Connection, event: Deauthorized, arrival: Arrival) -> IntakeResult:
-    """End a user's streams and requests, and open an erasure unless the user's data may be kept."""
+    """Delete a user's tokens, end the user's streams and requests, and open an erasure unless the
+    user's data may be kept."""
     now = arrival.received_at
+    removed_at = clock.from_milliseconds(event.deauthorized_ts)
+    zoom_users.delete(connection, event.user_id, until=removed_at)
     _end_streams(connection, event.user_id, now)
     requests.withdraw(connection, STREAM_REQUESTS.c.operator_id == event.user_id, why=_WHY)
     if event.keeps_data:
@@ -32,7 +36,7 @@ def deauthorize(connection: Connection, event: Deauthorized, arrival: Arrival) -
         connection,
         user_id=event.user_id,
         account_id=event.account_id,
-        deauthorized_at=clock.from_milliseconds(event.deauthorized_ts),
+        deauthorized_at=removed_at,
         now=now,
     ):
         detail = "a user removed the app; what is stored of the user is erased"

@@ -5,7 +5,7 @@ Statements for use inside a transaction. Tokens are given and returned encrypted
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -14,6 +14,7 @@ from models import ZOOM_USERS
 from rtms.db.engines import insert_into
 
 _U = ZOOM_USERS.c
+_CLOCKS_DIFFER = timedelta(minutes=1)
 
 
 def store(
@@ -43,3 +44,15 @@ def store(
     connection.execute(
         statement.on_conflict_do_update(index_elements=[_U.zoom_user_id], set_=values)
     )
+
+
+def delete(connection: Connection, user_id: str, *, until: datetime | None = None) -> bool:
+    """Delete a user's tokens. Return whether there were any.
+
+    Args:
+        until: when the user removed the app; a later installation stays.
+    """
+    statement = ZOOM_USERS.delete().where(_U.zoom_user_id == user_id)
+    if until is not None:
+        statement = statement.where(_U.installed_at <= until + _CLOCKS_DIFFER)
+    return connection.execute(statement).rowcount > 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -9,16 +11,18 @@ import pytest
 import sqlalchemy as sa
 from cryptography.fernet import Fernet
 from flask import Flask
-from flask.testing import FlaskClient
+from flask.testing import FlaskClient, FlaskCliRunner
 from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
 from models import ZOOM_USERS
+from rtms import clock
 from rtms.services import Services
 from rtms.web import installation
-from sandbox import ZoomApiSandbox
+from sandbox import ZoomApiSandbox, events
 from sandbox.zoom_tokens import ZoomUser
-from tests.conftest import ENVIRON
+from tests.conftest import ENVIRON, load
+from tests.integration.conftest import Zoom
 
 CALLBACK = "/oauth-callback/zoom"
 KEY = Fernet.generate_key().decode()
@@ -218,4 +222,51 @@ def test_a_code_that_zoom_refuses_is_told(browser: FlaskClient, services: Servic
     assert answer.status_code == 502
     assert "install the app again" in str(lines)
     assert "a-code-of-nobody" not in answer.text + str(lines)
+    assert users(services) == []
+
+
+@pytest.mark.parametrize("retention", ["true", "false"])
+def test_a_user_who_removes_the_app_has_no_tokens_here_any_more(
+    browser: FlaskClient, services: Services, zoom: Zoom, zoom_api: ZoomApiSandbox, retention: str
+) -> None:
+    users_of_zoom = [ZoomUser(), ZoomUser()]
+    for user in users_of_zoom:
+        code = zoom_api.tokens.grant_code(user, REDIRECT)
+        come_back(browser, state=begin(browser), code=code)
+    body = load("app_deauthorized__as_published")
+    body["event_ts"] = events.now_ms()
+    body["payload"] |= {"user_id": users_of_zoom[0].id, "user_data_retention": retention}
+    body["payload"]["deauthorization_time"] = f"{clock.now():%Y-%m-%dT%H:%M:%S}.000Z"
+    assert zoom.deliver(body).status_code == 200
+    assert [row.zoom_user_id for row in users(services)] == [users_of_zoom[1].id]
+
+
+def test_an_old_deauthorization_leaves_a_later_installation(
+    browser: FlaskClient, services: Services, zoom: Zoom, zoom_api: ZoomApiSandbox
+) -> None:
+    user = ZoomUser()
+    code = zoom_api.tokens.grant_code(user, REDIRECT)
+    come_back(browser, state=begin(browser), code=code)
+    body = load("app_deauthorized__as_published")
+    body["event_ts"] = events.now_ms()
+    body["payload"] |= {
+        "user_id": user.id,
+        "deauthorization_time": f"{clock.now() - timedelta(hours=1):%Y-%m-%dT%H:%M:%S}.000Z",
+    }
+    assert zoom.deliver(body).status_code == 200
+    assert len(users(services)) == 1
+
+
+def test_the_list_of_users_says_who_is_installed_and_an_erasure_deletes_the_tokens(
+    browser: FlaskClient, services: Services, zoom_api: ZoomApiSandbox, runner: FlaskCliRunner
+) -> None:
+    user = ZoomUser()
+    code = zoom_api.tokens.grant_code(user, REDIRECT)
+    come_back(browser, state=begin(browser), code=code)
+    (row,) = json.loads(runner.invoke(args=["users", "list", "--json"]).stdout)
+    assert (row["user_id"], row["must_install_again"]) == (user.id, False)
+    assert row["installed_at"]
+    assert "token" not in str(row)
+    assert user.id in runner.invoke(args=["users", "list"]).stdout
+    assert runner.invoke(args=["users", "erase", user.id, "--yes"]).exit_code == 0
     assert users(services) == []
