@@ -259,6 +259,20 @@ def test_an_index_whose_making_broke_off_is_made_anew(
         assert connection.scalar(sa.text("SELECT bool_and(indisvalid) FROM pg_index"))
 
 
+def test_an_upgrade_that_broke_off_before_its_index_can_be_repeated(first: Database) -> None:
+    """On PostgreSQL, the table is committed before the index is made."""
+    _upgrade_to(first, "0008")
+    with first.engine.begin() as connection:
+        connection.execute(sa.text("DROP INDEX ix_restarted_as"))
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0007'"))
+    first.dispose()
+    migrate.upgrade(first)
+    assert first.revision() == SCHEMA_REVISION
+    with first.engine.connect() as connection:
+        found = sa.inspect(connection).get_indexes(CONNECTS.name)
+    assert "ix_restarted_as" in {index["name"] for index in found}
+
+
 def _start_upgrade(environ: dict[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "flask", "db", "upgrade"],
