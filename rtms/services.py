@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from rtms.zoom.api import ZoomApi
     from rtms.zoom.user_tokens import UserOAuth
     from rtms.zoom_users.encryption import TokenCipher
+    from rtms.zoom_users.tokens import UserTokens
 
+_REFRESH_TIMEOUT = 10.0  # seconds to connect, and again for each read
 _FACTORY = "rtms-later"  # among an app's extensions: creates its services
 
 
@@ -141,7 +143,22 @@ class Services:
         from rtms.jobs.restart.job import RestartJob
 
         assert self.zoom_api
-        return RestartJob(self.database, self.recall, self.zoom_api, self.config, self.counts)
+        return RestartJob(
+            self.database,
+            self.recall,
+            self.zoom_api,
+            self.config,
+            self.counts,
+            self._user_tokens(),
+        )
+
+    def _user_tokens(self) -> UserTokens | None:
+        if self.token_cipher is None:
+            return None
+        from rtms.zoom_users.tokens import UserTokens
+
+        oauth = self.user_oauth(timeout=_REFRESH_TIMEOUT)
+        return UserTokens(self.database, oauth, self.token_cipher)
 
     def make_all(self) -> None:
         """Create every part now, before threads could do so at the same time."""

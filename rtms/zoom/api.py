@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import requests
@@ -18,6 +18,16 @@ from rtms.zoom.token_answers import NoToken
 
 _MAX_ANSWER_BYTES = 64 * 1024
 _REDIRECTS = range(300, 400)
+
+
+class Tokens(Protocol):
+    """Where access tokens come from."""
+
+    def get(self) -> AccessToken:
+        """Return a valid token; raises NoToken."""
+
+    def forget(self, token: AccessToken) -> None:
+        """Do not return a token again."""
 
 
 class ZoomApi:
@@ -71,7 +81,12 @@ class ZoomApi:
         return self._tokens.get().scopes
 
     def change_stream(
-        self, action: str, *, meeting_id: str, participant_user_id: str | None = None
+        self,
+        action: str,
+        *,
+        meeting_id: str,
+        participant_user_id: str | None = None,
+        tokens: Tokens | None = None,
     ) -> StreamOutcome:
         """Ask Zoom to start or stop a meeting's stream (Zoom: live meeting RTMS app status).
 
@@ -79,18 +94,21 @@ class ZoomApi:
             action: `start` or `stop`.
             meeting_id: the meeting's number.
             participant_user_id: the user whose stream it is; None lets Zoom choose.
+            tokens: of a user of the meeting's account; by default the app's, which reach one
+                account.
         """
+        tokens = tokens or self._tokens
         settings = {"client_id": self._rtms_client_id}
         if participant_user_id is not None:
             settings["participant_user_id"] = participant_user_id
         body = {"action": action, "settings": settings}
         url = f"{self._api_url}/live_meetings/{quote(meeting_id, safe='')}/rtms_app/status"
         try:
-            token = self._tokens.get()
+            token = tokens.get()
             answer = self._patch(url, body, token)
             if answer.status == 401:
-                self._tokens.forget(token)
-                token = self._tokens.get()
+                tokens.forget(token)
+                token = tokens.get()
                 answer = self._patch(url, body, token)
         except NoToken as error:
             if error.passes:
@@ -113,7 +131,7 @@ class ZoomApi:
             )
         outcome = stream_outcome(answer, hide=(token.value, self._client_secret))
         if isinstance(outcome, NotAllowed):  # the scopes of a token do not change
-            self._tokens.forget(token)
+            tokens.forget(token)
         return outcome
 
     def _patch(self, url: str, body: dict[str, Any], token: AccessToken) -> HttpAnswer:

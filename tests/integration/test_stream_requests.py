@@ -40,7 +40,7 @@ class ScriptedZoom:
         self.asked: list[tuple[str, str, str | None]] = []
 
     def change_stream(
-        self, action: str, *, meeting_id: str, participant_user_id: str | None
+        self, action: str, *, meeting_id: str, participant_user_id: str | None, tokens: None
     ) -> StreamOutcome:
         self.asked.append((str(action), meeting_id, participant_user_id))
         return self.answers.pop(0) if self.answers else Accepted()

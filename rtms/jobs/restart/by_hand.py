@@ -45,6 +45,7 @@ class Wanted:
     operator_id: str | None = None  # the user whose stream it is; None lets Zoom choose
     lost: int | None = None  # the row of the stream that a new one is to continue
     meeting_uuid: str | None = None
+    account_id: str | None = None  # of the meeting
 
 
 def wanted_restart(database: Database, id: int) -> Wanted | Requested:
@@ -81,6 +82,7 @@ def wanted_restart(database: Database, id: int) -> Wanted | Requested:
         operator_id=row.operator_id,
         lost=id,
         meeting_uuid=row.meeting_uuid,
+        account_id=row.account_id,
     )
 
 
@@ -144,6 +146,7 @@ def _open(database: Database, connection: Connection, wanted: Wanted) -> int | N
         action=wanted.action,
         meeting_id=wanted.meeting_id,
         meeting_uuid=wanted.meeting_uuid,
+        account_id=wanted.account_id,
         operator_id=wanted.operator_id,
         replaces=wanted.lost,
         now=clock.now(),

@@ -27,6 +27,7 @@ from rtms.stream_requests import requests
 from rtms.stream_requests.rules import Asked, Close, Send, Wait, after_sending, before_sending
 from rtms.zoom.api import ZoomApi
 from rtms.zoom.stream_outcomes import NotLive, StreamOutcome, TryLater
+from rtms.zoom_users.tokens import TokenOfAccount, UserTokens
 
 GATE = "zoom_api"
 _THREADS = 8
@@ -50,12 +51,14 @@ class RestartJob(QueueJob[RequestToSend]):
         zoom_api: ZoomApi,
         config: Config,
         counts: Counts | None = None,
+        user_tokens: UserTokens | None = None,
     ) -> None:
         pace = Pace(database, GATE, seconds_each=_SECONDS_EACH)
         super().__init__(database, QUEUE, lease_seconds=LEASE_SECONDS, pace=pace)
         self._zoom_api = zoom_api
         self._config = config
         self._counts = counts or Counts()
+        self._user_tokens = user_tokens
         self._recall_health = RecallHealth(database, recall)
         self._gate = pace
         self._started_at = clock.now()
@@ -101,7 +104,10 @@ class RestartJob(QueueJob[RequestToSend]):
         if not self.database.write(lambda connection: _begin(connection, row)):
             return  # it was withdrawn, or another process has it
         outcome = self._zoom_api.change_stream(
-            row.action, meeting_id=row.meeting_id, participant_user_id=row.operator_id or None
+            row.action,
+            meeting_id=row.meeting_id,
+            participant_user_id=row.operator_id or None,
+            tokens=self._tokens_for(row),
         )
         self._counts.zoom_request(row.cause, outcome.name)
         now = clock.now()
@@ -123,6 +129,16 @@ class RestartJob(QueueJob[RequestToSend]):
         if row.cause == RequestCause.NEVER_CAME:
             return self._config.start_streams != "off"
         return self._config.restart_streams
+
+    def _tokens_for(self, row: RequestToSend) -> TokenOfAccount | None:
+        """Return a user's tokens for a meeting of another account; None for the app's own, and
+        where no such user has installed the app."""
+        own = self._config.zoom_s2s_account_id
+        if self._user_tokens is None or row.account_id == own:
+            return None
+        return self._user_tokens.of(
+            account_id=row.account_id, operator_id=row.operator_id, own_account_id=own
+        )
 
     def _counted(self, row: RequestToSend, outcome: StreamOutcome) -> Asked:
         is_try = not (isinstance(outcome, TryLater) and outcome.is_rate_limit)

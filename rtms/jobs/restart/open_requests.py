@@ -18,6 +18,7 @@ class RequestToSend(Leased):
     cause: str
     meeting_id: str
     meeting_uuid: str | None
+    account_id: str | None
     operator_id: str
     created_at: datetime
     attempts: int
