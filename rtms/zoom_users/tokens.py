@@ -210,7 +210,8 @@ def _lease(connection: Connection, row: AnyRow, owner: str) -> bool:
         ZOOM_USERS.update()
         .where(
             _U.id == row.id,
-            _U.refresh_token == row.refresh_token,
+            _U.installed_at == row.installed_at,
+            _U.refreshed_at.is_not_distinct_from(row.refreshed_at),
             sa.or_(_U.leased_until.is_(None), _U.leased_until <= now),
         )
         .values(lease_owner=owner, leased_until=now + _LEASE)
